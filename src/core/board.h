@@ -1,0 +1,62 @@
+/*
+ * board.h - what devices know of the machine they sit in.
+ *
+ * The machine (machine/pc.c) fills it in; devices use it and never see the
+ * machine's own files. Fields are set before devices are realized; what changes
+ * later does so under the machine lock.
+ */
+#ifndef VIV_CORE_BOARD_H
+#define VIV_CORE_BOARD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <glib.h>
+
+#include "core/clock.h"
+#include "core/irq.h"
+#include "core/memory.h"
+
+struct Chardev;
+struct Cpu;
+
+/* Why the machine stops or resets; the run loop (machine/run.c) acts on it in the main loop. */
+typedef enum RunRequest {
+	RUN_NONE,
+	RUN_RESET,         /* guest or user asked for a reset (-no-reboot makes it a shutdown) */
+	RUN_SHUTDOWN,      /* ACPI S5, `system_powerdown` obeyed, ... (-no-shutdown pauses instead) */
+	RUN_QUIT,          /* user: leave now with exit_status */
+	RUN_PANICKED,      /* pvpanic */
+	RUN_TRIPLE_FAULT,  /* a vcpu shut down: the board resets */
+	RUN_INTERNAL_ERROR,/* an accelerator gave up: pause, and say why */
+} RunRequest;
+
+#define BOARD_GSI_COUNT 24
+
+typedef struct Board {
+	AddressSpace *mem, *io;
+	RamArena arena;
+	Clock *clock;
+	uint64_t ram_size, ram_below_4g, ram_above_4g; /* bytes */
+	uint8_t *ram;              /* all guest RAM: [0,below_4g) then what is mapped at 4 GiB */
+	Irq gsi[BOARD_GSI_COUNT];  /* global system interrupts; ISA irq n is gsi[n] (board routes to both PIC and I/O APIC) */
+	/* Delivers a message-signalled interrupt. Machine lock held. */
+	void (*msi)(struct Board *board, uint64_t addr, uint32_t data);
+	struct PciBus *pci;
+	GPtrArray *devices;        /* Device *, in order of realization */
+	struct Cpu **cpus;         /* by index; [0, cpu_count) */
+	unsigned cpu_count, cpu_max;
+	GHashTable *chardevs;      /* id -> struct Chardev * */
+
+	_Atomic int request;       /* RunRequest, the most severe not yet handled */
+	_Atomic int exit_status;   /* for RUN_QUIT */
+	void (*request_fn)(struct Board *board, RunRequest why); /* wakes the main loop; set by machine/run.c */
+	Irq powerdown;             /* raised by `system_powerdown`: the ACPI device's power button */
+	void (*set_a20)(struct Board *board, bool enabled); /* i8042, port 92h */
+	bool a20;
+} Board;
+
+/* Asks the main loop to act; any thread. Status is used by RUN_QUIT only. */
+void board_request(Board *board, RunRequest why, int exit_status);
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * device.h - what every device is: one constant class, and state it owns.
+ *
+ * A device file exports nothing but `const DeviceClass NAME_class` (listed in
+ * hw/classes.h). The class says everything: properties (what a user may set),
+ * state (what reset, `info` and later snapshots handle), lines (how a board wires
+ * it). No file-scope variable is mutable. All callbacks run under the machine lock.
+ */
+#ifndef VIV_CORE_DEVICE_H
+#define VIV_CORE_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <glib.h>
+
+#include "core/irq.h"
+
+struct Board;
+typedef struct Device Device;
+
+typedef enum PropType {
+	PROP_BOOL,   /* bool: on|off|yes|no|true|false */
+	PROP_U8, PROP_U16, PROP_U32, PROP_U64, /* decimal, 0x hex */
+	PROP_SIZE,   /* uint64_t bytes: suffixes B K M G T P E */
+	PROP_STRING, /* char *, owned by the device, NULL if unset */
+	PROP_ENUM,   /* int: index into `values` */
+	PROP_CHARDEV,/* struct Chardev *: looked up by id in the board's chardevs */
+	PROP_PTR,    /* void *: set by the board with device_set_ptr, never by users */
+} PropType;
+
+typedef struct Property {
+	const char *name;
+	PropType type;
+	size_t offset;            /* in the device's struct */
+	const char *def;          /* default, as text; NULL: zero */
+	const char *help;
+	const char *const *values; /* PROP_ENUM: NULL-terminated */
+	uint64_t min, max;        /* numbers and sizes; both 0: any that fits */
+} Property;
+
+/* State: how reset sets it, `info` prints it and a snapshot stores it. */
+typedef enum FieldType { FIELD_BOOL, FIELD_U8, FIELD_U16, FIELD_U32, FIELD_U64, FIELD_I64, FIELD_TIMER } FieldType;
+
+typedef struct StateField {
+	const char *name;
+	FieldType type;
+	size_t offset;
+	unsigned count;    /* array length; 1 for a scalar */
+	unsigned version;  /* class version that introduced it, from 1 */
+	uint64_t reset;    /* every element's value after reset (timers: idle) */
+	bool keep;         /* reset leaves it alone */
+} StateField;
+
+#define STATE(type_, struct_, member, reset_) \
+	{ .name = #member, .type = type_, .offset = offsetof(struct_, member), .count = 1, .version = 1, .reset = reset_ }
+#define STATE_ARRAY(type_, struct_, member, n, reset_) \
+	{ .name = #member, .type = type_, .offset = offsetof(struct_, member), .count = n, .version = 1, .reset = reset_ }
+
+/* An output line: an Irq (or array of them) in the device's struct. */
+typedef struct LineOut { const char *name; size_t offset; unsigned count; } LineOut;
+/* An input line: fn(dev, number, level). */
+typedef struct LineIn { const char *name; IrqFn fn; unsigned count; } LineIn;
+
+typedef struct DeviceClass {
+	const char *name;  /* QEMU's name, e.g. "isa-serial" */
+	const char *desc;
+	const char *bus;   /* "isa", "pci", "system" */
+	size_t size;       /* of the device's struct, which begins with Device (or PciDevice) */
+	bool user_creatable; /* may stand after -device */
+	unsigned version;  /* of the state table */
+	const Property *props;   /* these four end with a zero entry; NULL for none */
+	const StateField *state;
+	const LineOut *outputs;
+	const LineIn *inputs;
+	/* Claims resources (regions, timers). On failure it has released everything. */
+	bool (*realize)(Device *dev, GError **error);
+	/* After the state table's reset values were stored: what the table cannot say. May be NULL. */
+	void (*reset)(Device *dev);
+	void (*unrealize)(Device *dev);
+	/* One or more lines for `info` beyond the state table. May be NULL. */
+	void (*info)(Device *dev, GString *out);
+} DeviceClass;
+
+struct Device {
+	const DeviceClass *cls;
+	struct Board *board;
+	char *id;         /* user's id or NULL */
+	bool realized;
+};
+
+/* Makes a device with default properties; the board's list owns it once realized. Never fails. */
+Device *device_new(struct Board *board, const DeviceClass *cls, const char *id);
+/* Sets a property from text; an unknown key is refused, named with the valid ones and the nearest. */
+bool device_set(Device *dev, const char *key, const char *value, GError **error);
+void device_set_ptr(Device *dev, const char *key, void *ptr); /* PROP_PTR/PROP_CHARDEV; programming error if absent */
+/* A property as text (caller frees), as `info qtree` prints it. */
+char *device_get(Device *dev, const Property *prop);
+void device_connect(Device *dev, const char *output, unsigned n, Irq to);
+Irq device_input(Device *dev, const char *input, unsigned n);
+/* Connects it to the board (appends to board->devices), then resets it. On failure the device is freed. */
+bool device_realize(Device *dev, GError **error);
+void device_reset(Device *dev);
+void device_free(Device *dev); /* unrealizes if realized, takes it off the board's list */
+
+#endif
