@@ -1,0 +1,83 @@
+/*
+ * machine.h - one running machine: made from a MachineConfig, driven by the monitor.
+ *
+ * Unless a comment says otherwise, functions are called on the main thread with
+ * the machine lock NOT held (they take it). machine_request_*() may be called by
+ * any thread, lock held or not.
+ */
+#ifndef VIV_MACHINE_MACHINE_H
+#define VIV_MACHINE_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <glib.h>
+
+#include "accel/accel.h"
+#include "core/board.h"
+#include "core/device.h"
+#include "machine/config.h"
+
+typedef struct Machine Machine;
+
+typedef enum RunState {
+	STATE_PRELAUNCH,      /* -S, never started */
+	STATE_RUNNING,
+	STATE_PAUSED,         /* by the user */
+	STATE_SHUTDOWN,       /* the guest powered off and -no-shutdown is on */
+	STATE_PANICKED,       /* pvpanic said so */
+	STATE_INTERNAL_ERROR, /* the accelerator gave up */
+	STATE_IO_ERROR,       /* a disk with werror=stop */
+} RunState;
+
+/* What happened to the machine, told to listeners (QMP events) on the main thread. */
+typedef enum MachineEvent {
+	MACHINE_EVENT_RESUME, MACHINE_EVENT_STOP, MACHINE_EVENT_RESET, MACHINE_EVENT_SHUTDOWN,
+	MACHINE_EVENT_POWERDOWN, MACHINE_EVENT_PANICKED,
+} MachineEvent;
+/* `guest`: the guest did it, not the user. */
+typedef void (*MachineEventFn)(void *opaque, MachineEvent event, bool guest);
+
+/*
+ * Builds the whole machine, devices reset, vcpus made and not yet running. `config`
+ * must outlive it and is completed (machine_config_complete). NULL with *error.
+ */
+Machine *machine_new(MachineConfig *config, GError **error);
+/* Stops and joins the vcpus, frees every device and all memory. NULL is fine. */
+void machine_free(Machine *m);
+
+/*
+ * Starts the vcpu threads, and the guest unless start_paused; runs the GMainLoop
+ * until a quit; returns the exit status of the program.
+ */
+int machine_run(Machine *m);
+
+/* Pause and resume. False: it was so already (stop), or a reset is needed first (start). */
+bool machine_stop(Machine *m, RunState why);
+bool machine_start(Machine *m, GError **error);
+
+/* Ask; the main loop acts soon. */
+void machine_request_reset(Machine *m);
+void machine_request_quit(Machine *m, int exit_status);
+void machine_request_shutdown(Machine *m);  /* as if the guest had powered off */
+void machine_request_powerdown(Machine *m); /* presses the power button */
+/* NMI on every vcpu (`nmi`). */
+void machine_inject_nmi(Machine *m);
+
+RunState machine_state(Machine *m);
+/* QMP's RunState names: "running", "paused", "prelaunch", "shutdown", "guest-panicked", "internal-error", "io-error". */
+const char *machine_state_name(RunState state);
+static inline bool machine_running(Machine *m) { return machine_state(m) == STATE_RUNNING; }
+
+void machine_add_listener(Machine *m, MachineEventFn fn, void *opaque);
+
+Board *machine_board(Machine *m);
+Accel *machine_accel(Machine *m);
+const MachineConfig *machine_config(Machine *m);
+/* A realized device by id, NULL if none. Machine lock held. */
+Device *machine_find_device(Machine *m, const char *id);
+
+/* Registers of a stopped vcpu, current in struct Cpu; put writes them back. The machine must be paused. */
+void machine_sync_get(Machine *m, struct Cpu *cpu);
+void machine_sync_put(Machine *m, struct Cpu *cpu);
+
+#endif
