@@ -1,0 +1,34 @@
+/*
+ * board.c - requests of devices and users to the run loop.
+ *
+ * Any thread enters.
+ */
+#include "core/board.h"
+
+/* How much a request outweighs another: the heaviest that is not yet handled is kept. */
+static int weight(int request)
+{
+	switch (request) {
+	case RUN_NONE: return 0;
+	case RUN_RESET: return 1;
+	case RUN_TRIPLE_FAULT: return 2;
+	case RUN_SHUTDOWN: return 3;
+	case RUN_PANICKED: return 4;
+	case RUN_INTERNAL_ERROR: return 5;
+	case RUN_QUIT: return 6;
+	default: return 0;
+	}
+}
+
+void board_request(Board *board, RunRequest why, int exit_status)
+{
+	int present = atomic_load(&board->request);
+	bool stored = false;
+
+	if (why == RUN_QUIT && present != RUN_QUIT)
+		atomic_store(&board->exit_status, exit_status);
+	while (weight(why) > weight(present) && !stored)
+		stored = atomic_compare_exchange_weak(&board->request, &present, why);
+	if (board->request_fn)
+		board->request_fn(board, why);
+}
