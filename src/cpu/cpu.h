@@ -154,6 +154,8 @@ typedef struct CpuWorld {
 	uint64_t (*tsc)(void *opaque);  /* guest TSC before IA32_TSC_ADJUST */
 	void (*exclusive_begin)(void *opaque, Cpu *cpu); /* other vcpus stand between instructions */
 	void (*exclusive_end)(void *opaque, Cpu *cpu);
+	/* Returns once every other vcpu has forgotten its translations or will before its next instruction. */
+	void (*flush_others)(void *opaque, Cpu *cpu);
 	void (*triple_fault)(void *opaque, Cpu *cpu);
 	/* MSRs outside the processor itself (KVM paravirtual clock, ...). False: #GP(0). NULL: none. */
 	bool (*msr_read)(void *opaque, Cpu *cpu, uint32_t msr, uint64_t *value);
@@ -167,7 +169,12 @@ typedef struct CpuidLeaf { uint32_t leaf, subleaf, eax, ebx, ecx, edx; bool inde
 #define CPUID_LEAVES_MAX 96
 
 /* Soft TLB: one per privilege view. A tag is page address | generation (low 12 bits); 0 never matches. */
-enum { TLB_KERNEL, TLB_USER, TLB_KERNEL_AC /* SMAP off or suspended */, TLB_MODES };
+enum {
+	TLB_KERNEL, TLB_USER,
+	TLB_KERNEL_AC, /* SMAP off or suspended */
+	TLB_SLOW,      /* never filled: alignment checks or data breakpoints want to see every access */
+	TLB_MODES
+};
 #define TLB_BITS 10
 #define TLB_SIZE (1u << TLB_BITS)
 typedef struct TlbEntry {
@@ -187,8 +194,14 @@ typedef struct CpuVector {
 
 struct Cpu {
 	/* What generated code touches most stands first. */
-	uint64_t regs[16];
-	uint64_t rip;
+	union {
+		uint64_t regs[18]; /* 16: rip, 17: always 0, so that an address needs no branch */
+		struct {
+			uint64_t gpr[16];
+			uint64_t rip; /* of the current block while one runs (interp/); exact everywhere else */
+			uint64_t zero;
+		};
+	};
 	uint16_t arith;         /* arithmetic flags as LAHF and SETO leave them in AX: AH = SF ZF - AF - PF - CF, AL = OF */
 	uint8_t cpl;
 	uint8_t mode;           /* CpuMode: what the decoder and blocks are keyed by; cpu_update_mode() */
@@ -202,7 +215,7 @@ struct Cpu {
 	bool nmi_blocked;
 	uint8_t sipi_vector;
 
-	Segment seg[SEG_COUNT], ldtr, tr;
+	Segment seg[SEG_COUNT + 1], ldtr, tr; /* seg[6]: base 0, for 64-bit addresses */
 	TableReg gdtr, idtr;
 	uint64_t cr0, cr2, cr3, cr4, efer, xcr0;
 	uint64_t dr[8];
@@ -240,10 +253,12 @@ struct Cpu {
 	int exc_vector;         /* the exception being raised */
 	uint32_t exc_error;
 	bool exc_has_error;
+	uint8_t exc_ext;        /* EXT bit of error codes: an event not caused by INT n is being delivered */
 	uint32_t db_pending;    /* DR6 bits to raise #DB with after this instruction */
 
 	/* Execution (interp) */
-	void *icache;           /* decoded instructions; interp/ owns it */
+	struct ICache *icache;  /* decoded instructions; interp/ owns it */
+	const void *cur;        /* the decoded instruction that may fault; NULL: rip is exact */
 	uint64_t insn_count;    /* instructions retired, for `info` and tests */
 	uint64_t tlb_large_mask, tlb_large_base; /* any large page lies in here */
 	TlbEntry tlbs[TLB_MODES][TLB_SIZE];
@@ -318,7 +333,10 @@ typedef enum MemAccess {
 typedef struct PageWalk {
 	uint64_t gpa;        /* of the address asked for */
 	uint8_t page_bits;   /* 12, 21, 22 or 30 */
-	bool global, writable, user, nx, dirty; /* effective rights; dirty: D set, so a write needs no walk */
+	/* What the view asked for (user or supervisor) may do, keys, WP, SMEP and SMAP counted in. */
+	bool readable, writable, nx;
+	bool global, user;   /* as the tables say */
+	bool dirty;          /* D is set, so a write needs no walk */
 	uint8_t pkey;
 	uint32_t error;      /* when false is returned: the page-fault error code */
 } PageWalk;
@@ -340,6 +358,13 @@ void cpu_lin_write_buf(Cpu *cpu, uint64_t linear, const void *buf, unsigned len,
 void cpu_lin_probe(Cpu *cpu, uint64_t linear, unsigned len, unsigned access);
 void cpu_tlb_flush(Cpu *cpu, bool global);     /* all of the present address space */
 void cpu_tlb_flush_page(Cpu *cpu, uint64_t linear);
+/*
+ * For locked instructions: the host address of [linear, linear+size), write rights checked; NULL where
+ * it is no plain memory, crosses a page or holds decoded code (then: exclusive section, read, write).
+ */
+void *cpu_lin_rmw(Cpu *cpu, uint64_t linear, unsigned size);
+/* Instruction fetch: host address and the bytes left in the page (at most 4096). NULL: not plain memory. Raises #PF. */
+const uint8_t *cpu_lin_fetch(Cpu *cpu, uint64_t linear, unsigned *left);
 /* Access with the present CPL's rights (user or supervisor by cpu->cpl). */
 static inline unsigned cpu_data_access(const Cpu *cpu) { return cpu->cpl == 3 ? MEM_USER : 0; }
 

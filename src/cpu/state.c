@@ -193,7 +193,10 @@ void cpu_update_mode(Cpu *cpu)
 		mode |= MODE_STEP;
 	cpu->mode = (uint8_t)mode;
 
-	if (cpu->cpl == 3)
+	if ((cpu->dr[7] & DR7_ENABLES) ||
+	    (cpu->cpl == 3 && (cpu->cr0 & CR0_AM) && (cpu->rflags & FLAG_AC)))
+		cpu->tlb = cpu->tlbs[TLB_SLOW];
+	else if (cpu->cpl == 3)
 		cpu->tlb = cpu->tlbs[TLB_USER];
 	else if (!(cpu->cr4 & CR4_SMAP) || (cpu->rflags & FLAG_AC))
 		cpu->tlb = cpu->tlbs[TLB_KERNEL_AC];
