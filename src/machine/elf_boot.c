@@ -101,6 +101,15 @@ static bool elf_phdr(const Elf *e, unsigned n, Phdr *out)
 	return out->offset <= e->size && out->filesz <= e->size - out->offset;
 }
 
+/*
+ * Where a segment's bytes begin to count. Linkers put the ELF header in front of
+ * code at 1 MiB; what would fall into the firmware's area is not loaded.
+ */
+static uint64_t trimmed(const Phdr *p)
+{
+	return p->paddr >= 0xa0000 ? MAX(p->paddr, 0x100000) : p->paddr;
+}
+
 /* Lays all loadable segments into one image, bss included, since RAM may be dirty after a reset. */
 static bool elf_flatten(const Elf *e, uint64_t ram, Blob *out, GError **error)
 {
@@ -117,7 +126,7 @@ static bool elf_flatten(const Elf *e, uint64_t ram, Blob *out, GError **error)
 			return fail(error, VIV_ERROR_INVALID, "kernel '%s' wants its segment %u at 0x%" PRIx64
 				" to 0x%" PRIx64 ", outside guest memory. Give the guest more memory (-m).",
 				e->name, i, p.paddr, p.paddr + p.memsz);
-		low = MIN(low, p.paddr);
+		low = MIN(low, trimmed(&p));
 		high = MAX(high, p.paddr + p.memsz);
 	}
 	if (low >= high)
@@ -130,9 +139,13 @@ static bool elf_flatten(const Elf *e, uint64_t ram, Blob *out, GError **error)
 	out->data = g_try_malloc0(out->size);
 	if (!out->data)
 		return fail(error, VIV_ERROR_FAILED, "kernel '%s': out of memory.", e->name);
-	for (unsigned i = 0; i < e->phnum; i++)
-		if (elf_phdr(e, i, &p) && p.type == PT_LOAD && p.memsz)
-			memcpy(out->data + (p.paddr - low), e->data + p.offset, p.filesz);
+	for (unsigned i = 0; i < e->phnum; i++) {
+		if (!elf_phdr(e, i, &p) || p.type != PT_LOAD || !p.memsz)
+			continue;
+		uint64_t skip = trimmed(&p) - p.paddr;
+		if (skip < p.filesz)
+			memcpy(out->data + (p.paddr + skip - low), e->data + p.offset + skip, p.filesz - skip);
+	}
 	return true;
 }
 
