@@ -1,0 +1,84 @@
+/*
+ * private.h - struct Machine, shared by the files of src/machine/ only.
+ */
+#ifndef VIV_MACHINE_PRIVATE_H
+#define VIV_MACHINE_PRIVATE_H
+
+#include <pthread.h>
+
+#include "machine/fw_cfg.h"
+#include "machine/linux_boot.h"
+#include "machine/machine.h"
+
+/* One virtual processor and the thread that runs it; the Cpu's world_opaque. */
+typedef struct Vcpu {
+	Machine *m;
+	Cpu *cpu;
+	pthread_t thread;
+	bool started, created; /* thread runs; accelerator knows it */
+	_Atomic uint32_t kicks;     /* times ops_kick was called */
+	_Atomic bool waiting;       /* in pthread_cond_wait on `wake` */
+	bool parked;                /* Machine.run_lock: out of vcpu_run, and stays out */
+	pthread_cond_t wake;        /* with Machine.run_lock */
+	void (*accel_kick)(Cpu *cpu); /* the accelerator's own, or NULL */
+	uint64_t kvmclock_msr;      /* world.c: as the guest wrote it */
+} Vcpu;
+
+struct Machine {
+	Board board;                /* first: a Board * is a Machine * */
+	MachineConfig *config;
+	Accel *accel;
+	Vcpu *vcpus;                /* [0, board.cpu_count) */
+	uint32_t *apic_ids;         /* [0, board.cpu_max) */
+
+	/* pc.c */
+	Region ram_low, ram_high, bios_rom;
+	uint8_t *bios;              /* host pointer to the last 128 KiB of firmware */
+	Device *pic, *ioapic, *rtc, *pm, *pit, *hpet;
+	FwCfgTable *fw_cfg;
+	LinuxBoot linux_boot;       /* empty without -kernel */
+
+	/* run.c. Lock order: machine lock, then run_lock. */
+	pthread_mutex_t run_lock;
+	pthread_cond_t parked_cond; /* some vcpu parked */
+	bool run_wanted, quitting;  /* run_lock */
+	_Atomic int state;          /* RunState */
+	int event_fd, exit_status;
+	guint event_source;
+	GMainLoop *loop;
+	GArray *listeners;
+	bool once_done;             /* -boot once= was used up */
+
+	/* world.c: the guest's time stamp counter */
+	bool tsc_host;              /* the host's is invariant: used directly */
+	uint64_t tsc_khz;
+	_Atomic uint64_t tsc_offset;  /* guest = host + offset while running */
+	_Atomic bool tsc_running;
+	_Atomic uint64_t tsc_frozen;  /* while stopped */
+	uint64_t wall_clock_msr;
+};
+
+/* pc.c: builds everything below the run loop. Machine lock held. */
+bool pc_build(Machine *m, GError **error);
+void pc_reset(Machine *m);
+void pc_free(Machine *m);
+/* pc_firmware.c */
+bool pc_load_bios(Machine *m, GError **error);
+bool pc_fill_fw_cfg(Machine *m, GError **error);
+void pc_fill_cmos(Machine *m);
+/* A file as given, or in the data directories; NULL: not found. Caller frees. */
+char *machine_find_file(const MachineConfig *c, const char *name);
+
+/* world.c */
+extern const CpuWorld machine_world;
+void world_init(Machine *m);
+void world_start(Machine *m); /* the clocks go on; vcpus parked */
+void world_stop(Machine *m);
+void world_reset(Machine *m);
+
+/* run.c */
+void run_init(Machine *m);
+void run_free(Machine *m);
+void vcpu_attach_kick(Vcpu *v); /* after accel's vcpu_create */
+
+#endif

@@ -1,0 +1,371 @@
+/*
+ * run.c - vcpu threads, pause and resume, and what becomes of requests.
+ *
+ * Follows no standard. A vcpu thread alternates between the accelerator and being
+ * parked; the main thread parks all of them before it touches a Cpu. Vcpu threads enter
+ * vcpu_main, kick() comes from any thread, all else from the main thread.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <glib-unix.h>
+
+#include "core/error.h"
+#include "core/lock.h"
+#include "core/thread.h"
+#include "machine/private.h"
+
+typedef struct Listener {
+	MachineEventFn fn;
+	void *opaque;
+} Listener;
+
+/* ---- vcpu threads ---- */
+
+/*
+ * Cpu.ops_kick of every vcpu. The counter says that something came up; a halted
+ * vcpu compares it with what it was before it ran, so that no kick is lost.
+ */
+static void kick(Cpu *cpu)
+{
+	Vcpu *v = cpu->world_opaque;
+	atomic_fetch_add(&v->kicks, 1);
+	if (v->accel_kick)
+		v->accel_kick(cpu);
+	if (atomic_load(&v->waiting)) {
+		pthread_mutex_lock(&v->m->run_lock);
+		pthread_cond_signal(&v->wake);
+		pthread_mutex_unlock(&v->m->run_lock);
+	}
+}
+
+void vcpu_attach_kick(Vcpu *v)
+{
+	v->accel_kick = v->cpu->ops_kick;
+	v->cpu->ops_kick = kick;
+}
+
+/* Waits until there is a reason to go on; run_lock is not held. */
+static void wait_for_kick(Vcpu *v, uint32_t seen)
+{
+	pthread_mutex_lock(&v->m->run_lock);
+	atomic_store(&v->waiting, true);
+	while (atomic_load(&v->kicks) == seen)
+		pthread_cond_wait(&v->wake, &v->m->run_lock);
+	atomic_store(&v->waiting, false);
+	pthread_mutex_unlock(&v->m->run_lock);
+}
+
+/* Stands still while the machine is paused. False: the thread is to end. */
+static bool may_run(Vcpu *v)
+{
+	Machine *m = v->m;
+	pthread_mutex_lock(&m->run_lock);
+	while (!m->run_wanted && !m->quitting) {
+		/* Said each time: a resume may have been taken back before this thread saw it. */
+		v->parked = true;
+		pthread_cond_broadcast(&m->parked_cond);
+		pthread_cond_wait(&v->wake, &m->run_lock);
+	}
+	v->parked = m->quitting;
+	bool go = !m->quitting;
+	pthread_mutex_unlock(&m->run_lock);
+	return go;
+}
+
+static void *vcpu_main(void *opaque)
+{
+	Vcpu *v = opaque;
+	Accel *accel = v->m->accel;
+	for (;;) {
+		/* Cleared before the look at run_wanted: a kick that comes later ends vcpu_run. */
+		uint32_t seen = atomic_load(&v->kicks);
+		cpu_clear(v->cpu, CPU_EV_KICK);
+		if (!may_run(v))
+			return NULL;
+		switch (accel->cls->vcpu_run(accel, v->cpu)) {
+		case RUN_AGAIN:
+			break;
+		case RUN_HALTED:
+		case RUN_STOP:
+			wait_for_kick(v, seen);
+			break;
+		}
+	}
+}
+
+static void kick_all(Machine *m)
+{
+	for (unsigned i = 0; i < m->board.cpu_count; i++)
+		cpu_post(m->vcpus[i].cpu, CPU_EV_KICK);
+}
+
+/* All vcpus leave guest code; on return none touches its Cpu. Machine lock not held. */
+static void park_all(Machine *m)
+{
+	pthread_mutex_lock(&m->run_lock);
+	m->run_wanted = false;
+	pthread_mutex_unlock(&m->run_lock);
+	kick_all(m);
+	pthread_mutex_lock(&m->run_lock);
+	for (unsigned i = 0; i < m->board.cpu_count; i++)
+		while (m->vcpus[i].started && !m->vcpus[i].parked)
+			pthread_cond_wait(&m->parked_cond, &m->run_lock);
+	pthread_mutex_unlock(&m->run_lock);
+}
+
+static void unpark_all(Machine *m)
+{
+	pthread_mutex_lock(&m->run_lock);
+	m->run_wanted = true;
+	for (unsigned i = 0; i < m->board.cpu_count; i++) {
+		/* Here and not by the thread: a pause right after must wait for it. */
+		m->vcpus[i].parked = false;
+		pthread_cond_signal(&m->vcpus[i].wake);
+	}
+	pthread_mutex_unlock(&m->run_lock);
+}
+
+/* ---- run states ---- */
+
+static void tell(Machine *m, MachineEvent event, bool guest)
+{
+	for (unsigned i = 0; i < m->listeners->len; i++) {
+		Listener *l = &g_array_index(m->listeners, Listener, i);
+		l->fn(l->opaque, event, guest);
+	}
+}
+
+static bool has_vcpu_threads(const Machine *m)
+{
+	return m->board.cpu_count && m->vcpus[0].started;
+}
+
+bool machine_stop(Machine *m, RunState why)
+{
+	if (atomic_load(&m->state) != STATE_RUNNING)
+		return false;
+	atomic_store(&m->state, why);
+	if (has_vcpu_threads(m))
+		park_all(m);
+	machine_lock();
+	clock_stop(m->board.clock);
+	world_stop(m);
+	machine_unlock();
+	tell(m, MACHINE_EVENT_STOP, false);
+	return true;
+}
+
+bool machine_start(Machine *m, GError **error)
+{
+	int state = atomic_load(&m->state);
+	if (state == STATE_RUNNING)
+		return true;
+	if (state == STATE_SHUTDOWN || state == STATE_PANICKED || state == STATE_INTERNAL_ERROR)
+		return fail(error, VIV_ERROR_INVALID, "Resetting the Virtual Machine is required");
+	machine_lock();
+	clock_start(m->board.clock);
+	world_start(m);
+	machine_unlock();
+	atomic_store(&m->state, STATE_RUNNING);
+	tell(m, MACHINE_EVENT_RESUME, false);
+	unpark_all(m);
+	return true;
+}
+
+static void leave(Machine *m, int status)
+{
+	m->exit_status = status;
+	machine_stop(m, STATE_SHUTDOWN);
+	g_main_loop_quit(m->loop);
+}
+
+static void do_shutdown(Machine *m, bool guest)
+{
+	tell(m, MACHINE_EVENT_SHUTDOWN, guest);
+	if (m->config->no_shutdown)
+		machine_stop(m, STATE_SHUTDOWN);
+	else
+		leave(m, 0);
+}
+
+/* A reset leaves the machine running, or paused if it was paused; dead states end in "paused". */
+static void do_reset(Machine *m, bool guest)
+{
+	bool was_running = atomic_load(&m->state) == STATE_RUNNING;
+	if (guest && m->config->no_reboot) {
+		do_shutdown(m, true);
+		return;
+	}
+	if (was_running)
+		park_all(m);
+	machine_lock();
+	m->once_done = true;
+	pc_reset(m);
+	machine_unlock();
+	tell(m, MACHINE_EVENT_RESET, guest);
+	if (was_running)
+		unpark_all(m);
+	else if (atomic_load(&m->state) != STATE_PRELAUNCH)
+		atomic_store(&m->state, STATE_PAUSED);
+}
+
+static void handle_request(Machine *m, int request)
+{
+	switch ((RunRequest)request) {
+	case RUN_NONE:
+		break;
+	case RUN_RESET:
+	case RUN_TRIPLE_FAULT:
+		do_reset(m, true);
+		break;
+	case RUN_SHUTDOWN:
+		do_shutdown(m, true);
+		break;
+	case RUN_QUIT:
+		tell(m, MACHINE_EVENT_SHUTDOWN, false);
+		leave(m, atomic_load(&m->board.exit_status));
+		break;
+	case RUN_PANICKED:
+		tell(m, MACHINE_EVENT_PANICKED, true);
+		if (m->config->no_shutdown)
+			machine_stop(m, STATE_PANICKED);
+		else
+			do_shutdown(m, true);
+		break;
+	case RUN_INTERNAL_ERROR:
+		machine_stop(m, STATE_INTERNAL_ERROR);
+		break;
+	}
+}
+
+static gboolean on_event(gint fd, GIOCondition condition, gpointer opaque)
+{
+	Machine *m = opaque;
+	uint64_t count;
+	while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
+		continue;
+	handle_request(m, atomic_exchange(&m->board.request, RUN_NONE));
+	return G_SOURCE_CONTINUE;
+}
+
+/* Board.request_fn; any thread. */
+static void on_request(Board *board, RunRequest why)
+{
+	Machine *m = (Machine *)board;
+	uint64_t one = 1;
+	while (write(m->event_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		continue;
+}
+
+/* ---- life ---- */
+
+void run_init(Machine *m)
+{
+	pthread_mutex_init(&m->run_lock, NULL);
+	pthread_cond_init(&m->parked_cond, NULL);
+	m->listeners = g_array_new(FALSE, FALSE, sizeof(Listener));
+	m->loop = g_main_loop_new(NULL, FALSE);
+	m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	m->board.request_fn = on_request;
+	m->event_source = g_unix_fd_add(m->event_fd, G_IO_IN, on_event, m);
+}
+
+void run_free(Machine *m)
+{
+	machine_stop(m, STATE_SHUTDOWN);
+	pthread_mutex_lock(&m->run_lock);
+	m->quitting = true;
+	for (unsigned i = 0; i < m->board.cpu_count; i++)
+		pthread_cond_signal(&m->vcpus[i].wake);
+	pthread_mutex_unlock(&m->run_lock);
+	for (unsigned i = 0; i < m->board.cpu_count; i++)
+		if (m->vcpus[i].started)
+			thread_join(m->vcpus[i].thread);
+	m->board.request_fn = NULL;
+	g_source_remove(m->event_source);
+	close(m->event_fd);
+	g_main_loop_unref(m->loop);
+	g_array_free(m->listeners, TRUE);
+	pthread_cond_destroy(&m->parked_cond);
+	pthread_mutex_destroy(&m->run_lock);
+}
+
+int machine_run(Machine *m)
+{
+	GError *error = NULL;
+	for (unsigned i = 0; i < m->board.cpu_count; i++) {
+		Vcpu *v = &m->vcpus[i];
+		if (!thread_start(THREAD_VCPU, i, vcpu_main, v, &v->thread, &error)) {
+			g_printerr("%s\n", error->message);
+			g_error_free(error);
+			return 1;
+		}
+		v->started = true;
+	}
+	if (!m->config->start_paused)
+		machine_start(m, NULL);
+	/* A request may have come before the loop: its eventfd is readable then. */
+	g_main_loop_run(m->loop);
+	return m->exit_status;
+}
+
+RunState machine_state(Machine *m)
+{
+	return atomic_load(&m->state);
+}
+
+const char *machine_state_name(RunState state)
+{
+	static const char *const names[] = {
+		[STATE_PRELAUNCH] = "prelaunch", [STATE_RUNNING] = "running", [STATE_PAUSED] = "paused",
+		[STATE_SHUTDOWN] = "shutdown", [STATE_PANICKED] = "guest-panicked",
+		[STATE_INTERNAL_ERROR] = "internal-error", [STATE_IO_ERROR] = "io-error",
+	};
+	return names[state];
+}
+
+void machine_add_listener(Machine *m, MachineEventFn fn, void *opaque)
+{
+	Listener l = { fn, opaque };
+	g_array_append_val(m->listeners, l);
+}
+
+/* What the user asks for is done even with -no-reboot: that concerns the guest. */
+static gboolean user_reset(gpointer opaque)
+{
+	do_reset(opaque, false);
+	return G_SOURCE_REMOVE;
+}
+
+void machine_request_reset(Machine *m)
+{
+	g_idle_add_full(G_PRIORITY_HIGH, user_reset, m, NULL);
+}
+
+void machine_request_quit(Machine *m, int exit_status)
+{
+	board_request(&m->board, RUN_QUIT, exit_status);
+}
+
+void machine_request_shutdown(Machine *m)
+{
+	board_request(&m->board, RUN_SHUTDOWN, 0);
+}
+
+static gboolean user_powerdown(gpointer opaque)
+{
+	Machine *m = opaque;
+	machine_lock();
+	irq_pulse(&m->board.powerdown);
+	machine_unlock();
+	tell(m, MACHINE_EVENT_POWERDOWN, false);
+	return G_SOURCE_REMOVE;
+}
+
+void machine_request_powerdown(Machine *m)
+{
+	g_idle_add_full(G_PRIORITY_HIGH, user_powerdown, m, NULL);
+}
