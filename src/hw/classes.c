@@ -1,0 +1,24 @@
+/*
+ * classes.c - the list of device classes. Any thread.
+ */
+#include "hw/classes.h"
+
+#include <string.h>
+
+const DeviceClass *const device_classes[] = {
+	&i8259_class, &ioapic_class, &apic_class,
+	&i8254_class, &port61_class, &rtc_class, &hpet_class,
+	&i8042_class, &port92_class,
+	&serial_isa_class, &debugcon_class, &debugexit_class, &pvpanic_class,
+	&i440fx_pcihost_class, &i440fx_class, &piix3_class, &piix4pm_class,
+	&fw_cfg_class,
+	NULL
+};
+
+const DeviceClass *device_class_find(const char *name)
+{
+	for (const DeviceClass *const *c = device_classes; *c; c++)
+		if (!strcmp((*c)->name, name))
+			return *c;
+	return NULL;
+}

@@ -1,0 +1,21 @@
+/*
+ * classes.h - every device class there is.
+ */
+#ifndef VIV_HW_CLASSES_H
+#define VIV_HW_CLASSES_H
+
+#include "core/device.h"
+
+extern const DeviceClass i8259_class, ioapic_class, apic_class;
+extern const DeviceClass i8254_class, port61_class, rtc_class, hpet_class;
+extern const DeviceClass i8042_class, port92_class;
+extern const DeviceClass serial_isa_class, debugcon_class, debugexit_class, pvpanic_class;
+extern const DeviceClass i440fx_pcihost_class, i440fx_class, piix3_class, piix4pm_class;
+extern const DeviceClass fw_cfg_class;
+
+/* All of them; ends with NULL. */
+extern const DeviceClass *const device_classes[];
+/* By name; NULL: there is none. Any thread. */
+const DeviceClass *device_class_find(const char *name);
+
+#endif
