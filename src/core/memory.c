@@ -34,7 +34,9 @@ bool ram_arena_init(RamArena *arena, uint64_t bytes, GError **error)
 	arena->host = reserve(arena->reserved);
 	if (arena->host)
 		arena->page = reserve(page_words(arena));
-	if (arena->page) {
+	if (arena->page)
+		arena->lines = reserve(2 * page_words(arena));
+	if (arena->lines) {
 		/* Advice only: a kernel without huge pages or merging runs guests as well. */
 		madvise(arena->host, arena->reserved, MADV_HUGEPAGE);
 		madvise(arena->host, arena->reserved, MADV_DONTFORK);
@@ -53,6 +55,8 @@ void ram_arena_free(RamArena *arena)
 		munmap(arena->host, arena->reserved);
 	if (arena->page)
 		munmap(arena->page, page_words(arena));
+	if (arena->lines)
+		munmap(arena->lines, 2 * page_words(arena));
 	*arena = (RamArena){ 0 };
 }
 

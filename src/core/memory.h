@@ -31,6 +31,7 @@ typedef struct RamArena {
 	uint8_t *host;              /* page aligned; [0, reserved) */
 	uint64_t reserved, used;    /* bytes */
 	_Atomic uint32_t *page;     /* one word a page: PAGE_CODE | generation << 1 */
+	_Atomic uint64_t *lines;    /* one bit for each 64 bytes of the page that hold decoded code */
 } RamArena;
 
 /* The page holds instructions that some vcpu keeps in decoded or translated form. */
@@ -50,6 +51,11 @@ static inline bool ram_arena_owns(const RamArena *arena, const void *p)
 static inline _Atomic uint32_t *ram_page_state(const RamArena *arena, const void *p)
 {
 	return &arena->page[(uint64_t)((const uint8_t *)p - arena->host) >> GUEST_PAGE_BITS];
+}
+
+static inline _Atomic uint64_t *ram_page_lines(const RamArena *arena, const void *p)
+{
+	return &arena->lines[(uint64_t)((const uint8_t *)p - arena->host) >> GUEST_PAGE_BITS];
 }
 
 /*

@@ -235,6 +235,7 @@ struct Cpu {
 	uint32_t features[32];  /* CPUID feature words in force, by FEAT_WORD_* (features.h) */
 	CpuidLeaf cpuid[CPUID_LEAVES_MAX];
 	unsigned cpuid_count;
+	struct CpuIdentity *model; /* models.h; owned */
 	uint8_t phys_bits, lin_bits;
 	uint64_t xcr0_supported;
 	uint64_t tsc_khz;

@@ -34,6 +34,8 @@ Cpu *cpu_new(unsigned index, const CpuWorld *world, void *opaque, RamArena *aren
 
 void cpu_free(Cpu *cpu)
 {
+	if (cpu)
+		g_free(cpu->model);
 	g_aligned_free(cpu);
 }
 

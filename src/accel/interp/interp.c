@@ -1,0 +1,166 @@
+/*
+ * interp.c - the accelerator that interprets: one host thread for each vcpu.
+ *
+ * Exclusive sections (split locks, pages that turn into code) stop the other vcpus at an
+ * instruction boundary: each runs guest code inside running/idle brackets, and whoever
+ * wants to be alone raises CPU_EV_EXCLUSIVE and waits until the others are idle.
+ *
+ * Threads: vcpu threads; `gate` protects every field below it. The machine lock may be taken
+ * before `gate`, never after it.
+ */
+#include "accel/interp/interp.h"
+
+#include "accel/accels.h"
+
+#include <pthread.h>
+
+typedef struct InterpAccel {
+	Accel base;
+	pthread_mutex_t gate;
+	pthread_cond_t changed;
+	unsigned running;      /* vcpus inside interp_run, the exclusive one not counted */
+	bool exclusive;        /* somebody runs alone, or waits to */
+} InterpAccel;
+
+/* A vcpu's own mark: does it count as running? */
+typedef struct InterpVcpu {
+	bool running;
+	uint64_t exclusives;
+} InterpVcpu;
+
+static InterpAccel *interp_of(Accel *accel) { return (InterpAccel *)accel; }
+static InterpVcpu *vcpu_of(Cpu *cpu) { return cpu->accel_data; }
+
+static int probe(const char **why)
+{
+	*why = NULL;
+	return 2;
+}
+
+static Accel *create(Board *board, GError **error)
+{
+	InterpAccel *a = g_new0(InterpAccel, 1);
+
+	a->base = (Accel){ &accel_interp, board };
+	pthread_mutex_init(&a->gate, NULL);
+	pthread_cond_init(&a->changed, NULL);
+	return &a->base;
+}
+
+static void destroy(Accel *accel)
+{
+	InterpAccel *a = interp_of(accel);
+
+	pthread_cond_destroy(&a->changed);
+	pthread_mutex_destroy(&a->gate);
+	g_free(a);
+}
+
+static bool vcpu_create(Accel *accel, Cpu *cpu, GError **error)
+{
+	cpu->accel_data = g_new0(InterpVcpu, 1);
+	return interp_init(cpu, error);
+}
+
+static void vcpu_destroy(Accel *accel, Cpu *cpu)
+{
+	interp_free(cpu);
+	g_free(cpu->accel_data);
+	cpu->accel_data = NULL;
+}
+
+static void enter(InterpAccel *a, Cpu *cpu)
+{
+	pthread_mutex_lock(&a->gate);
+	while (a->exclusive)
+		pthread_cond_wait(&a->changed, &a->gate);
+	cpu_clear(cpu, CPU_EV_EXCLUSIVE);
+	vcpu_of(cpu)->running = true;
+	a->running++;
+	pthread_mutex_unlock(&a->gate);
+}
+
+static void leave(InterpAccel *a, Cpu *cpu)
+{
+	pthread_mutex_lock(&a->gate);
+	vcpu_of(cpu)->running = false;
+	if (--a->running == 0)
+		pthread_cond_broadcast(&a->changed);
+	pthread_mutex_unlock(&a->gate);
+}
+
+static RunResult vcpu_run(Accel *accel, Cpu *cpu)
+{
+	InterpAccel *a = interp_of(accel);
+
+	enter(a, cpu);
+	bool halted = interp_run(cpu);
+	leave(a, cpu);
+	return halted ? RUN_HALTED : RUN_AGAIN;
+}
+
+void interp_exclusive_begin(Accel *accel, Cpu *cpu)
+{
+	InterpAccel *a = interp_of(accel);
+	InterpVcpu *v = vcpu_of(cpu);
+
+	pthread_mutex_lock(&a->gate);
+	/* Wait as an idle vcpu, so that two that want to be alone do not wait for each other. */
+	if (v->running && --a->running == 0)
+		pthread_cond_broadcast(&a->changed);
+	while (a->exclusive)
+		pthread_cond_wait(&a->changed, &a->gate);
+	a->exclusive = true;
+	for (unsigned i = 0; i < accel->board->cpu_count; i++)
+		if (accel->board->cpus[i] && accel->board->cpus[i] != cpu)
+			atomic_fetch_or(&accel->board->cpus[i]->events, CPU_EV_EXCLUSIVE);
+	while (a->running)
+		pthread_cond_wait(&a->changed, &a->gate);
+	v->exclusives++;
+	pthread_mutex_unlock(&a->gate);
+}
+
+void interp_exclusive_end(Accel *accel, Cpu *cpu)
+{
+	InterpAccel *a = interp_of(accel);
+
+	pthread_mutex_lock(&a->gate);
+	a->exclusive = false;
+	if (vcpu_of(cpu)->running)
+		a->running++;
+	pthread_cond_broadcast(&a->changed);
+	pthread_mutex_unlock(&a->gate);
+}
+
+void interp_flush_others(Accel *accel, Cpu *cpu)
+{
+	if (accel->board->cpu_count < 2)
+		return;
+	interp_exclusive_begin(accel, cpu);
+	for (unsigned i = 0; i < accel->board->cpu_count; i++)
+		if (accel->board->cpus[i] && accel->board->cpus[i] != cpu)
+			atomic_fetch_or(&accel->board->cpus[i]->events, CPU_EV_FLUSH);
+	interp_exclusive_end(accel, cpu);
+}
+
+static void info(Accel *accel, GString *out)
+{
+	g_string_append(out, "interp: every instruction is interpreted\n");
+	for (unsigned i = 0; i < accel->board->cpu_count; i++) {
+		Cpu *cpu = accel->board->cpus[i];
+		g_string_append_printf(out, "  CPU %u: %" G_GUINT64_FORMAT " instructions, %" G_GUINT64_FORMAT
+			" exclusive sections\n", i, cpu->insn_count, vcpu_of(cpu)->exclusives);
+	}
+}
+
+const AccelClass accel_interp = {
+	.name = "interp",
+	.desc = "the software CPU's interpreter",
+	.probe = probe,
+	.create = create,
+	.destroy = destroy,
+	.vcpu_create = vcpu_create,
+	.vcpu_destroy = vcpu_destroy,
+	.vcpu_run = vcpu_run,
+	.info = info,
+};

@@ -1,0 +1,380 @@
+/*
+ * decode.c - the instruction decoder: prefixes, VEX and EVEX, ModRM, SIB, immediates.
+ *
+ * SDM vol. 2, chapter 2; the facts of each opcode come from the tables (*.tab).
+ * Pure functions; any thread.
+ */
+#include "cpu/decode.h"
+
+#include <string.h>
+
+typedef struct Cursor {
+	const uint8_t *p;
+	unsigned avail, at;
+	bool over; /* ran past avail */
+} Cursor;
+
+static uint64_t take(Cursor *c, unsigned n)
+{
+	uint64_t v = 0;
+
+	if (c->at + n > c->avail || c->at + n > INSN_MAX) {
+		c->over = true;
+		return 0;
+	}
+	memcpy(&v, c->p + c->at, n);
+	c->at += n;
+	return v;
+}
+
+static int64_t take_signed(Cursor *c, unsigned n)
+{
+	uint64_t v = take(c, n);
+	unsigned shift = 64 - 8 * n;
+
+	return (int64_t)(v << shift) >> shift;
+}
+
+/* Legacy prefixes and REX; returns the first opcode byte. */
+static uint8_t prefixes(Cursor *c, bool code64, Decoded *d, bool *asz67)
+{
+	for (;;) {
+		uint8_t b = (uint8_t)take(c, 1);
+
+		if (c->over)
+			return 0;
+		switch (b) {
+		case 0x26: case 0x2e: case 0x36: case 0x3e:
+			if (!code64 || (d->seg != FS && d->seg != GS)) {
+				d->seg = (b >> 3) & 3;
+				d->has_seg_prefix = true;
+			}
+			break;
+		case 0x64: case 0x65: d->seg = FS + (b & 1); d->has_seg_prefix = true; break;
+		case 0x66: d->opsz66 = true; break;
+		case 0x67: *asz67 = true; break;
+		case 0xf0: d->lock = true; break;
+		case 0xf2: d->repne = true; d->rep = false; break;
+		case 0xf3: d->rep = true; d->repne = false; break;
+		default:
+			if (code64 && (b & 0xf0) == 0x40) {
+				d->rex = b & 15;
+				d->rex_present = true;
+				b = (uint8_t)take(c, 1);
+				/* REX counts only right before the opcode. */
+				if (!c->over && ((b & 0xf0) == 0x40 || strchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3", b))) {
+					if (b) {
+						d->rex = 0;
+						d->rex_present = false;
+						c->at--;
+						continue;
+					}
+				}
+			}
+			return b;
+		}
+	}
+}
+
+/* C4, C5 and 62: VEX and EVEX (vol. 2, 2.3 and 2.7). False: #UD. */
+static bool vex(Cursor *c, uint8_t first, bool code64, Decoded *d, uint8_t *enc, uint8_t *map, uint8_t *pfx)
+{
+	static const uint8_t pp[4] = {PFX_NP, PFX_66, PFX_F3, PFX_F2};
+
+	if (d->lock || d->rep || d->repne || d->opsz66 || d->rex_present)
+		return false;
+	*enc = first == 0x62 ? ENC_EVEX : ENC_VEX;
+	uint8_t p0 = (uint8_t)take(c, 1);
+	if (first == 0xc5) {
+		d->rex = (uint8_t)(~p0 >> 5 & 4);
+		*map = 1;
+		d->vvvv = ~p0 >> 3 & 15;
+		d->vl = p0 >> 2 & 1;
+		*pfx = pp[p0 & 3];
+	} else {
+		uint8_t p1 = (uint8_t)take(c, 1);
+		d->rex = (uint8_t)((~p0 >> 5 & 7) | (p1 >> 4 & 8));
+		d->w = p1 >> 7;
+		d->vvvv = ~p1 >> 3 & 15;
+		*pfx = pp[p1 & 3];
+		if (first == 0xc4) {
+			*map = p0 & 31;
+			d->vl = p1 >> 2 & 1;
+		} else {
+			uint8_t p2 = (uint8_t)take(c, 1);
+			*map = p0 & 7;
+			if ((p0 & 8) || !(p1 & 4))
+				return c->over;
+			d->evex_reg_hi = !(p0 & 16);
+			d->evex_z = p2 >> 7;
+			d->vl = p2 >> 5 & 3;
+			d->evex_b = p2 >> 4 & 1;
+			d->evex_v_hi = !(p2 & 8);
+			d->evex_aaa = p2 & 7;
+		}
+	}
+	if (!code64) {
+		d->rex &= 8;
+		d->vvvv &= 7;
+		d->evex_reg_hi = d->evex_v_hi = 0;
+	}
+	return *map < OPTAB_MAPS && *map != 0;
+}
+
+static const OpRow *match(const Decoded *d, uint8_t enc, uint8_t map, uint8_t pfx, unsigned mode,
+			  const uint32_t *features)
+{
+	OpSlot slot = optab_index[enc][map][d->opcode];
+	bool code64 = (mode & MODE_CODE_MASK) == MODE_CODE64;
+
+	for (unsigned i = 0; i < slot.count; i++) {
+		const OpRow *r = &optab_rows[optab_order[slot.first + i]];
+
+		if (r->pfx != PFX_ANY && r->pfx != pfx)
+			continue;
+		if (r->exact ? r->exact != d->modrm : (r->reg >= 0 && r->reg != (d->modrm >> 3 & 7)))
+			continue;
+		if ((r->form == FORM_MEM && d->mod == 3) || (r->form == FORM_REG && d->mod != 3))
+			continue;
+		if ((r->attrs & ATTR_I64 && code64) || (r->attrs & ATTR_O64 && !code64))
+			continue;
+		if (enc != ENC_LEGACY && r->w >= 0 && r->w != d->w && (code64 || r->w != 0 || !r->mem))
+			continue;
+		/* Register-form EVEX.b is rounding control: the length bits are not a length then. */
+		if (enc != ENC_LEGACY && r->l >= 0 && r->l != d->vl && !(d->evex_b && d->mod == 3))
+			continue;
+		if (features && r->feat != FEAT_NONE && !(features[r->feat >> 5] >> (r->feat & 31) & 1))
+			continue;
+		return r;
+	}
+	return NULL;
+}
+
+/* Does the opcode have a ModRM byte? Every row of a slot agrees, except 90h and the like, which have none. */
+static bool slot_has_modrm(uint8_t enc, uint8_t map, uint8_t opcode)
+{
+	OpSlot slot = optab_index[enc][map][opcode];
+
+	if (enc != ENC_LEGACY)
+		return !(map == 1 && opcode == 0x77 && enc == ENC_VEX);
+	if (map >= 2)
+		return true;
+	if (map == 0 && opcode >= 0xd8 && opcode <= 0xdf)
+		return true;
+	for (unsigned i = 0; i < slot.count; i++) {
+		const OpRow *r = &optab_rows[optab_order[slot.first + i]];
+		if (r->exact || r->reg >= 0 || r->form != FORM_ANY)
+			return true;
+		for (unsigned k = 0; k < 5 && r->operands[k]; k++)
+			if (strchr("EGMSCDRVWHPQUNK", opnd_letter(r->operands[k])) && strlen(optab_operand_names[r->operands[k]]) > 1)
+				return true;
+	}
+	return false;
+}
+
+static void sib(Cursor *c, Decoded *d)
+{
+	uint8_t b = (uint8_t)take(c, 1);
+	uint8_t base = b & 7, index = (b >> 3 & 7) | (d->rex & 2 ? 8 : 0);
+
+	d->scale = b >> 6;
+	d->index = index == 4 ? SLOT_ZERO : index;
+	if (base == 5 && d->mod == 0) {
+		d->base = SLOT_ZERO;
+		d->disp = take_signed(c, 4);
+	} else {
+		d->base = base | (d->rex & 1 ? 8 : 0);
+	}
+}
+
+static void modrm16(Cursor *c, Decoded *d)
+{
+	static const uint8_t base[8] = {RBX, RBX, RBP, RBP, RSI, RDI, RBP, RBX};
+	static const uint8_t index[4] = {RSI, RDI, RSI, RDI};
+	uint8_t rm = d->modrm & 7;
+
+	d->base = base[rm];
+	if (rm < 4)
+		d->index = index[rm];
+	if (d->mod == 0 && rm == 6) {
+		d->base = SLOT_ZERO;
+		d->disp = take_signed(c, 2);
+	} else if (d->mod) {
+		d->disp = take_signed(c, d->mod);
+	}
+}
+
+/* The memory operand. RIP-relative: disp is relative to the instruction's start (see SLOT_RIP). */
+static bool modrm_mem(Cursor *c, Decoded *d, bool code64)
+{
+	bool rip = false;
+
+	d->base = d->index = SLOT_ZERO;
+	if (d->asize == 2) {
+		modrm16(c, d);
+	} else {
+		uint8_t rm = d->modrm & 7;
+		if (rm == 4) {
+			sib(c, d);
+		} else if (rm == 5 && d->mod == 0) {
+			d->disp = take_signed(c, 4);
+			rip = code64;
+			if (rip)
+				d->base = SLOT_RIP;
+		} else {
+			d->base = rm | (d->rex & 1 ? 8 : 0);
+		}
+		if (d->mod == 1)
+			d->disp = take_signed(c, 1);
+		else if (d->mod == 2)
+			d->disp = take_signed(c, 4);
+	}
+	if (!d->has_seg_prefix)
+		d->seg = d->base == RBP || d->base == RSP ? SS : DS;
+	return rip;
+}
+
+static void immediates(Cursor *c, Decoded *d)
+{
+	const OpRow *r = d->row;
+
+	for (unsigned k = 0; k < 5 && r->operands[k]; k++) {
+		const char *o = optab_operand_names[r->operands[k]];
+		unsigned z = d->opsize == 2 ? 2 : 4;
+
+		if (!strcmp(o, "Ib")) {
+			if (r->exec == X_ENTER)
+				d->imm2 = (uint16_t)take(c, 1);
+			else
+				d->imm = take_signed(c, 1);
+		} else if (!strcmp(o, "sIb") || !strcmp(o, "Jb")) {
+			d->imm = take_signed(c, 1);
+		} else if (!strcmp(o, "Iw")) {
+			d->imm = (int64_t)take(c, 2);
+		} else if (!strcmp(o, "Iz") || !strcmp(o, "Jz")) {
+			d->imm = take_signed(c, z);
+		} else if (!strcmp(o, "Iv")) {
+			d->imm = take_signed(c, d->opsize);
+		} else if (!strcmp(o, "Ap")) {
+			d->imm = (int64_t)take(c, z);
+			d->imm2 = (uint16_t)take(c, 2);
+		} else if (o[0] == 'O') {
+			d->disp = (int64_t)take(c, d->asize);
+			d->base = d->index = SLOT_ZERO;
+			d->is_mem = true;
+			if (!d->has_seg_prefix)
+				d->seg = DS;
+		} else if (o[0] == 'L') {
+			d->imm = take_signed(c, 1);
+		}
+	}
+}
+
+static unsigned operand_size(const Decoded *d, unsigned code)
+{
+	if (code != MODE_CODE64)
+		return (code == MODE_CODE32) != d->opsz66 ? 4 : 2;
+	if (d->rex & 8 || d->row->attrs & ATTR_F64)
+		return 8;
+	if (d->opsz66)
+		return 2;
+	return d->row->attrs & ATTR_D64 ? 8 : 4;
+}
+
+/* The opcode proper: which map, which byte. False: #UD. */
+static bool opcode_bytes(Cursor *c, uint8_t b, unsigned mode, Decoded *d, uint8_t *enc, uint8_t *map, uint8_t *pfx)
+{
+	bool code64 = (mode & MODE_CODE_MASK) == MODE_CODE64;
+	bool maybe_vex = b == 0xc4 || b == 0xc5 || b == 0x62;
+
+	*enc = ENC_LEGACY;
+	*map = 0;
+	*pfx = d->repne ? PFX_F2 : d->rep ? PFX_F3 : d->opsz66 ? PFX_66 : PFX_NP;
+	if (maybe_vex && !code64) {
+		/* LES, LDS and BOUND have no register form; in real and V86 mode there is no VEX. */
+		if (c->at >= c->avail)
+			return c->over = true;
+		maybe_vex = c->p[c->at] >= 0xc0 && mode & MODE_PROT;
+	}
+	if (maybe_vex) {
+		if (!vex(c, b, code64, d, enc, map, pfx))
+			return c->over;
+		b = (uint8_t)take(c, 1);
+	} else if (b == 0x0f) {
+		*map = 1;
+		b = (uint8_t)take(c, 1);
+		if (b == 0x38 || b == 0x3a) {
+			*map = b == 0x38 ? 2 : 3;
+			b = (uint8_t)take(c, 1);
+		}
+	}
+	d->opcode = b;
+	d->opcode_at = (uint8_t)(c->at - 1);
+	return true;
+}
+
+static DecodeResult ran_out(const Cursor *c, Decoded *d)
+{
+	d->len = (uint8_t)c->at;
+	return c->avail >= INSN_MAX ? DECODE_TOO_LONG : DECODE_MORE;
+}
+
+DecodeResult decode(const uint8_t *bytes, unsigned avail, unsigned mode, const uint32_t *features,
+		    Decoded *d)
+{
+	Cursor c = {bytes, MIN(avail, INSN_MAX), 0, false};
+	unsigned code = mode & MODE_CODE_MASK;
+	bool code64 = code == MODE_CODE64, asz67 = false, rip = false;
+	uint8_t enc, map, pfx;
+
+	memset(d, 0, sizeof(*d));
+	d->seg = SEG_NONE;
+	uint8_t b = prefixes(&c, code64, d, &asz67);
+	if (c.over)
+		return ran_out(&c, d);
+	if (!opcode_bytes(&c, b, mode, d, &enc, &map, &pfx)) {
+		d->len = (uint8_t)c.at;
+		return DECODE_UD;
+	}
+	if (c.over)
+		return ran_out(&c, d);
+	d->asize = code64 ? (asz67 ? 4 : 8) : (code == MODE_CODE32) != asz67 ? 4 : 2;
+	if (enc == ENC_LEGACY)
+		d->w = d->rex >> 3;
+	if (slot_has_modrm(enc, map, d->opcode)) {
+		d->has_modrm = true;
+		d->modrm_at = (uint8_t)c.at;
+		d->modrm = (uint8_t)take(&c, 1);
+		if (c.over)
+			return ran_out(&c, d);
+		d->mod = d->modrm >> 6;
+		d->reg = (d->modrm >> 3 & 7) | (d->rex & 4 ? 8 : 0);
+		d->rm = (d->modrm & 7) | (d->rex & 1 ? 8 : 0);
+	}
+	d->row = match(d, enc, map, pfx, mode, features);
+	if (!d->row || (d->row->attrs & ATTR_PROT && !(mode & MODE_PROT))) {
+		d->len = (uint8_t)c.at;
+		return DECODE_UD;
+	}
+	d->opsize = (uint8_t)operand_size(d, code);
+	/* MOV to and from CR and DR ignore mod: always registers. */
+	bool reg_only = map == 1 && d->opcode >= 0x20 && d->opcode <= 0x23 && enc == ENC_LEGACY;
+	if (d->has_modrm && d->mod != 3 && !reg_only) {
+		d->is_mem = true;
+		rip = modrm_mem(&c, d, code64);
+	}
+	immediates(&c, d);
+	if (c.over)
+		return ran_out(&c, d);
+	d->len = (uint8_t)c.at;
+	memcpy(d->bytes, bytes, d->len);
+	if (rip)
+		d->disp += d->len;
+	if (code64 && d->seg != FS && d->seg != GS)
+		d->seg = SEG_NONE;
+	if (!code64 && d->seg == SEG_NONE)
+		d->seg = DS;
+	if (d->lock && !(d->row->attrs & ATTR_LOCK && d->is_mem))
+		return DECODE_UD;
+	return DECODE_OK;
+}

@@ -1,0 +1,260 @@
+/*
+ * icache.c - the cache of decoded instructions: blocks by host address and mode.
+ *
+ * A block is a straight run of instructions within one page. It is found by linear
+ * RIP in a direct-mapped jump cache, else by the page's host address and the mode, and is
+ * valid while its page's state word is what it was when it was decoded (core/memory.h).
+ * The vcpu's own thread only; other vcpus' stores are seen through the state word.
+ */
+#include "cpu/interp/interp.h"
+
+#define POOL_BYTES (24u << 20)
+#define JUMP_SLOTS G_N_ELEMENTS(((ICache *)0)->jump)
+#define HASH_SLOTS G_N_ELEMENTS(((ICache *)0)->hash)
+
+bool interp_init(Cpu *cpu, GError **error)
+{
+	ICache *c = g_new0(ICache, 1);
+
+	c->pool_size = POOL_BYTES;
+	c->pool = g_malloc(c->pool_size);
+	c->jump_key = 256;
+	cpu->icache = c;
+	return true;
+}
+
+void interp_free(Cpu *cpu)
+{
+	if (cpu->icache)
+		g_free(cpu->icache->pool);
+	g_free(cpu->icache);
+	cpu->icache = NULL;
+}
+
+void interp_forget_jumps(Cpu *cpu)
+{
+	if (cpu->icache)
+		cpu->icache->jump_key += 256;
+}
+
+bool interp_own_block_hit(Cpu *cpu, const uint8_t *host, unsigned len)
+{
+	const Block *b = cpu->icache ? cpu->icache->running : NULL;
+
+	return b && b->count > 1 && b != &cpu->icache->single.b && host < b->host + b->bytes && host + len > b->host;
+}
+
+static void forget_all(Cpu *cpu)
+{
+	ICache *c = cpu->icache;
+
+	memset(c->hash, 0, sizeof(c->hash));
+	c->pool_used = 0;
+	c->flushes++;
+	interp_forget_jumps(cpu);
+}
+
+static void *pool_take(ICache *c, size_t bytes)
+{
+	void *p = c->pool + c->pool_used;
+
+	c->pool_used += (bytes + 15) & ~(size_t)15;
+	return p;
+}
+
+/* Marks the lines as holding code before they are read (see cpu_code_store for the other half). */
+static uint32_t claim_page(Cpu *cpu, const uint8_t *host, unsigned len)
+{
+	_Atomic uint32_t *state = ram_page_state(cpu->arena, host);
+	_Atomic uint64_t *lines = ram_page_lines(cpu->arena, host);
+	unsigned first = ((uintptr_t)host & 0xfff) >> 6, last = (((uintptr_t)host & 0xfff) + len - 1) >> 6;
+	uint64_t mask = (~0ull << first) & (~0ull >> (63 - last));
+
+	if (!(atomic_load(state) & PAGE_CODE)) {
+		atomic_fetch_or(state, PAGE_CODE);
+		cpu_tlb_drop_writes(cpu, (const uint8_t *)((uintptr_t)host & ~(uintptr_t)0xfff));
+		if (cpu->world->flush_others)
+			cpu->world->flush_others(cpu->world_opaque, cpu);
+	}
+	atomic_fetch_or(lines, mask);
+	atomic_thread_fence(memory_order_seq_cst);
+	return atomic_load(state);
+}
+
+/* Decodes one instruction at `linear`; bytes may continue on the next page. */
+static DecodeResult decode_at(Cpu *cpu, const uint8_t *p, unsigned left, uint64_t linear, Decoded *d)
+{
+	DecodeResult r = p ? decode(p, left, cpu->mode, cpu->features, d) : DECODE_MORE;
+	uint8_t buf[INSN_MAX];
+	unsigned n = 0;
+
+	if (r != DECODE_MORE)
+		return r;
+	/* Byte by byte, so that nothing beyond the instruction is fetched. */
+	if (p) {
+		n = MIN(left, INSN_MAX);
+		memcpy(buf, p, n);
+	}
+	while (n < INSN_MAX) {
+		uint64_t at = linear + n;
+		if (!cpu_long_mode(cpu))
+			at = (uint32_t)at;
+		buf[n++] = (uint8_t)cpu_lin_read(cpu, at, 1, MEM_EXEC | cpu_data_access(cpu));
+		r = decode(buf, n, cpu->mode, cpu->features, d);
+		if (r != DECODE_MORE)
+			return r;
+	}
+	return DECODE_TOO_LONG;
+}
+
+static uint64_t code_linear(const Cpu *cpu)
+{
+	if ((cpu->mode & MODE_CODE_MASK) == MODE_CODE64)
+		return cpu->rip;
+	return (uint32_t)(cpu->seg[CS].base + cpu->rip);
+}
+
+static void bind_result(Cpu *cpu, DecodeResult r, const Decoded *d, unsigned end, Insn *i)
+{
+	if (r == DECODE_OK) {
+		bind(cpu, d, end, i);
+		return;
+	}
+	memset(i, 0, sizeof(*i));
+	i->len = d->len;
+	i->end = (uint16_t)end;
+	i->fn = r == DECODE_UD ? x_ud : x_gp;
+}
+
+static void terminate(Insn *i, unsigned end)
+{
+	memset(i, 0, sizeof(*i));
+	i->fn = x_fallthrough;
+	i->end = (uint16_t)end;
+}
+
+/* CS limit (vol. 3A, 5.3): the instruction must lie within it. */
+static void check_limit(Cpu *cpu, unsigned len)
+{
+	if ((cpu->mode & MODE_CODE_MASK) != MODE_CODE64 && cpu->rip + len - 1 > cpu->seg[CS].limit)
+		cpu_gp0(cpu);
+}
+
+static const Block *single_block(Cpu *cpu, const uint8_t *p, unsigned left, uint64_t linear)
+{
+	ICache *c = cpu->icache;
+	Decoded d;
+
+	check_limit(cpu, 1);
+	DecodeResult r = decode_at(cpu, p, left, linear, &d);
+	check_limit(cpu, d.len);
+	bind_result(cpu, r, &d, d.len, &c->single.insns[0]);
+	terminate(&c->single.insns[1], d.len);
+	c->single.b = (Block){ .host = p, .bytes = d.len, .mode = cpu->mode, .count = 1, .insns = c->single.insns };
+	return &c->single.b;
+}
+
+static unsigned hash_of(const uint8_t *host, unsigned mode)
+{
+	return (unsigned)(((uintptr_t)host ^ (uintptr_t)host >> 15 ^ mode << 7) & (HASH_SLOTS - 1));
+}
+
+/* Decodes the run of instructions that starts at p and stays within `left` bytes. NULL: the first one crosses. */
+static Block *build(Cpu *cpu, const uint8_t *p, unsigned left)
+{
+	ICache *c = cpu->icache;
+	Decoded d;
+	unsigned end = 0, n = 0;
+	uint64_t limit = cpu->seg[CS].limit;
+	bool code64 = (cpu->mode & MODE_CODE_MASK) == MODE_CODE64;
+
+	if (c->pool_used + sizeof(Block) + (BLOCK_MAX + 1) * sizeof(Insn) + 64 > c->pool_size)
+		forget_all(cpu);
+	Block *b = pool_take(c, sizeof(Block));
+	size_t mark = c->pool_used;
+	Insn *insns = (Insn *)(c->pool + c->pool_used);
+	/* The claim covers the longest the block can be; lines it does not use cost a slow store at worst. */
+	uint32_t state = claim_page(cpu, p, MIN(left, 64));
+	while (n < BLOCK_MAX && end < left) {
+		if (end + INSN_MAX > 64)
+			state = claim_page(cpu, p + end, MIN(left - end, INSN_MAX)) == state ? state : 0;
+		DecodeResult r = decode(p + end, left - end, cpu->mode, cpu->features, &d);
+		if (r == DECODE_MORE || (!code64 && cpu->rip + end + d.len - 1 > limit))
+			break;
+		end += d.len;
+		bind_result(cpu, r, &d, end, &insns[n++]);
+		if (r != DECODE_OK || d.row->attrs & ATTR_END || d.row->attrs & ATTR_REP)
+			break;
+	}
+	if (n == 0) {
+		c->pool_used = mark - ((sizeof(Block) + 15) & ~(size_t)15);
+		return NULL;
+	}
+	terminate(&insns[n], end);
+	pool_take(c, (n + 1) * sizeof(Insn));
+	*b = (Block){ .host = p, .page = ram_page_state(cpu->arena, p), .page_state = state, .bytes = (uint16_t)end,
+		      .mode = cpu->mode, .count = (uint8_t)n, .insns = insns };
+	c->blocks_built++;
+	return b;
+}
+
+static bool valid(const Block *b)
+{
+	return atomic_load_explicit(b->page, memory_order_acquire) == b->page_state;
+}
+
+static Block *find(Cpu *cpu, const uint8_t *p, unsigned left)
+{
+	ICache *c = cpu->icache;
+	unsigned h = hash_of(p, cpu->mode);
+	uint64_t limit = cpu->seg[CS].limit;
+
+	for (Block **at = &c->hash[h]; *at; ) {
+		Block *b = *at;
+		if (!valid(b)) {
+			*at = b->next; /* its memory comes back when the pool is dropped */
+			continue;
+		}
+		if (b->host == p && b->mode == cpu->mode)
+			return (cpu->mode & MODE_CODE_MASK) == MODE_CODE64 || cpu->rip + b->bytes - 1 <= limit ? b : NULL;
+		at = &b->next;
+	}
+	uint64_t flushes = c->flushes;
+	Block *b = build(cpu, p, left);
+	if (!b || !valid(b))
+		return NULL;
+	(void)flushes;
+	b->next = c->hash[h];
+	c->hash[h] = b;
+	return b;
+}
+
+const Block *icache_block(Cpu *cpu, bool single)
+{
+	ICache *c = cpu->icache;
+	uint64_t rip = cpu->rip, key = c->jump_key | cpu->mode;
+	unsigned slot = (unsigned)((rip ^ rip >> 12) & (JUMP_SLOTS - 1));
+	bool plain = (cpu->mode & (MODE_STEP)) == 0 &&
+		     ((cpu->mode & MODE_CODE_MASK) == MODE_CODE64 || cpu->mode & MODE_FLAT);
+
+	if (likely(!single && plain && c->jump[slot].rip == rip && c->jump[slot].key == key)) {
+		Block *b = c->jump[slot].block;
+		if (likely(valid(b)))
+			return b;
+	}
+	uint64_t linear = code_linear(cpu);
+	unsigned left;
+	check_limit(cpu, 1);
+	const uint8_t *p = cpu_lin_fetch(cpu, linear, &left);
+	if (single || !p || !cpu->arena || !ram_arena_owns(cpu->arena, p))
+		return single_block(cpu, p, left, linear);
+	Block *b = find(cpu, p, left);
+	if (!b)
+		return single_block(cpu, p, left, linear);
+	if (plain) {
+		c->jump[slot].rip = rip;
+		c->jump[slot].key = c->jump_key | cpu->mode;
+		c->jump[slot].block = b;
+	}
+	return b;
+}

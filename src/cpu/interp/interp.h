@@ -1,0 +1,301 @@
+/*
+ * interp.h - inside the interpreter: bound instructions, handlers, blocks.
+ *
+ * A decoded instruction is bound to a handler with its operands as byte offsets
+ * into Cpu.regs. Handlers of a block call each other in tail position; a handler
+ * that ends the block stores Cpu.rip and returns NULL. While a block runs,
+ * Cpu.rip is the RIP of its first instruction and Insn.end the distance to the
+ * next one, so nothing has to be stored for each instruction. The vcpu's own thread only.
+ */
+#ifndef VIV_CPU_INTERP_H
+#define VIV_CPU_INTERP_H
+
+#include <string.h>
+
+#include "cpu/cpu.h"
+#include "cpu/decode.h"
+#include "cpu/features.h"
+#include "cpu/mem.h"
+
+typedef struct Insn Insn;
+typedef const Insn *(*InsnFn)(Cpu *cpu, const Insn *i);
+
+struct Insn {
+	InsnFn fn;
+	int64_t disp;
+	int64_t imm;      /* immediate, branch displacement, or a thunk's address */
+	uint64_t amask;   /* address size; for near branches: mask of the new RIP */
+	uint8_t base, index, scale;
+	uint8_t seg;      /* index into Cpu.seg; or'ed with INSN_SEGCHECK where limits and rights count */
+	uint8_t reg, rm;  /* byte offsets into Cpu.regs (AH..BH included); or raw numbers where the handler says so */
+	uint8_t len, opsize;
+	uint16_t end;     /* bytes from the block's start to the next instruction */
+	uint16_t imm2;
+	uint8_t aux;      /* condition, vector, segment number, ...: the handler's */
+	uint8_t flags;    /* INSN_* */
+};
+#define INSN_SEGCHECK 0x80
+enum { INSN_REP = 1, INSN_REPNE = 2, INSN_LOCK = 4, INSN_MEM = 8, INSN_ASZ16 = 16, INSN_ASZ32 = 32, INSN_REXW = 64 };
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define NEXT(cpu, i) return (i)[1].fn((cpu), (i) + 1)
+
+#define REG8(cpu, off) (*(uint8_t *)((char *)(cpu)->regs + (off)))
+#define REG16(cpu, off) (*(uint16_t *)((char *)(cpu)->regs + (off)))
+#define REG32(cpu, off) (*(uint32_t *)((char *)(cpu)->regs + (off)))
+#define REG64(cpu, off) (*(uint64_t *)((char *)(cpu)->regs + (off)))
+
+static inline void set_reg8(Cpu *cpu, unsigned off, uint8_t v) { REG8(cpu, off) = v; }
+static inline void set_reg16(Cpu *cpu, unsigned off, uint16_t v) { REG16(cpu, off) = v; }
+static inline void set_reg32(Cpu *cpu, unsigned off, uint32_t v) { REG64(cpu, off) = v; }
+static inline void set_reg64(Cpu *cpu, unsigned off, uint64_t v) { REG64(cpu, off) = v; }
+
+/* A register by size in bytes; 4 clears the upper half, 1 and 2 keep the rest. */
+static inline uint64_t get_reg(Cpu *cpu, unsigned off, unsigned size)
+{
+	switch (size) {
+	case 1: return REG8(cpu, off);
+	case 2: return REG16(cpu, off);
+	case 4: return REG32(cpu, off);
+	default: return REG64(cpu, off);
+	}
+}
+static inline void set_reg(Cpu *cpu, unsigned off, uint64_t v, unsigned size)
+{
+	switch (size) {
+	case 1: REG8(cpu, off) = (uint8_t)v; break;
+	case 2: REG16(cpu, off) = (uint16_t)v; break;
+	case 4: REG64(cpu, off) = (uint32_t)v; break;
+	default: REG64(cpu, off) = v;
+	}
+}
+
+static inline uint64_t next_rip(const Cpu *cpu, const Insn *i)
+{
+	return cpu->rip + i->end;
+}
+
+/* Makes Cpu.rip exact: before anything that may raise or that reads RIP. The block must end after it. */
+static inline uint64_t sync_rip(Cpu *cpu, const Insn *i)
+{
+	uint64_t next = (cpu->rip + i->end);
+
+	cpu->rip = next - i->len;
+	cpu->cur = NULL;
+	if ((cpu->mode & MODE_CODE_MASK) != MODE_CODE64) {
+		next = (uint32_t)next;
+		cpu->rip = (uint32_t)cpu->rip;
+	}
+	return next;
+}
+
+/* ---- memory ---- */
+
+/* Checks of vol. 3A, 5.3 for segments that are not flat; gives the linear address. Raises #GP or #SS. */
+uint64_t interp_seg_linear(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size, bool write);
+
+static inline uint64_t ea_of(Cpu *cpu, const Insn *i)
+{
+	return (REG64(cpu, i->base) + (REG64(cpu, i->index) << i->scale) + (uint64_t)i->disp) & i->amask;
+}
+
+static inline uint64_t linear_of(Cpu *cpu, const Insn *i, unsigned size, bool write)
+{
+	uint64_t ea = ea_of(cpu, i);
+
+	if (unlikely(i->seg & INSN_SEGCHECK))
+		return interp_seg_linear(cpu, i->seg & 0x7f, ea, size, write);
+	return cpu->seg[i->seg].base + ea;
+}
+
+static inline void *tlb_hit_read(Cpu *cpu, uint64_t linear, unsigned size)
+{
+	TlbEntry *e = &cpu->tlb[linear >> GUEST_PAGE_BITS & (TLB_SIZE - 1)];
+
+	if (likely(e->read == (((linear + size - 1) & ~0xfffull) | cpu->tlb_gen)))
+		return (void *)(linear + e->addend);
+	return NULL;
+}
+
+static inline void *tlb_hit_write(Cpu *cpu, uint64_t linear, unsigned size)
+{
+	TlbEntry *e = &cpu->tlb[linear >> GUEST_PAGE_BITS & (TLB_SIZE - 1)];
+
+	if (likely(e->write == (((linear + size - 1) & ~0xfffull) | cpu->tlb_gen)))
+		return (void *)(linear + e->addend);
+	return NULL;
+}
+
+static inline uint64_t load_lin(Cpu *cpu, uint64_t linear, unsigned size)
+{
+	void *p = tlb_hit_read(cpu, linear, size);
+
+	if (unlikely(!p))
+		return cpu_lin_read(cpu, linear, size, cpu_data_access(cpu));
+	uint64_t v = 0;
+	memcpy(&v, p, size);
+	return v;
+}
+
+static inline void store_lin(Cpu *cpu, uint64_t linear, uint64_t v, unsigned size)
+{
+	void *p = tlb_hit_write(cpu, linear, size);
+
+	if (unlikely(!p))
+		cpu_lin_write(cpu, linear, v, size, cpu_data_access(cpu));
+	else
+		memcpy(p, &v, size);
+}
+
+static inline uint64_t load_ea(Cpu *cpu, const Insn *i, unsigned size)
+{
+	cpu->cur = i;
+	return load_lin(cpu, linear_of(cpu, i, size, false), size);
+}
+
+static inline void store_ea(Cpu *cpu, const Insn *i, uint64_t v, unsigned size)
+{
+	cpu->cur = i;
+	store_lin(cpu, linear_of(cpu, i, size, true), v, size);
+}
+
+/* r/m by size: register or memory. */
+static inline uint64_t load_rm(Cpu *cpu, const Insn *i, unsigned size)
+{
+	return i->flags & INSN_MEM ? load_ea(cpu, i, size) : get_reg(cpu, i->rm, size);
+}
+static inline void store_rm(Cpu *cpu, const Insn *i, uint64_t v, unsigned size)
+{
+	if (i->flags & INSN_MEM)
+		store_ea(cpu, i, v, size);
+	else
+		set_reg(cpu, i->rm, v, size);
+}
+
+/* ---- stack: sizes and wrap by mode; the pointer is stored by the caller when all is done ---- */
+static inline uint64_t stack_mask(const Cpu *cpu)
+{
+	if ((cpu->mode & MODE_CODE_MASK) == MODE_CODE64)
+		return UINT64_MAX;
+	return cpu->mode & MODE_SS32 ? UINT32_MAX : UINT16_MAX;
+}
+static inline void set_sp(Cpu *cpu, uint64_t sp)
+{
+	uint64_t mask = stack_mask(cpu);
+
+	if (mask == UINT16_MAX)
+		REG16(cpu, RSP * 8) = (uint16_t)sp;
+	else
+		cpu->regs[RSP] = sp & mask;
+}
+static inline uint64_t stack_linear(Cpu *cpu, uint64_t sp, unsigned size, bool write)
+{
+	sp &= stack_mask(cpu);
+	if ((cpu->mode & MODE_CODE_MASK) == MODE_CODE64 || cpu->mode & MODE_FLAT)
+		return sp;
+	return interp_seg_linear(cpu, SS, sp, size, write);
+}
+static inline void push(Cpu *cpu, uint64_t v, unsigned size)
+{
+	uint64_t sp = cpu->regs[RSP] - size;
+
+	store_lin(cpu, stack_linear(cpu, sp, size, true), v, size);
+	set_sp(cpu, sp);
+}
+/* Reads the top; the caller advances the pointer by pop_done(). */
+static inline uint64_t stack_top(Cpu *cpu, unsigned at, unsigned size)
+{
+	return load_lin(cpu, stack_linear(cpu, cpu->regs[RSP] + at, size, false), size);
+}
+static inline uint64_t pop(Cpu *cpu, unsigned size)
+{
+	uint64_t v = stack_top(cpu, 0, size);
+
+	set_sp(cpu, cpu->regs[RSP] + size);
+	return v;
+}
+
+/* ---- flags ---- */
+#define AR_CF 0x0100u
+#define AR_PF 0x0400u
+#define AR_AF 0x1000u
+#define AR_ZF 0x4000u
+#define AR_SF 0x8000u
+#define AR_OF 0x0001u
+
+/* The 16 conditions of Jcc, SETcc, CMOVcc. */
+static inline bool condition(uint16_t ar, unsigned cc)
+{
+	bool v;
+
+	switch (cc >> 1) {
+	case 0: v = ar & AR_OF; break;
+	case 1: v = ar & AR_CF; break;
+	case 2: v = ar & AR_ZF; break;
+	case 3: v = ar & (AR_CF | AR_ZF); break;
+	case 4: v = ar & AR_SF; break;
+	case 5: v = ar & AR_PF; break;
+	case 6: v = (ar >> 15) != (ar & 1); break;
+	default: v = (ar & AR_ZF) || (ar >> 15) != (ar & 1);
+	}
+	return v != (cc & 1);
+}
+
+/* ---- binding (bind*.c): from Decoded to Insn ---- */
+typedef struct Binder {
+	const Cpu *cpu;
+	const Decoded *d;
+	Insn *i;
+} Binder;
+/* Each returns the handler for exec class X_*, or NULL if it is not its own. */
+InsnFn bind_alu(Binder *b);
+InsnFn bind_move(Binder *b);
+InsnFn bind_shift(Binder *b);
+InsnFn bind_branch(Binder *b);
+InsnFn bind_string(Binder *b);
+InsnFn bind_bits(Binder *b);
+InsnFn bind_system(Binder *b);
+InsnFn bind_vector(Binder *b);
+/* Binds d into *i; `end` is the distance from the block's start to the next instruction. */
+void bind(const Cpu *cpu, const Decoded *d, unsigned end, Insn *i);
+/* Byte offset into Cpu.regs of register n accessed as `size` bytes. */
+unsigned reg_offset(const Decoded *d, unsigned n, unsigned size);
+/* Size in bytes of operand k of the row. */
+unsigned operand_bytes(const Decoded *d, unsigned k);
+
+/* Handlers used by several files. */
+const Insn *x_ud(Cpu *cpu, const Insn *i);          /* #UD */
+const Insn *x_gp(Cpu *cpu, const Insn *i);          /* #GP(0) */
+const Insn *x_fallthrough(Cpu *cpu, const Insn *i); /* ends a block that has no branch */
+
+/* ---- code cache (icache.c) ---- */
+#define BLOCK_MAX 32 /* instructions */
+typedef struct Block {
+	const uint8_t *host;         /* first byte */
+	_Atomic uint32_t *page;      /* state word of its page; NULL: not to be reused */
+	uint32_t page_state;         /* valid while *page is this */
+	uint16_t bytes;
+	uint8_t mode;
+	uint8_t count;
+	struct Block *next;          /* hash chain */
+	Insn *insns;                 /* count + 1 */
+} Block;
+
+/* The block at the present RIP. Raises #PF, #GP of the fetch. `single`: one instruction, not cached. */
+const Block *icache_block(Cpu *cpu, bool single);
+typedef struct ICache ICache;
+struct ICache {
+	struct { uint64_t rip, key; Block *block; } jump[4096];
+	uint64_t jump_key;           /* changes with every flush; mode is in the low byte */
+	Block *hash[16384];
+	uint8_t *pool;               /* blocks and instructions, filled from the front; all dropped when full */
+	size_t pool_used, pool_size;
+	const Block *running;
+	bool retry_alone;
+	struct { Block b; Insn insns[2]; } single;
+	uint64_t blocks_built, flushes;
+};
+
+#endif

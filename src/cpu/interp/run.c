@@ -1,0 +1,200 @@
+/*
+ * run.c - the interpreter's loop: events, blocks, exceptions, single steps.
+ *
+ * SDM vol. 3A, 6.9 (priority among events), 17.3 (debug exceptions). One call runs one vcpu on its own
+ * thread until it is kicked or halts.
+ */
+#include "cpu/interp/interp.h"
+
+#include <setjmp.h>
+
+#define DR6_BS (1u << 14)
+
+const Insn *x_ud(Cpu *cpu, const Insn *i)
+{
+	sync_rip(cpu, i);
+	cpu_exception(cpu, EXC_UD);
+}
+
+const Insn *x_gp(Cpu *cpu, const Insn *i)
+{
+	sync_rip(cpu, i);
+	cpu_gp0(cpu);
+}
+
+const Insn *x_fallthrough(Cpu *cpu, const Insn *i)
+{
+	cpu->rip = next_rip(cpu, i);
+	if ((cpu->mode & MODE_CODE_MASK) != MODE_CODE64)
+		cpu->rip = (uint32_t)cpu->rip;
+	return NULL;
+}
+
+uint64_t interp_seg_linear(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size, bool write)
+{
+	const Segment *s = &cpu->seg[seg];
+	uint64_t last = ea + size - 1;
+	bool ok;
+
+	if (cpu->mode & MODE_PROT) {
+		bool writable = (s->attr & (SEG_CODE | SEG_W)) == SEG_W;
+		bool readable = !(s->attr & SEG_CODE) || s->attr & SEG_W;
+		if (s->attr & SEG_NULL || !(s->attr & SEG_P) || (write ? !writable : !readable))
+			cpu_exception_err(cpu, seg == SS ? EXC_SS : EXC_GP, 0);
+	}
+	if ((s->attr & (SEG_CODE | SEG_E)) == SEG_E) {
+		uint64_t top = s->attr & SEG_DB ? UINT32_MAX : UINT16_MAX;
+		ok = ea > s->limit && last <= top && last >= ea;
+	} else {
+		ok = last <= s->limit && last >= ea;
+	}
+	if (!ok)
+		cpu_exception_err(cpu, seg == SS ? EXC_SS : EXC_GP, 0);
+	return (uint32_t)(s->base + ea);
+}
+
+void interp_retry_alone(Cpu *cpu)
+{
+	cpu->icache->retry_alone = true;
+	longjmp(cpu->unwind, 2);
+}
+
+/* INIT, SIPI, flushes, NMI and maskable interrupts. False: leave the loop. */
+static bool serve_events(Cpu *cpu)
+{
+	uint32_t ev = atomic_load(&cpu->events);
+
+	if (ev & CPU_EV_FLUSH) {
+		cpu_clear(cpu, CPU_EV_FLUSH);
+		cpu_tlb_flush(cpu, true);
+	}
+	if (ev & CPU_EV_INIT) {
+		cpu_clear(cpu, CPU_EV_INIT | CPU_EV_NMI);
+		cpu_init_ipi(cpu);
+	}
+	if (ev & CPU_EV_SIPI) {
+		cpu_clear(cpu, CPU_EV_SIPI);
+		if (cpu->wait_sipi)
+			cpu_sipi(cpu, cpu->sipi_vector);
+	}
+	if (ev & (CPU_EV_KICK | CPU_EV_EXCLUSIVE)) {
+		cpu_clear(cpu, CPU_EV_KICK);
+		return false;
+	}
+	if (cpu->wait_sipi)
+		return true;
+	if (ev & CPU_EV_SMI)
+		cpu_clear(cpu, CPU_EV_SMI); /* no SMM: the firmware in use works without */
+	if (ev & CPU_EV_NMI && !cpu->nmi_blocked) {
+		cpu_clear(cpu, CPU_EV_NMI);
+		cpu->halted = false;
+		cpu->nmi_blocked = true;
+		cpu_deliver(cpu, EXC_NMI, INT_HARDWARE, false, 0);
+	} else if (ev & CPU_EV_INTR && cpu->rflags & FLAG_IF) {
+		int vector = cpu->apic_ops ? cpu->apic_ops->ack(cpu->apic) : -1;
+		if (vector >= 0) {
+			cpu->halted = false;
+			cpu_deliver(cpu, vector, INT_HARDWARE, false, 0);
+		}
+	}
+	return true;
+}
+
+static inline void run_block(Cpu *cpu, const Block *b)
+{
+	ICache *c = cpu->icache;
+
+	c->running = b;
+	cpu->insn_count += b->count;
+	const Insn *i = b->insns;
+	do
+		i = i->fn(cpu, i);
+	while (i);
+	cpu->cur = NULL;
+}
+
+/* Debug exceptions due after an instruction: single step and data breakpoints. */
+static void after_step(Cpu *cpu, bool stepping)
+{
+	if (stepping)
+		cpu->db_pending |= DR6_BS;
+	if (cpu->db_pending) {
+		cpu->dr[6] |= cpu->db_pending;
+		cpu->db_pending = 0;
+		cpu_deliver(cpu, EXC_DB, INT_EXCEPTION, false, 0);
+	}
+}
+
+/* One instruction with everything looked at: TF, breakpoints, interrupt shadow. */
+static void step(Cpu *cpu)
+{
+	bool tf = cpu->rflags & FLAG_TF, shadow = cpu->inhibit;
+
+	cpu->inhibit = 0;
+	if (cpu->mode & MODE_STEP && !(cpu->rflags & FLAG_RF) && !shadow &&
+	    cpu_insn_breakpoint(cpu, cpu_code64(cpu) ? cpu->rip : (uint32_t)(cpu->seg[CS].base + cpu->rip)))
+		cpu_exception(cpu, EXC_DB);
+	const Block *b = icache_block(cpu, true);
+	cpu->rflags &= ~FLAG_RF;
+	run_block(cpu, b);
+	after_step(cpu, tf && !cpu->inhibit);
+}
+
+/* An exception was raised: RIP is made exact, then it is delivered. */
+static void landed(Cpu *cpu, int how)
+{
+	const Insn *i = cpu->cur;
+
+	if (i) {
+		cpu->rip += i->end - i->len;
+		if (!cpu_code64(cpu))
+			cpu->rip = (uint32_t)cpu->rip;
+		cpu->cur = NULL;
+	}
+	cpu->icache->running = NULL;
+	if (how == 2)
+		return;
+	cpu->db_pending = 0;
+	cpu_deliver(cpu, cpu->exc_vector, INT_EXCEPTION, cpu->exc_has_error, cpu->exc_error);
+}
+
+bool interp_run(Cpu *cpu)
+{
+	ICache *c = cpu->icache;
+	int how = setjmp(cpu->unwind);
+
+	if (how)
+		landed(cpu, how);
+	for (;;) {
+		if (unlikely(c->retry_alone)) {
+			c->retry_alone = false;
+			step(cpu);
+		}
+		if (unlikely(atomic_load_explicit(&cpu->events, memory_order_relaxed)) && !cpu->inhibit)
+			if (!serve_events(cpu))
+				return false;
+		if (unlikely(cpu->halted))
+			return true;
+		if (unlikely(cpu->inhibit || cpu->mode & MODE_STEP || cpu->rflags & FLAG_RF)) {
+			step(cpu);
+			continue;
+		}
+		run_block(cpu, icache_block(cpu, false));
+		if (unlikely(cpu->db_pending))
+			after_step(cpu, false);
+	}
+}
+
+void interp_step(Cpu *cpu)
+{
+	int how = setjmp(cpu->unwind);
+
+	if (how == 1) {
+		landed(cpu, how);
+		return;
+	}
+	if (how == 2)
+		landed(cpu, how);
+	cpu->icache->retry_alone = false;
+	step(cpu);
+}

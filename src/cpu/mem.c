@@ -1,0 +1,349 @@
+/*
+ * mem.c - guest memory by linear address: the soft TLB and everything behind its fast path.
+ *
+ * SDM vol. 3A, 4.10 (caching of translations), 6.15 (#GP of non-canonical addresses, #AC), and
+ * vol. 3A, 8.1.3 (self-modifying code). A TLB entry exists only for plain memory whose rights were
+ * checked; pages with decoded code have no write entry, so that stores to them come here. Not
+ * modelled: #SS instead of #GP for a non-canonical stack address.
+ *
+ * The vcpu's own thread only.
+ */
+#include "cpu/cpu.h"
+
+#include <string.h>
+
+#include "cpu/features.h"
+#include "cpu/mem.h"
+
+#define PAGE_MASK (~(uint64_t)(GUEST_PAGE_SIZE - 1))
+
+static inline TlbEntry *tlb_slot(TlbEntry *tlb, uint64_t linear)
+{
+	return &tlb[linear >> GUEST_PAGE_BITS & (TLB_SIZE - 1)];
+}
+
+static bool canonical(const Cpu *cpu, uint64_t linear)
+{
+	unsigned bits = cpu->cr4 & CR4_LA57 ? 57 : 48;
+
+	return (uint64_t)((int64_t)(linear << (64 - bits)) >> (64 - bits)) == linear;
+}
+
+/* Which TLB answers for such an access at this privilege. */
+static TlbEntry *tlb_for(Cpu *cpu, unsigned access)
+{
+	if (cpu->tlb == cpu->tlbs[TLB_SLOW])
+		return cpu->tlb;
+	if (access & MEM_USER)
+		return cpu->tlbs[TLB_USER];
+	if (access & MEM_IMPLICIT || cpu->cpl == 3)
+		return cpu->tlbs[TLB_KERNEL];
+	return cpu->tlb;
+}
+
+/* INVLPG of any piece of a large page must drop all of it: remember where large pages lie. */
+static void note_large(Cpu *cpu, uint64_t linear, unsigned page_bits)
+{
+	uint64_t mask = ~((1ull << page_bits) - 1);
+
+	if (!cpu->tlb_large_mask) {
+		cpu->tlb_large_mask = mask;
+	} else {
+		mask &= cpu->tlb_large_mask;
+		while ((cpu->tlb_large_base ^ linear) & mask)
+			mask <<= 1;
+		cpu->tlb_large_mask = mask;
+	}
+	cpu->tlb_large_base = linear & mask;
+}
+
+typedef struct Page {
+	uint64_t gpa;
+	Translation t;
+	bool mapped;
+} Page;
+
+/* Walks and, where it is plain memory, fills the entry. Raises #PF and #GP. */
+static Page page_lookup(Cpu *cpu, uint64_t linear, unsigned access)
+{
+	Page page;
+	PageWalk walk;
+	TlbEntry *tlb = tlb_for(cpu, access), *e = tlb_slot(tlb, linear);
+	uint64_t tag = (linear & PAGE_MASK) | cpu->tlb_gen;
+
+	if (cpu_long_mode(cpu) && !canonical(cpu, linear))
+		cpu_gp0(cpu);
+	if (!cpu_walk(cpu, linear, access, &walk))
+		cpu_page_fault(cpu, linear, walk.error);
+	page.gpa = walk.gpa;
+	page.mapped = cpu->world->translate(cpu->world_opaque, walk.gpa & PAGE_MASK, &page.t);
+	if (!page.mapped)
+		memset(&page.t, 0, sizeof(page.t));
+	if (tlb == cpu->tlbs[TLB_SLOW] || page.t.contiguous < GUEST_PAGE_SIZE || !page.t.host_read)
+		return page;
+	if (walk.page_bits > GUEST_PAGE_BITS)
+		note_large(cpu, linear, walk.page_bits);
+	uintptr_t addend = (uintptr_t)page.t.host_read - (linear & PAGE_MASK);
+	if (e->addend != addend || (e->read != tag && e->exec != tag))
+		*e = (TlbEntry){ .addend = addend };
+	if (access & MEM_EXEC) {
+		e->exec = tag;
+		return page;
+	}
+	e->read = tag;
+	bool code = cpu->arena && ram_arena_owns(cpu->arena, page.t.host_read) &&
+		    atomic_load(ram_page_state(cpu->arena, page.t.host_read)) & PAGE_CODE;
+	if (walk.writable && walk.dirty && page.t.host_write == page.t.host_read && !code)
+		e->write = tag;
+	return page;
+}
+
+static inline void *hit(Cpu *cpu, uint64_t linear, unsigned size, unsigned access)
+{
+	TlbEntry *e = tlb_slot(tlb_for(cpu, access), linear);
+	uint64_t want = ((linear + size - 1) & PAGE_MASK) | cpu->tlb_gen;
+
+	if ((access & MEM_WRITE ? e->write : access & MEM_EXEC ? e->exec : e->read) != want)
+		return NULL;
+	return (void *)(linear + e->addend);
+}
+
+static void check_access(Cpu *cpu, uint64_t linear, unsigned size, unsigned access)
+{
+	if (cpu->tlb != cpu->tlbs[TLB_SLOW] || access & (MEM_EXEC | MEM_IMPLICIT))
+		return;
+	if (access & MEM_USER && cpu->cpl == 3 && cpu->cr0 & CR0_AM && cpu->rflags & FLAG_AC &&
+	    (linear & (size - 1)) && size <= 8)
+		cpu_exception_err(cpu, EXC_AC, 0);
+	cpu_check_watch(cpu, linear, size, access & MEM_WRITE);
+}
+
+static uint64_t page_read(Cpu *cpu, uint64_t linear, unsigned size, unsigned access)
+{
+	Page page = page_lookup(cpu, linear, access);
+	uint64_t v = 0;
+
+	if (page.t.host_read && page.t.contiguous >= GUEST_PAGE_SIZE)
+		memcpy(&v, page.t.host_read + (linear & ~PAGE_MASK), size);
+	else
+		v = cpu->world->mmio_read(cpu->world_opaque, page.gpa, size);
+	return v;
+}
+
+uint64_t cpu_lin_read(Cpu *cpu, uint64_t linear, unsigned size, unsigned access)
+{
+	uint64_t v = 0;
+	void *p = hit(cpu, linear, size, access);
+
+	if (p) {
+		switch (size) {
+		case 1: return *(uint8_t *)p;
+		case 2: memcpy(&v, p, 2); return v;
+		case 4: memcpy(&v, p, 4); return v;
+		default: memcpy(&v, p, 8); return v;
+		}
+	}
+	check_access(cpu, linear, size, access);
+	if ((linear & ~PAGE_MASK) + size <= GUEST_PAGE_SIZE)
+		return page_read(cpu, linear, size, access);
+	cpu_lin_read_buf(cpu, linear, &v, size, access);
+	return v;
+}
+
+/* Decoded code lies in the 64-byte lines that [offset, offset+len) of the page touches. */
+static uint64_t line_mask(unsigned offset, unsigned len)
+{
+	unsigned first = offset >> 6, last = (offset + len - 1) >> 6;
+
+	return (~0ull << first) & (~0ull >> (63 - last));
+}
+
+void cpu_code_store(Cpu *cpu, uint8_t *host, const void *buf, unsigned len)
+{
+	_Atomic uint32_t *state = cpu->arena && ram_arena_owns(cpu->arena, host) ?
+				  ram_page_state(cpu->arena, host) : NULL;
+
+	if (!state) {
+		memcpy(host, buf, len);
+		return;
+	}
+	uint64_t mask = line_mask((uintptr_t)host & ~PAGE_MASK, len);
+	bool touched = atomic_load(state) & PAGE_CODE && atomic_load(ram_page_lines(cpu->arena, host)) & mask;
+	if (touched && interp_own_block_hit(cpu, host, len))
+		interp_retry_alone(cpu);
+	if (len == 8)
+		*(volatile uint64_t *)host = *(const uint64_t *)buf;
+	else
+		memcpy(host, buf, len);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load(state) & PAGE_CODE && atomic_load(ram_page_lines(cpu->arena, host)) & mask) {
+		atomic_store(ram_page_lines(cpu->arena, host), 0);
+		ram_written(cpu->arena, host, len);
+	}
+}
+
+static void page_write(Cpu *cpu, uint64_t linear, const void *buf, unsigned len, unsigned access)
+{
+	Page page = page_lookup(cpu, linear, access);
+
+	if (page.t.host_write && page.t.contiguous >= GUEST_PAGE_SIZE) {
+		cpu_code_store(cpu, page.t.host_write + (linear & ~PAGE_MASK), buf, len);
+		return;
+	}
+	for (unsigned done = 0; done < len;) {
+		unsigned n = len - done >= 8 ? 8 : len - done >= 4 ? 4 : len - done >= 2 ? 2 : 1;
+		uint64_t v = 0;
+		memcpy(&v, (const uint8_t *)buf + done, n);
+		cpu->world->mmio_write(cpu->world_opaque, page.gpa + done, v, n);
+		done += n;
+	}
+}
+
+void cpu_lin_write(Cpu *cpu, uint64_t linear, uint64_t value, unsigned size, unsigned access)
+{
+	access |= MEM_WRITE;
+	void *p = hit(cpu, linear, size, access);
+
+	if (p) {
+		switch (size) {
+		case 1: *(uint8_t *)p = (uint8_t)value; return;
+		case 2: memcpy(p, &value, 2); return;
+		case 4: memcpy(p, &value, 4); return;
+		default: memcpy(p, &value, 8); return;
+		}
+	}
+	check_access(cpu, linear, size, access);
+	if ((linear & ~PAGE_MASK) + size <= GUEST_PAGE_SIZE)
+		page_write(cpu, linear, &value, size, access);
+	else
+		cpu_lin_write_buf(cpu, linear, &value, size, access);
+}
+
+void cpu_lin_probe(Cpu *cpu, uint64_t linear, unsigned len, unsigned access)
+{
+	uint64_t last = linear + (len ? len - 1 : 0);
+
+	for (uint64_t at = linear;; at = (at & PAGE_MASK) + GUEST_PAGE_SIZE) {
+		if (!hit(cpu, at, 1, access))
+			page_lookup(cpu, at, access);
+		if ((at & PAGE_MASK) == (last & PAGE_MASK))
+			return;
+	}
+}
+
+/* The next piece of a buffer that stays in one page; linear addresses wrap at 4 GiB outside long mode. */
+static unsigned piece(uint64_t linear, unsigned len)
+{
+	unsigned left = GUEST_PAGE_SIZE - (linear & ~PAGE_MASK);
+
+	return MIN(left, len);
+}
+
+static uint64_t wrap(const Cpu *cpu, uint64_t linear)
+{
+	return cpu_long_mode(cpu) ? linear : (uint32_t)linear;
+}
+
+void cpu_lin_read_buf(Cpu *cpu, uint64_t linear, void *buf, unsigned len, unsigned access)
+{
+	uint8_t *to = buf;
+
+	while (len) {
+		unsigned n = piece(linear, len);
+		void *p = hit(cpu, linear, n, access);
+		if (p) {
+			memcpy(to, p, n);
+		} else {
+			Page page = page_lookup(cpu, linear, access);
+			if (page.t.host_read && page.t.contiguous >= GUEST_PAGE_SIZE)
+				memcpy(to, page.t.host_read + (linear & ~PAGE_MASK), n);
+			else
+				for (unsigned i = 0; i < n; i++)
+					to[i] = (uint8_t)cpu->world->mmio_read(cpu->world_opaque, page.gpa + i, 1);
+		}
+		to += n;
+		len -= n;
+		linear = wrap(cpu, linear + n);
+	}
+}
+
+void cpu_lin_write_buf(Cpu *cpu, uint64_t linear, const void *buf, unsigned len, unsigned access)
+{
+	const uint8_t *from = buf;
+
+	access |= MEM_WRITE;
+	if (piece(linear, len) < len)
+		for (unsigned at = 0; at < len; at += piece(linear + at, len - at))
+			cpu_lin_probe(cpu, wrap(cpu, linear + at), 1, access);
+	while (len) {
+		unsigned n = piece(linear, len);
+		void *p = hit(cpu, linear, n, access);
+		if (p)
+			memcpy(p, from, n);
+		else
+			page_write(cpu, linear, from, n, access);
+		from += n;
+		len -= n;
+		linear = wrap(cpu, linear + n);
+	}
+}
+
+void *cpu_lin_rmw(Cpu *cpu, uint64_t linear, unsigned size)
+{
+	unsigned access = MEM_WRITE | cpu_data_access(cpu);
+	void *p = hit(cpu, linear, size, access);
+
+	if (p)
+		return p;
+	check_access(cpu, linear, size, access);
+	cpu_lin_probe(cpu, linear, 1, access);
+	if ((linear & ~PAGE_MASK) + size > GUEST_PAGE_SIZE)
+		cpu_lin_probe(cpu, wrap(cpu, linear + size - 1), 1, access);
+	return hit(cpu, linear, size, access);
+}
+
+const uint8_t *cpu_lin_fetch(Cpu *cpu, uint64_t linear, unsigned *left)
+{
+	unsigned access = MEM_EXEC | cpu_data_access(cpu);
+	const uint8_t *p = hit(cpu, linear, 1, access);
+
+	*left = GUEST_PAGE_SIZE - (linear & ~PAGE_MASK);
+	if (p)
+		return p;
+	Page page = page_lookup(cpu, linear, access);
+	if (page.t.host_read && page.t.contiguous >= GUEST_PAGE_SIZE)
+		return page.t.host_read + (linear & ~PAGE_MASK);
+	return NULL;
+}
+
+void cpu_tlb_flush(Cpu *cpu, bool global)
+{
+	/* Global entries are dropped too: allowed, and the generation makes the flush O(1). */
+	cpu->tlb_large_mask = 0;
+	if (++cpu->tlb_gen == GUEST_PAGE_SIZE) {
+		memset(cpu->tlbs, 0, sizeof(cpu->tlbs));
+		cpu->tlb_gen = 1;
+	}
+	interp_forget_jumps(cpu);
+}
+
+void cpu_tlb_flush_page(Cpu *cpu, uint64_t linear)
+{
+	if (cpu->tlb_large_mask && !((linear ^ cpu->tlb_large_base) & cpu->tlb_large_mask)) {
+		cpu_tlb_flush(cpu, true);
+		return;
+	}
+	for (int i = 0; i < TLB_SLOW; i++)
+		memset(tlb_slot(cpu->tlbs[i], linear), 0, sizeof(TlbEntry));
+	interp_forget_jumps(cpu);
+}
+
+void cpu_tlb_drop_writes(Cpu *cpu, const uint8_t *host_page)
+{
+	for (int m = 0; m < TLB_SLOW; m++)
+		for (unsigned i = 0; i < TLB_SIZE; i++) {
+			TlbEntry *e = &cpu->tlbs[m][i];
+			if (e->write && (e->write & PAGE_MASK) + e->addend == (uintptr_t)host_page)
+				e->write = 0;
+		}
+}
