@@ -84,14 +84,19 @@ static uint64_t world_tsc(void *opaque)
 	return raw_tsc(m) + atomic_load_explicit(&m->tsc_offset, memory_order_relaxed);
 }
 
+/* Hardware keeps its own locks; only software CPUs have to stop one another. */
 static void world_exclusive_begin(void *opaque, Cpu *cpu)
 {
-	interp_exclusive_begin(cpu);
+	Accel *accel = ((Vcpu *)opaque)->m->accel;
+	if (!accel->cls->irqchip)
+		interp_exclusive_begin(accel, cpu);
 }
 
 static void world_exclusive_end(void *opaque, Cpu *cpu)
 {
-	interp_exclusive_end(cpu);
+	Accel *accel = ((Vcpu *)opaque)->m->accel;
+	if (!accel->cls->irqchip)
+		interp_exclusive_end(accel, cpu);
 }
 
 static void world_triple_fault(void *opaque, Cpu *cpu)
