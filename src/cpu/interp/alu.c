@@ -314,6 +314,11 @@ static const struct { uint16_t exec; InsnFn fn[4][2]; } one[] = {
 	{X_XCHG, ROWX(xchg)}, {X_XADD, ROWX(xadd)}, {X_CMPXCHG, ROWX(cmpxchg)},
 };
 
+static const Insn *nop(Cpu *cpu, const Insn *i)
+{
+	NEXT(cpu, i);
+}
+
 static unsigned log2_size(unsigned size) { return size == 8 ? 3 : size >> 1; }
 
 InsnFn bind_alu(Binder *b)
@@ -321,6 +326,8 @@ InsnFn bind_alu(Binder *b)
 	const Decoded *d = b->d;
 	unsigned exec = d->row->exec, size = operand_bytes(d, 0), log = log2_size(size);
 
+	if (exec == X_XCHG_ACC && d->opcode == 0x90 && !(d->rex & 1))
+		return nop; /* not an exchange: the upper half of RAX stays */
 	if (exec == X_XCHG_ACC) {
 		b->i->reg = (uint8_t)reg_offset(d, RAX, size);
 		return one[4].fn[log][0];

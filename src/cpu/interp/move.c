@@ -41,6 +41,16 @@ enum { F_RR, F_RI, F_RM, F_MR, F_MI };
 #define FORMS_OF(n) {mov##n##_rr, mov##n##_ri, mov##n##_rm, mov##n##_mr, mov##n##_mi}
 static const InsnFn mov_fn[4][5] = {FORMS_OF(8), FORMS_OF(16), FORMS_OF(32), FORMS_OF(64)};
 
+/* The register form whose source is r/m: the same handler with the registers exchanged. */
+static InsnFn from_rm(Binder *b, InsnFn fn)
+{
+	uint8_t t = b->i->reg;
+
+	b->i->reg = b->i->rm;
+	b->i->rm = t;
+	return fn;
+}
+
 static InsnFn bind_mov(Binder *b)
 {
 	const Decoded *d = b->d;
@@ -58,12 +68,7 @@ static InsnFn bind_mov(Binder *b)
 			b->i->reg = (uint8_t)reg_offset(d, RAX, size);
 		return mov_fn[log][src == 'G' ? F_MR : F_RM];
 	}
-	if (dst == 'G') {
-		uint8_t t = b->i->reg;
-		b->i->reg = b->i->rm;
-		b->i->rm = t;
-	}
-	return mov_fn[log][F_RR];
+	return dst == 'G' ? from_rm(b, mov_fn[log][F_RR]) : mov_fn[log][F_RR];
 }
 
 /* MOVZX, MOVSX, MOVSXD: source type, destination size. */
@@ -398,7 +403,10 @@ InsnFn bind_move(Binder *b)
 	case X_MOVZX16: return extend_fn[1][log][d->is_mem];
 	case X_MOVSX8: return extend_fn[2][log][d->is_mem];
 	case X_MOVSX16: return extend_fn[3][log][d->is_mem];
-	case X_MOVSXD: return d->opsize == 8 ? extend_fn[4][2][d->is_mem] : mov_fn[log + 1][d->is_mem ? F_RM : F_RR];
+	case X_MOVSXD:
+		if (d->opsize == 8)
+			return extend_fn[4][2][d->is_mem];
+		return d->is_mem ? mov_fn[log + 1][F_RM] : from_rm(b, mov_fn[log + 1][F_RR]);
 	case X_CMOVCC:
 		b->i->aux = d->opcode & 15;
 		return d->is_mem || d->opsize == 2 ? cmov : d->opsize == 4 ? cmov_r32 : cmov_r64;

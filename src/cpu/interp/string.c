@@ -203,12 +203,16 @@ static const Insn *repeat(Cpu *cpu, const Insn *i, StrFn fn, BurstFn burst, bool
 		cpu->rip = next;
 		return NULL;
 	}
+	uint16_t before = cpu->arith, after = before;
 	for (unsigned budget = BURST; cpu->regs[RCX] & s.mask; ) {
 		uint64_t done = burst ? burst(cpu, &s, cpu->regs[RCX] & s.mask) : 0;
 		if (!done) {
+			cpu->arith = before; /* a fault leaves the flags as they were before the instruction */
 			fn(cpu, &s);
+			after = cpu->arith;
 			done = 1;
 		}
+		cpu->arith = after;
 		advance(cpu, &s, RCX, -(int64_t)done);
 		if (compare_ends && !!(cpu->arith & AR_ZF) != !!(i->flags & INSN_REP))
 			break;
