@@ -7,8 +7,6 @@
  */
 #include "cpu/interp/interp.h"
 
-#define BURST 4096 /* iterations before events are looked at */
-
 typedef struct Str {
 	uint64_t mask;   /* of RCX, RSI, RDI */
 	unsigned size;   /* of an element */
@@ -204,7 +202,7 @@ static const Insn *repeat(Cpu *cpu, const Insn *i, StrFn fn, BurstFn burst, bool
 		return NULL;
 	}
 	uint16_t before = cpu->arith, after = before;
-	for (unsigned budget = BURST; cpu->regs[RCX] & s.mask; ) {
+	while (cpu->regs[RCX] & s.mask) {
 		uint64_t done = burst ? burst(cpu, &s, cpu->regs[RCX] & s.mask) : 0;
 		if (!done) {
 			cpu->arith = before; /* a fault leaves the flags as they were before the instruction */
@@ -218,8 +216,8 @@ static const Insn *repeat(Cpu *cpu, const Insn *i, StrFn fn, BurstFn burst, bool
 			break;
 		if (!(cpu->regs[RCX] & s.mask))
 			break;
-		if (budget-- == 0 || cpu->mode & MODE_STEP || cpu->db_pending ||
-		    (atomic_load_explicit(&cpu->events, memory_order_relaxed)))
+		if (cpu->mode & MODE_STEP || cpu->db_pending ||
+		    atomic_load_explicit(&cpu->events, memory_order_relaxed))
 			return NULL; /* RIP stays: the instruction goes on later */
 	}
 	cpu->rip = next;
