@@ -1,8 +1,9 @@
 /*
  * debug.c - breakpoints of the debug registers.
  *
- * SDM vol. 3A, 17.2.4 to 17.2.6 (DR7, lengths and alignment) and 17.3.1. Matches are left
- * in db_pending, in DR6's places; the run loop raises #DB. Thread: the vcpu's own.
+ * SDM vol. 3A, 17.2.4 to 17.2.6 (DR7, lengths and alignment) and 17.3.1. Data and I/O
+ * matches are left in db_pending, in DR6's places, instruction breakpoints in DR6; the
+ * run loop raises #DB. Thread: the vcpu's own.
  */
 #include "cpu/cpu.h"
 
@@ -53,6 +54,6 @@ bool cpu_insn_breakpoint(Cpu *cpu, uint64_t linear)
 	for (unsigned i = 0; i < 4; i++)
 		if (enabled(cpu, i) && kind_of(cpu, i) == BREAK_EXEC && cpu->dr[i] == linear)
 			hit |= 1u << i;
-	cpu->db_pending |= hit;
+	cpu->dr[6] |= hit; /* at once: the fault comes before the instruction */
 	return hit;
 }

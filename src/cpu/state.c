@@ -66,7 +66,6 @@ static void reset_common(Cpu *cpu)
 	cpu->nmi_blocked = false;
 	cpu->db_pending = 0;
 	cpu->halted = cpu->wait_sipi = cpu->index > 0;
-	cpu->sipi_vector = 0;
 
 	for (int i = 0; i < SEG_COUNT; i++)
 		reset_segment(&cpu->seg[i], SEG_P | SEG_S | SEG_W | SEG_A);
@@ -82,7 +81,8 @@ static void reset_common(Cpu *cpu)
 	memset(cpu->dr, 0, sizeof(cpu->dr));
 	cpu->dr[6] = 0xffff0ff0;
 	cpu->dr[7] = 0x400;
-	cpu_clear(cpu, CPU_EV_NMI | CPU_EV_INIT | CPU_EV_SIPI | CPU_EV_SMI);
+	/* Not SIPI: it may have been posted behind the INIT that is being served. */
+	cpu_clear(cpu, CPU_EV_NMI | CPU_EV_INIT | CPU_EV_SMI);
 }
 
 static void finish_reset(Cpu *cpu, const char *what)
@@ -113,6 +113,8 @@ void cpu_reset(Cpu *cpu)
 	reset_common(cpu);
 	cpu->cr0 = CR0_CD | CR0_NW | CR0_ET;
 	cpu->xcr0 = 1;
+	cpu->sipi_vector = 0;
+	cpu_clear(cpu, CPU_EV_SIPI);
 	reset_vector(&cpu->vec);
 
 	cpu->star = cpu->lstar = cpu->cstar = cpu->sfmask = cpu->kernel_gs_base = 0;

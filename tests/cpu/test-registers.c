@@ -34,6 +34,14 @@ static void test_reset(void)
 	cpu->wait_sipi = true;
 	cpu_sipi(cpu, 0x9a);
 	g_assert_cmphex(cpu->seg[CS].base, ==, 0x9a000);
+	/* A SIPI posted before the INIT was served is not lost. */
+	cpu->index = 1;
+	cpu->sipi_vector = 0x42;
+	cpu_post(cpu, CPU_EV_INIT | CPU_EV_SIPI);
+	cpu_init_ipi(cpu);
+	g_assert_true(cpu->wait_sipi && cpu->halted);
+	g_assert_cmphex(cpu->events & (CPU_EV_INIT | CPU_EV_SIPI), ==, CPU_EV_SIPI);
+	g_assert_cmphex(cpu->sipi_vector, ==, 0x42);
 	flat_cpu_free(cpu);
 }
 
@@ -66,6 +74,12 @@ static void test_control(void)
 	g_assert_cmphex(cpu->db_pending, ==, 1);
 	cpu->db_pending = 0;
 	int vector;
+	cpu_write_dr(cpu, 7, 1);
+	cpu_write_dr(cpu, 0, 0x7000);
+	g_assert_true(cpu_insn_breakpoint(cpu, 0x7000));
+	g_assert_cmphex(cpu->dr[6] & 15, ==, 1);
+	cpu->rflags |= FLAG_RF;
+	g_assert_false(cpu_insn_breakpoint(cpu, 0x7000));
 	cpu_write_dr(cpu, 7, 1u << 13);
 	FLAT_TRY(cpu, vector, cpu_read_dr(cpu, 0));
 	g_assert_cmpint(vector, ==, EXC_DB);
