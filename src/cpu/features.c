@@ -134,12 +134,13 @@ const uint32_t cpu_interp_features[FEAT_WORD_COUNT] = {
 		BIT(FEAT_STIBP) | BIT(FEAT_FLUSH_L1D) | BIT(FEAT_ARCH_CAPABILITIES) |
 		BIT(FEAT_SSBD) | 1u << 10 /* md-clear: VERW is executed */,
 	[FEAT_WORD_8001_EDX] = BIT(FEAT_SYSCALL) | BIT(FEAT_NX) | BIT(FEAT_PDPE1GB) |
-		BIT(FEAT_RDTSCP) | BIT(FEAT_LM),
+		BIT(FEAT_RDTSCP) | BIT(FEAT_LM) | 1u << 22 /* mmxext: a part of SSE */,
 	[FEAT_WORD_8001_ECX] = BIT(FEAT_LAHF_LM) | BIT(FEAT_CMP_LEGACY) | BIT(FEAT_ABM) |
 		BIT(FEAT_TOPOEXT) | 1u << 4 /* cr8legacy */ | 1u << 7 /* misalignsse */ |
 		1u << 8 /* 3dnowprefetch */ | 1u << 9 /* osvw */,
 	[FEAT_WORD_8007_EDX] = 1u << 8 /* invtsc */,
-	[FEAT_WORD_8008_EBX] = BIT(FEAT_WBNOINVD) | BIT(FEAT_IBPB) | BIT(FEAT_IBRS) |
+	[FEAT_WORD_7_1_EAX] = 7u << 10 /* fzrm, fsrs, fsrc */,
+	[FEAT_WORD_8008_EBX] = 1u << 2 /* xsaveerptr */ | BIT(FEAT_WBNOINVD) | BIT(FEAT_IBPB) | BIT(FEAT_IBRS) |
 		BIT(FEAT_AMD_STIBP) | BIT(FEAT_AMD_SSBD),
 	[FEAT_WORD_D_1_EAX] = BIT(FEAT_XSAVEOPT) | BIT(FEAT_XSAVEC) | BIT(FEAT_XGETBV1) |
 		BIT(FEAT_XSAVES),
@@ -159,5 +160,4 @@ const uint32_t cpu_interp_host_features[FEAT_WORD_COUNT] = {
 		BIT(FEAT_VAES) | 1u << 10 /* vpclmulqdq */ | 1u << 11 /* avx512vnni */ |
 		1u << 12 /* avx512bitalg */ | 1u << 14 /* avx512-vpopcntdq */,
 	[FEAT_WORD_7_1_EAX] = 1u << 4 /* avx-vnni */,
-	[FEAT_WORD_8001_EDX] = 1u << 22 /* mmxext */,
 };
