@@ -140,8 +140,8 @@ const uint32_t cpu_interp_features[FEAT_WORD_COUNT] = {
 		1u << 8 /* 3dnowprefetch */ | 1u << 9 /* osvw */,
 	[FEAT_WORD_8007_EDX] = 1u << 8 /* invtsc */,
 	[FEAT_WORD_7_1_EAX] = 7u << 10 /* fzrm, fsrs, fsrc */,
-	[FEAT_WORD_8008_EBX] = 1u << 2 /* xsaveerptr */ | BIT(FEAT_WBNOINVD) | BIT(FEAT_IBPB) | BIT(FEAT_IBRS) |
-		BIT(FEAT_AMD_STIBP) | BIT(FEAT_AMD_SSBD),
+	[FEAT_WORD_8008_EBX] = 1u << 2 /* xsaveerptr */ | BIT(FEAT_WBNOINVD) |
+		BIT(FEAT_IBPB) | BIT(FEAT_IBRS) | BIT(FEAT_AMD_STIBP) | BIT(FEAT_AMD_SSBD),
 	[FEAT_WORD_D_1_EAX] = BIT(FEAT_XSAVEOPT) | BIT(FEAT_XSAVEC) | BIT(FEAT_XGETBV1) |
 		BIT(FEAT_XSAVES),
 	[FEAT_WORD_6_EAX] = BIT(FEAT_ARAT),
