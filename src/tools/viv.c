@@ -63,8 +63,11 @@ static bool option(MachineConfig *c, const char *name, const char *value)
 		return (c->smp.cpus = strtoul(value, NULL, 10)) > 0;
 	if (!strcmp(name, "L"))
 		g_ptr_array_add(c->data_dirs, g_strdup(value));
-	else if (!strcmp(name, "debugcon"))
-		c->debugcon = g_strdup("stdio");
+	else if (!strcmp(name, "debugcon")) { /* its port; takes the place of the serial line */
+		DeviceConfig *d = machine_config_add_device(c, "isa-debugcon", "debugcon");
+		device_config_set(d, "iobase", value);
+		device_config_set(d, "chardev", "stdio");
+	}
 	else if (!strcmp(name, "device"))
 		add_device(c, value);
 	else
@@ -96,7 +99,10 @@ int main(int argc, char **argv)
 	Chardev *console = chardev_stdio_new("stdio", true);
 	config.chardevs = g_hash_table_new(g_str_hash, g_str_equal);
 	g_hash_table_insert(config.chardevs, (void *)"stdio", console);
-	if (!config.debugcon)
+	bool debugcon = false;
+	for (unsigned i = 0; i < config.devices->len; i++)
+		debugcon |= !strcmp(((DeviceConfig *)g_ptr_array_index(config.devices, i))->driver, "isa-debugcon");
+	if (!debugcon)
 		config.serial[0] = g_strdup("stdio");
 	Machine *m = machine_new(&config, &error);
 	int status = 1;
