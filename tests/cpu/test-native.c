@@ -368,7 +368,12 @@ static bool compare_states(Native *n, World *w, const NativeState *host, const N
 		bad |= differs(name, host->fx + 32 + 16 * i, viv->fx + 32 + 16 * i, 10, out);
 	}
 	if (memcmp(native_data(n), w->data, NATIVE_DATA_SIZE)) {
-		g_string_append(out, "  memory differs\n");
+		unsigned at = 0;
+		while (native_data(n)[at] == w->data[at])
+			at++;
+		char name[32];
+		g_snprintf(name, sizeof(name), "memory at %#x", at & ~15u);
+		differs(name, native_data(n) + (at & ~15u), w->data + (at & ~15u), 48, out);
 		bad = true;
 	}
 	return bad;

@@ -283,25 +283,32 @@ static const Insn *direction(Cpu *cpu, const Insn *i) /* aux: 1 STD */
 	NEXT(cpu, i);
 }
 
-static InsnFn bind_bmi(Binder *b)
+static InsnFn bmi_handler(Binder *b)
 {
-	const Decoded *d = b->d;
-	unsigned size = d->w && (b->cpu->mode & MODE_CODE_MASK) == MODE_CODE64 ? 8 : 4;
-
-	b->i->opsize = (uint8_t)size;
-	b->i->imm2 = (uint16_t)(d->vvvv * 8);
-	switch (d->row->exec) {
+	switch (b->d->row->exec) {
 	case X_MULX: return mulx;
 	case X_RORX: return rorx;
 	case X_ADCX: return adx;
 	case X_ADOX: b->i->aux = 1; return adx;
 	}
 	for (unsigned k = 0; k < G_N_ELEMENTS(bmi_table); k++)
-		if (bmi_table[k].exec == d->row->exec) {
+		if (bmi_table[k].exec == b->d->row->exec) {
 			b->i->aux = (uint8_t)k;
 			return bmi;
 		}
 	return NULL;
+}
+
+static InsnFn bind_bmi(Binder *b)
+{
+	const Decoded *d = b->d;
+	InsnFn fn = bmi_handler(b);
+
+	if (fn) {
+		b->i->opsize = d->w && (b->cpu->mode & MODE_CODE_MASK) == MODE_CODE64 ? 8 : 4;
+		b->i->imm2 = (uint16_t)(d->vvvv * 8);
+	}
+	return fn;
 }
 
 static InsnFn with_aux(Binder *b, uint8_t aux, InsnFn fn)

@@ -8,6 +8,8 @@
  */
 #include "cpu/interp/interp.h"
 
+#include "cpu/interp/vector.h"
+
 #define POOL_BYTES (24u << 20)
 #define JUMP_SLOTS G_N_ELEMENTS(((ICache *)0)->jump)
 #define HASH_SLOTS G_N_ELEMENTS(((ICache *)0)->hash)
@@ -20,13 +22,16 @@ bool interp_init(Cpu *cpu, GError **error)
 	c->pool = g_malloc(c->pool_size);
 	c->jump_key = 256;
 	cpu->icache = c;
-	return true;
+	c->thunks = thunk_pool_new(error);
+	return c->thunks != NULL;
 }
 
 void interp_free(Cpu *cpu)
 {
-	if (cpu->icache)
+	if (cpu->icache) {
 		g_free(cpu->icache->pool);
+		thunk_pool_free(cpu->icache->thunks);
+	}
 	g_free(cpu->icache);
 	cpu->icache = NULL;
 }
@@ -44,12 +49,25 @@ bool interp_own_block_hit(Cpu *cpu, const uint8_t *host, unsigned len)
 	return b && b->count > 1 && b != &cpu->icache->single.b && host < b->host + b->bytes && host + len > b->host;
 }
 
+bool interp_own_block_hit_linear(Cpu *cpu, uint64_t linear, unsigned len)
+{
+	const Block *b = cpu->icache->running;
+	PageWalk walk;
+	Translation t;
+
+	if (!b || b->count <= 1 || !cpu_walk(cpu, linear, MEM_WRITE | cpu_data_access(cpu), &walk) ||
+	    !cpu->world->translate(cpu->world_opaque, walk.gpa, &t) || !t.host_write)
+		return false;
+	return interp_own_block_hit(cpu, t.host_write, len);
+}
+
 static void forget_all(Cpu *cpu)
 {
 	ICache *c = cpu->icache;
 
 	memset(c->hash, 0, sizeof(c->hash));
 	c->pool_used = 0;
+	thunk_pool_reset(c->thunks);
 	c->flushes++;
 	interp_forget_jumps(cpu);
 }
@@ -148,6 +166,8 @@ static const Block *single_block(Cpu *cpu, const uint8_t *p, unsigned left, uint
 	check_limit(cpu, 1);
 	DecodeResult r = decode_at(cpu, p, left, linear, &d);
 	check_limit(cpu, d.len);
+	if (!thunk_pool_room(c->thunks, 1))
+		forget_all(cpu);
 	bind_result(cpu, r, &d, d.len, &c->single.insns[0]);
 	terminate(&c->single.insns[1], d.len);
 	c->single.b = (Block){ .host = p, .bytes = d.len, .mode = cpu->mode, .count = 1, .insns = c->single.insns };
@@ -168,7 +188,8 @@ static Block *build(Cpu *cpu, const uint8_t *p, unsigned left)
 	uint64_t limit = cpu->seg[CS].limit;
 	bool code64 = (cpu->mode & MODE_CODE_MASK) == MODE_CODE64;
 
-	if (c->pool_used + sizeof(Block) + (BLOCK_MAX + 1) * sizeof(Insn) + 64 > c->pool_size)
+	if (c->pool_used + sizeof(Block) + (BLOCK_MAX + 1) * sizeof(Insn) + 64 > c->pool_size ||
+	    !thunk_pool_room(c->thunks, BLOCK_MAX))
 		forget_all(cpu);
 	Block *b = pool_take(c, sizeof(Block));
 	size_t mark = c->pool_used;

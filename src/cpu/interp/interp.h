@@ -295,6 +295,7 @@ struct ICache {
 	const Block *running;
 	bool retry_alone;
 	struct { Block b; Insn insns[2]; } single;
+	struct ThunkPool *thunks;    /* host code of vector and x87 instructions (thunk.h) */
 	uint64_t blocks_built, flushes;
 };
 

@@ -1,0 +1,380 @@
+/*
+ * thunk.c - emits thunks: see thunk.h.
+ *
+ * SDM vol. 2, 2.1 to 2.7 (encodings). Code is written through one mapping and run through
+ * another, so no page is ever writable and executable. Register use inside a thunk: RDI
+ * CpuVector, RSI memory operand, R9 ThunkRegs; RAX, RCX, RDX are the instruction's.
+ */
+#include "cpu/interp/thunk.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/error.h"
+
+#define POOL_CODE (2u << 20)
+#define THUNK_BYTES_MAX 512u
+
+struct ThunkPool {
+	uint8_t *write;       /* the same memory as */
+	const uint8_t *run;
+	size_t used;
+	GHashTable *by_bytes; /* GBytes of the instruction -> Thunk */
+	bool avx, avx512;
+};
+
+static void host_level(ThunkPool *p)
+{
+	unsigned a, b, c, d;
+	uint32_t xcr0 = 0;
+
+	__cpuid(1, a, b, c, d);
+	if (c & bit_OSXSAVE)
+		asm volatile("xgetbv" : "=a"(xcr0), "=d"(d) : "c"(0));
+	p->avx = c & bit_AVX && (xcr0 & 6) == 6;
+	if (__get_cpuid_count(7, 0, &a, &b, &c, &d))
+		p->avx512 = p->avx && b & bit_AVX512F && b & bit_AVX512BW && (xcr0 & 0xe0) == 0xe0;
+}
+
+static guint bytes_hash(gconstpointer key) { return g_bytes_hash(key); }
+
+ThunkPool *thunk_pool_new(GError **error)
+{
+	ThunkPool *p = g_new0(ThunkPool, 1);
+	int fd = memfd_create("viv-thunks", MFD_CLOEXEC);
+
+	if (fd >= 0 && ftruncate(fd, POOL_CODE) == 0) {
+		p->write = mmap(NULL, POOL_CODE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		p->run = mmap(NULL, POOL_CODE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	}
+	int err = errno;
+	if (fd >= 0)
+		close(fd);
+	if (!p->write || p->write == MAP_FAILED || p->run == MAP_FAILED) {
+		g_free(p);
+		fail(error, VIV_ERROR_FAILED, "Cannot map executable memory for the software CPU: %s. "
+		     "Allow memfd mappings with PROT_EXEC for this user.", g_strerror(err));
+		return NULL;
+	}
+	p->by_bytes = g_hash_table_new_full(bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, g_free);
+	host_level(p);
+	return p;
+}
+
+void thunk_pool_free(ThunkPool *p)
+{
+	if (!p)
+		return;
+	munmap(p->write, POOL_CODE);
+	munmap((void *)p->run, POOL_CODE);
+	g_hash_table_destroy(p->by_bytes);
+	g_free(p);
+}
+
+bool thunk_pool_room(const ThunkPool *p, unsigned n)
+{
+	return p->used + n * THUNK_BYTES_MAX <= POOL_CODE;
+}
+
+void thunk_pool_reset(ThunkPool *p)
+{
+	p->used = 0;
+	g_hash_table_remove_all(p->by_bytes);
+}
+
+/* ---- emitting ---- */
+typedef struct Emit {
+	ThunkPool *pool;
+	uint8_t *p;
+	const Decoded *d;
+	uint32_t vregs;   /* vector registers involved */
+	uint8_t kregs;
+	bool g, e;        /* general registers involved: modrm.reg in RAX, modrm.rm in RCX */
+} Emit;
+
+static void b1(Emit *m, unsigned v) { *m->p++ = (uint8_t)v; }
+static void b4(Emit *m, uint32_t v)
+{
+	memcpy(m->p, &v, 4);
+	m->p += 4;
+}
+static void bytes(Emit *m, const char *s, unsigned n)
+{
+	memcpy(m->p, s, n);
+	m->p += n;
+}
+
+/* A whole vector register to or from CpuVector, as wide as the host has it. */
+static void move_vector(Emit *m, unsigned reg, bool store)
+{
+	uint32_t at = (uint32_t)(offsetof(CpuVector, zmm) + 64 * reg);
+	unsigned not_r = reg & 8 ? 0 : 0x80;
+
+	if (m->pool->avx512) {
+		b1(m, 0x62);
+		b1(m, not_r | 0x60 | (reg & 16 ? 0 : 0x10) | 1);
+		b1(m, 0xfe);
+		b1(m, 0x48);
+	} else if (m->pool->avx) {
+		b1(m, 0xc5);
+		b1(m, not_r | 0x7e);
+	} else {
+		b1(m, 0xf3);
+		if (reg & 8)
+			b1(m, 0x44);
+		b1(m, 0x0f);
+	}
+	b1(m, store ? 0x7f : 0x6f);
+	b1(m, 0x87 | (reg & 7) << 3);
+	b4(m, at);
+}
+
+static void move_mask(Emit *m, unsigned k, bool store)
+{
+	bytes(m, "\xc4\xe1\xf8", 3);
+	b1(m, store ? 0x91 : 0x90);
+	b1(m, 0x87 | k << 3);
+	b4(m, (uint32_t)(offsetof(CpuVector, k) + 8 * k));
+}
+
+/* MOV between a general register (RAX 0, RCX 1, RDX 2) and [R9 + at]. */
+static void move_gpr(Emit *m, unsigned reg, size_t at, bool store)
+{
+	b1(m, 0x49);
+	b1(m, store ? 0x89 : 0x8b);
+	b1(m, 0x41 | reg << 3);
+	b1(m, (unsigned)at);
+}
+
+static unsigned modrm_reg(const Decoded *d) { return d->reg | (d->evex_reg_hi ? 16u : 0); }
+static unsigned modrm_rm(const Decoded *d)
+{
+	return d->rm | (d->row->enc == ENC_EVEX && d->rex & 2 ? 16u : 0);
+}
+
+static void note_operand(Emit *m, uint8_t opnd)
+{
+	const Decoded *d = m->d;
+
+	switch (opnd_letter(opnd)) {
+	case 'V': m->vregs |= 1u << modrm_reg(d); break;
+	case 'W': case 'U':
+		if (!d->is_mem)
+			m->vregs |= 1u << modrm_rm(d);
+		break;
+	case 'H': m->vregs |= 1u << (d->vvvv | (d->evex_v_hi ? 16 : 0)); break;
+	case 'L': m->vregs |= 1u << ((uint8_t)d->imm >> 4); break;
+	case 'G': m->g = true; break;
+	case 'E': case 'R':
+		if (!d->is_mem)
+			m->e = true;
+		break;
+	case 'K':
+		if (opnd_size(opnd) == 'r')
+			m->kregs |= 1u << (d->reg & 7);
+		else if (opnd_size(opnd) == 'v')
+			m->kregs |= 1u << (d->vvvv & 7);
+		else if (!d->is_mem)
+			m->kregs |= 1u << (d->rm & 7);
+		break;
+	}
+}
+
+/* Registers that no operand names. */
+static void note_implicit(Emit *m)
+{
+	const Decoded *d = m->d;
+
+	if (d->evex_aaa)
+		m->kregs |= 1u << d->evex_aaa;
+	if (!(d->row->vec & VEC_SPECIAL) || d->row->enc != ENC_LEGACY)
+		return;
+	m->vregs |= 1; /* PBLENDVB, BLENDVPx, SHA256RNDS2; PCMPxSTRM's result */
+}
+
+/* Mandatory prefixes, REX or VEX or EVEX, opcode: as in the guest, with the general registers renamed. */
+static void put_opcode(Emit *m, unsigned reg, unsigned rm)
+{
+	const Decoded *d = m->d;
+	static const uint8_t prefix[] = {0, 0, 0x66, 0xf3, 0xf2};
+	static const uint8_t pp[] = {0, 0, 1, 2, 3};
+	unsigned r = reg >> 3 & 1, b = rm >> 3 & 1;
+
+	if (d->row->enc == ENC_LEGACY) {
+		if (d->row->pfx > PFX_NP)
+			b1(m, prefix[d->row->pfx]);
+		if (d->w || r || b)
+			b1(m, 0x40 | (unsigned)d->w << 3 | r << 2 | b);
+		if (d->row->map)
+			b1(m, 0x0f);
+		if (d->row->map > 1)
+			b1(m, d->row->map == 2 ? 0x38 : 0x3a);
+	} else if (d->row->enc == ENC_VEX) {
+		b1(m, 0xc4);
+		b1(m, (!r << 7 | 1 << 6 | !b << 5 | d->row->map));
+		b1(m, (unsigned)d->w << 7 | (~d->vvvv & 15u) << 3 | (unsigned)d->vl << 2 | pp[d->row->pfx]);
+	} else {
+		b1(m, 0x62);
+		b1(m, (!r << 7 | !(rm >> 4 & 1) << 6 | !b << 5 | !(reg >> 4 & 1) << 4 | d->row->map));
+		b1(m, (unsigned)d->w << 7 | (~d->vvvv & 15u) << 3 | 4 | pp[d->row->pfx]);
+		b1(m, (unsigned)d->evex_z << 7 | (unsigned)d->vl << 5 | (unsigned)d->evex_b << 4 |
+		      (unsigned)!d->evex_v_hi << 3 | d->evex_aaa);
+	}
+	b1(m, d->opcode);
+}
+
+static bool has_imm8(const Decoded *d)
+{
+	for (unsigned k = 0; k < 5 && d->row->operands[k]; k++)
+		if (opnd_letter(d->row->operands[k]) == 'I' || opnd_letter(d->row->operands[k]) == 'L')
+			return true;
+	return false;
+}
+
+static void put_instruction(Emit *m)
+{
+	const Decoded *d = m->d;
+	unsigned reg = m->g ? 0 : d->row->reg >= 0 ? (unsigned)d->row->reg : modrm_reg(d);
+	unsigned rm = d->is_mem ? 6 : m->e ? 1 : modrm_rm(d);
+	bool mmx_rm = false, mmx_reg = false;
+
+	for (unsigned k = 0; k < 5 && d->row->operands[k]; k++) {
+		char o = opnd_letter(d->row->operands[k]);
+		mmx_reg |= o == 'P';
+		mmx_rm |= o == 'Q' || o == 'N';
+	}
+	if (mmx_reg)
+		reg &= 7;
+	if (mmx_rm)
+		rm &= 7;
+	if (d->row->vec & VEC_X87) {
+		b1(m, d->opcode);
+		b1(m, d->is_mem ? (d->modrm & 0x38) | 6 : d->modrm);
+		return;
+	}
+	put_opcode(m, reg, rm);
+	if (d->has_modrm)
+		b1(m, (d->is_mem ? 0 : 0xc0u) | (reg & 7) << 3 | (rm & 7));
+	if (has_imm8(d))
+		b1(m, (uint8_t)d->imm);
+}
+
+static void put_loads(Emit *m)
+{
+	uint32_t vec = m->d->row->vec;
+
+	if (vec & (VEC_X87 | VEC_MMX)) {
+		bytes(m, "\x48\x0f\xae\x8f", 4); /* fxrstor64 */
+		b4(m, offsetof(CpuVector, fx));
+	}
+	for (unsigned i = 0; i < 32; i++)
+		if (m->vregs >> i & 1)
+			move_vector(m, i, false);
+	for (unsigned i = 0; i < 8; i++)
+		if (m->kregs >> i & 1)
+			move_mask(m, i, false);
+	if (vec & VEC_FP) {
+		bytes(m, "\x0f\xae\x97", 3); /* ldmxcsr */
+		b4(m, offsetof(CpuVector, mxcsr));
+	}
+	if (vec & VEC_X87) { /* FCMOVcc reads the flags */
+		move_gpr(m, 0, offsetof(ThunkRegs, arith), false);
+		bytes(m, "\x04\x7f\x9e", 3); /* add al, 127; sahf */
+	}
+	if (m->g || vec & VEC_SPECIAL)
+		move_gpr(m, 0, offsetof(ThunkRegs, g), false);
+	if (m->e)
+		move_gpr(m, 1, offsetof(ThunkRegs, e), false);
+	if (vec & VEC_SPECIAL)
+		move_gpr(m, 2, offsetof(ThunkRegs, dx), false);
+}
+
+static void put_stores(Emit *m)
+{
+	uint32_t vec = m->d->row->vec;
+
+	if (m->g || vec & VEC_GPR)
+		move_gpr(m, 0, offsetof(ThunkRegs, g), true);
+	if (m->e || vec & VEC_SPECIAL)
+		move_gpr(m, 1, offsetof(ThunkRegs, e), true);
+	if (vec & VEC_FLAGS) {
+		bytes(m, "\x9f\x0f\x90\xc0", 4); /* lahf; seto al */
+		move_gpr(m, 0, offsetof(ThunkRegs, arith), true);
+	}
+	if (vec & VEC_FP) {
+		bytes(m, "\x0f\xae\x9f", 3); /* stmxcsr */
+		b4(m, offsetof(CpuVector, mxcsr));
+	}
+	for (unsigned i = 0; i < 32; i++)
+		if (m->vregs >> i & 1)
+			move_vector(m, i, true);
+	for (unsigned i = 0; i < 8; i++)
+		if (m->kregs >> i & 1)
+			move_mask(m, i, true);
+	if (vec & (VEC_X87 | VEC_MMX)) {
+		bytes(m, "\x48\x0f\xae\x87", 4); /* fxsave64 */
+		b4(m, offsetof(CpuVector, fx));
+		bytes(m, "\xdb\xe3", 2); /* fninit: C code finds an empty unit */
+	}
+	bytes(m, "\x41\x0f\xae\x51", 4); /* ldmxcsr [r9 + host_mxcsr] */
+	b1(m, offsetof(ThunkRegs, host_mxcsr));
+	if (m->pool->avx)
+		bytes(m, "\xc5\xf8\x77", 3); /* vzeroupper */
+	b1(m, 0xc3);
+}
+
+/* ---- facts of one encoding ---- */
+static uint16_t memory_bytes(const Decoded *d)
+{
+	const OpRow *r = d->row;
+
+	if (d->evex_b && r->vec & (VEC_BCST2 | VEC_BCST4 | VEC_BCST8))
+		return r->vec & VEC_BCST2 ? 2 : r->vec & VEC_BCST4 ? 4 : 8;
+	if (!r->mem) /* a y operand */
+		return d->w ? 8 : 4;
+	return r->vec & VEC_VL ? (uint16_t)(r->mem << d->vl) : r->mem;
+}
+
+static void describe(const Emit *m, Thunk *t)
+{
+	const Decoded *d = m->d;
+
+	t->row = d->row;
+	t->vec = d->row->vec;
+	t->enc = d->row->enc;
+	t->mem = memory_bytes(d);
+	t->vl_bytes = (uint8_t)(16u << d->vl);
+	t->mask = d->evex_aaa;
+	t->zeroing = d->evex_z;
+	if (t->vec & VEC_GPR)
+		t->gpr_out = t->vec & VEC_X87 ? THUNK_OUT_AX : m->g ? THUNK_OUT_G : m->e ? THUNK_OUT_E : THUNK_OUT_NONE;
+}
+
+const Thunk *thunk_get(ThunkPool *pool, const Decoded *d)
+{
+	Emit m = { .pool = pool, .d = d };
+	uint8_t code[THUNK_BYTES_MAX];
+
+	for (unsigned k = 0; k < 5 && d->row->operands[k]; k++)
+		note_operand(&m, d->row->operands[k]);
+	note_implicit(&m);
+	m.p = code;
+	put_loads(&m);
+	put_instruction(&m);
+	put_stores(&m);
+	GBytes *key = g_bytes_new(code, (gsize)(m.p - code));
+	Thunk *t = g_hash_table_lookup(pool->by_bytes, key);
+	if (t) {
+		g_bytes_unref(key);
+		return t;
+	}
+	t = g_new0(Thunk, 1);
+	describe(&m, t);
+	memcpy(pool->write + pool->used, code, (size_t)(m.p - code));
+	t->code = (ThunkCode)(uintptr_t)(pool->run + pool->used);
+	pool->used += ((size_t)(m.p - code) + 15) & ~(size_t)15;
+	g_hash_table_insert(pool->by_bytes, key, t);
+	return t;
+}
