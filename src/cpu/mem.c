@@ -57,6 +57,39 @@ static void note_large(Cpu *cpu, uint64_t linear, unsigned page_bits)
 	cpu->tlb_large_base = linear & mask;
 }
 
+#define APIC_BASE_X2 (1u << 10)
+#define APIC_BASE_ENABLED (1u << 11)
+
+/* The local APIC's page (vol. 3A, 11.4.1) is each cpu's own, and hides what else is there. */
+static bool is_apic_page(const Cpu *cpu, uint64_t gpa)
+{
+	uint64_t base = cpu->apic_base_shadow;
+
+	return cpu->apic && !((gpa ^ base) & PAGE_MASK) &&
+	       (base & (APIC_BASE_ENABLED | APIC_BASE_X2)) == APIC_BASE_ENABLED;
+}
+
+static uint64_t mmio_read(Cpu *cpu, uint64_t gpa, unsigned size)
+{
+	if (!is_apic_page(cpu, gpa))
+		return cpu->world->mmio_read(cpu->world_opaque, gpa, size);
+	uint64_t v = cpu->apic_ops->mmio_read(cpu->apic, gpa & 0xffc);
+	if (size == 8)
+		v |= (uint64_t)cpu->apic_ops->mmio_read(cpu->apic, (gpa & 0xffc) + 4) << 32;
+	return v >> (8 * (gpa & 3));
+}
+
+static void mmio_write(Cpu *cpu, uint64_t gpa, uint64_t value, unsigned size)
+{
+	if (!is_apic_page(cpu, gpa)) {
+		cpu->world->mmio_write(cpu->world_opaque, gpa, value, size);
+		return;
+	}
+	cpu->apic_ops->mmio_write(cpu->apic, gpa & 0xfff, (uint32_t)value);
+	if (size == 8)
+		cpu->apic_ops->mmio_write(cpu->apic, (gpa & 0xfff) + 4, (uint32_t)(value >> 32));
+}
+
 typedef struct Page {
 	uint64_t gpa;
 	Translation t;
@@ -76,7 +109,8 @@ static Page page_lookup(Cpu *cpu, uint64_t linear, unsigned access)
 	if (!cpu_walk(cpu, linear, access, &walk))
 		cpu_page_fault(cpu, linear, walk.error);
 	page.gpa = walk.gpa;
-	page.mapped = cpu->world->translate(cpu->world_opaque, walk.gpa & PAGE_MASK, &page.t);
+	page.mapped = !is_apic_page(cpu, walk.gpa) &&
+		      cpu->world->translate(cpu->world_opaque, walk.gpa & PAGE_MASK, &page.t);
 	if (!page.mapped)
 		memset(&page.t, 0, sizeof(page.t));
 	if (tlb == cpu->tlbs[TLB_SLOW] || page.t.contiguous < GUEST_PAGE_SIZE || !page.t.host_read)
@@ -126,7 +160,7 @@ static uint64_t page_read(Cpu *cpu, uint64_t linear, unsigned size, unsigned acc
 	if (page.t.host_read && page.t.contiguous >= GUEST_PAGE_SIZE)
 		memcpy(&v, page.t.host_read + (linear & ~PAGE_MASK), size);
 	else
-		v = cpu->world->mmio_read(cpu->world_opaque, page.gpa, size);
+		v = mmio_read(cpu, page.gpa, size);
 	return v;
 }
 
@@ -194,7 +228,7 @@ static void page_write(Cpu *cpu, uint64_t linear, const void *buf, unsigned len,
 		unsigned n = len - done >= 8 ? 8 : len - done >= 4 ? 4 : len - done >= 2 ? 2 : 1;
 		uint64_t v = 0;
 		memcpy(&v, (const uint8_t *)buf + done, n);
-		cpu->world->mmio_write(cpu->world_opaque, page.gpa + done, v, n);
+		mmio_write(cpu, page.gpa + done, v, n);
 		done += n;
 	}
 }
@@ -259,7 +293,7 @@ void cpu_lin_read_buf(Cpu *cpu, uint64_t linear, void *buf, unsigned len, unsign
 				memcpy(to, page.t.host_read + (linear & ~PAGE_MASK), n);
 			else
 				for (unsigned i = 0; i < n; i++)
-					to[i] = (uint8_t)cpu->world->mmio_read(cpu->world_opaque, page.gpa + i, 1);
+					to[i] = (uint8_t)mmio_read(cpu, page.gpa + i, 1);
 		}
 		to += n;
 		len -= n;
