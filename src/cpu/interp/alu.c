@@ -117,6 +117,12 @@ static void slow_rmw(Cpu *cpu, const Insn *i, uint64_t linear, unsigned size, ui
 		set_reg##n(cpu, i->reg, op##_##T(cpu, REG##n(cpu, i->reg), b)); \
 		NEXT(cpu, i); \
 	} \
+	static const Insn *op##n##_rp(Cpu *cpu, const Insn *i) \
+	{ \
+		T b = (T)load_plain(cpu, i, sizeof(T)); \
+		set_reg##n(cpu, i->reg, op##_##T(cpu, REG##n(cpu, i->reg), b)); \
+		NEXT(cpu, i); \
+	} \
 	static inline void op##n##_mem(Cpu *cpu, const Insn *i, T b) \
 	{ \
 		cpu->cur = i; \
@@ -165,6 +171,24 @@ static void slow_rmw(Cpu *cpu, const Insn *i, uint64_t linear, unsigned size, ui
 	static const Insn *op##n##_mi(Cpu *cpu, const Insn *i) \
 	{ \
 		T a = (T)load_ea(cpu, i, sizeof(T)); \
+		op##_##T(cpu, a, (T)i->imm); \
+		NEXT(cpu, i); \
+	} \
+	static const Insn *op##n##_rp(Cpu *cpu, const Insn *i) \
+	{ \
+		T b = (T)load_plain(cpu, i, sizeof(T)); \
+		op##_##T(cpu, REG##n(cpu, i->reg), b); \
+		NEXT(cpu, i); \
+	} \
+	static const Insn *op##n##_pr(Cpu *cpu, const Insn *i) \
+	{ \
+		T a = (T)load_plain(cpu, i, sizeof(T)); \
+		op##_##T(cpu, a, REG##n(cpu, i->reg)); \
+		NEXT(cpu, i); \
+	} \
+	static const Insn *op##n##_pi(Cpu *cpu, const Insn *i) \
+	{ \
+		T a = (T)load_plain(cpu, i, sizeof(T)); \
 		op##_##T(cpu, a, (T)i->imm); \
 		NEXT(cpu, i); \
 	}
@@ -297,8 +321,10 @@ DEF_XCHG(u16, 16, "w")
 DEF_XCHG(u32, 32, "l")
 DEF_XCHG(u64, 64, "q")
 
-enum { F_RR, F_RI, F_RM, F_MR, F_MI, FORMS };
-#define FORMS_OF(op, n) {op##n##_rr, op##n##_ri, op##n##_rm, op##n##_mr, op##n##_mi}
+enum { F_RR, F_RI, F_RM, F_MR, F_MI, F_RP, F_PR, F_PI, FORMS }; /* P: a plain memory operand */
+#define FORMS_OF(op, n) {op##n##_rr, op##n##_ri, op##n##_rm, op##n##_mr, op##n##_mi, op##n##_rp, op##n##_mr, op##n##_mi}
+#define FORMS_CMP(op, n) {op##n##_rr, op##n##_ri, op##n##_rm, op##n##_mr, op##n##_mi, op##n##_rp, op##n##_pr, op##n##_pi}
+#define ROWC(op) {FORMS_CMP(op, 8), FORMS_CMP(op, 16), FORMS_CMP(op, 32), FORMS_CMP(op, 64)}
 #define ROW(op) {FORMS_OF(op, 8), FORMS_OF(op, 16), FORMS_OF(op, 32), FORMS_OF(op, 64)}
 #define PAIR(op, n) {op##n##_r, op##n##_m}
 #define ROW1(op) {PAIR(op, 8), PAIR(op, 16), PAIR(op, 32), PAIR(op, 64)}
@@ -307,7 +333,7 @@ enum { F_RR, F_RI, F_RM, F_MR, F_MI, FORMS };
 
 static const struct { uint16_t exec; InsnFn fn[4][FORMS]; } two[] = {
 	{X_ADD, ROW(add)}, {X_OR, ROW(or)}, {X_ADC, ROW(adc)}, {X_SBB, ROW(sbb)}, {X_AND, ROW(and)},
-	{X_SUB, ROW(sub)}, {X_XOR, ROW(xor)}, {X_CMP, ROW(cmp)}, {X_TEST, ROW(test)},
+	{X_SUB, ROW(sub)}, {X_XOR, ROW(xor)}, {X_CMP, ROWC(cmp)}, {X_TEST, ROWC(test)},
 };
 static const struct { uint16_t exec; InsnFn fn[4][2]; } one[] = {
 	{X_INC, ROW1(inc)}, {X_DEC, ROW1(dec)}, {X_NEG, ROW1(neg)}, {X_NOT, ROW1(not)},
@@ -341,10 +367,11 @@ InsnFn bind_alu(Binder *b)
 		if (two[k].exec != exec)
 			continue;
 		char src = opnd_letter(d->row->operands[1]), dst = opnd_letter(d->row->operands[0]);
+		bool plain = is_plain(d);
 		if (src == 'I' || src == 's')
-			return two[k].fn[log][d->is_mem ? F_MI : F_RI];
+			return two[k].fn[log][plain ? F_PI : d->is_mem ? F_MI : F_RI];
 		if (d->is_mem)
-			return two[k].fn[log][dst == 'G' ? F_RM : F_MR];
+			return two[k].fn[log][dst == 'G' ? (plain ? F_RP : F_RM) : plain ? F_PR : F_MR];
 		if (dst == 'G') { /* the same, with r/m as the source */
 			uint8_t t = b->i->reg;
 			b->i->reg = b->i->rm;

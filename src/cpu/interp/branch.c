@@ -28,14 +28,26 @@ static inline void check_target(Cpu *cpu, const Insn *i, uint64_t target)
 	}
 }
 
+/* A direct branch: on to the target's block at once where that is known. */
+static inline const Insn *go_direct(Cpu *cpu, const Insn *i)
+{
+	uint64_t target = next_rip(cpu, i) + (uint64_t)i->imm;
+
+	if (likely(i->flags & INSN_LINK)) {
+		cpu->rip = target & i->amask;
+		return icache_follow(cpu, i);
+	}
+	icache_left_early(cpu, i);
+	return go(cpu, i, target);
+}
+
+/* Not taken, the block goes on. */
 #define DEF_JCC(cc) \
 	static const Insn *jcc_##cc(Cpu *cpu, const Insn *i) \
 	{ \
-		uint64_t next = next_rip(cpu, i); \
 		if (condition(cpu->arith, cc)) \
-			return go(cpu, i, next + (uint64_t)i->imm); \
-		cpu->rip = next; \
-		return NULL; \
+			return go_direct(cpu, i); \
+		NEXT(cpu, i); \
 	}
 DEF_JCC(0) DEF_JCC(1) DEF_JCC(2) DEF_JCC(3) DEF_JCC(4) DEF_JCC(5) DEF_JCC(6) DEF_JCC(7)
 DEF_JCC(8) DEF_JCC(9) DEF_JCC(10) DEF_JCC(11) DEF_JCC(12) DEF_JCC(13) DEF_JCC(14) DEF_JCC(15)
@@ -44,7 +56,7 @@ static const InsnFn jcc_fn[16] = {jcc_0, jcc_1, jcc_2, jcc_3, jcc_4, jcc_5, jcc_
 
 static const Insn *jmp_rel(Cpu *cpu, const Insn *i)
 {
-	return go(cpu, i, next_rip(cpu, i) + (uint64_t)i->imm);
+	return go_direct(cpu, i);
 }
 static const Insn *jmp_ea(Cpu *cpu, const Insn *i)
 {
@@ -58,8 +70,7 @@ static const Insn *call64_rel(Cpu *cpu, const Insn *i)
 	cpu->cur = i;
 	store_lin(cpu, sp, next, 8);
 	cpu->regs[RSP] = sp;
-	cpu->rip = next + (uint64_t)i->imm;
-	return NULL;
+	return go_direct(cpu, i);
 }
 static const Insn *call_to(Cpu *cpu, const Insn *i, uint64_t target)
 {
@@ -262,6 +273,17 @@ static InsnFn bind_far(Binder *b)
 	return NULL;
 }
 
+/* Chained without a look at the TLB: the target must lie in the page that is being run, in flat code. */
+static void link_branch(Binder *b)
+{
+	bool flat = (b->cpu->mode & MODE_CODE_MASK) == MODE_CODE64 || b->cpu->mode & MODE_FLAT;
+	uint64_t next = b->cpu->rip + b->i->end, target = (next + (uint64_t)b->i->imm) & b->i->amask;
+
+	if (flat && !(b->cpu->mode & MODE_STEP) && !((target ^ b->cpu->rip) & ~0xfffull))
+		b->i->flags |= INSN_LINK;
+	b->i->disp = 0; /* the linked block (icache_follow) */
+}
+
 /* Near branches: amask becomes the mask of the new RIP, seg says whether CS has a limit to check. */
 static void near_branch(Binder *b)
 {
@@ -303,9 +325,9 @@ InsnFn bind_branch(Binder *b)
 	if (far)
 		return far;
 	switch (d->row->exec) {
-	case X_JCC: near_branch(b); return jcc_fn[d->opcode & 15];
-	case X_JMP: near_branch(b); return jmp_rel;
-	case X_CALL: near_branch(b); return code64 ? call64_rel : call_rel;
+	case X_JCC: near_branch(b); link_branch(b); return jcc_fn[d->opcode & 15];
+	case X_JMP: near_branch(b); link_branch(b); return jmp_rel;
+	case X_CALL: near_branch(b); link_branch(b); return code64 ? call64_rel : call_rel;
 	case X_JMP_EA: near_branch(b); return d->is_mem ? branch_mem : jmp_ea;
 	case X_CALL_EA: near_branch(b); b->i->aux = 1; return d->is_mem ? branch_mem : call_ea;
 	case X_RET: case X_RET_IMM: near_branch(b); return code64 ? ret64 : ret;

@@ -204,7 +204,7 @@ static Block *build(Cpu *cpu, const uint8_t *p, unsigned left)
 			break;
 		end += d.len;
 		bind_result(cpu, r, &d, end, &insns[n++]);
-		if (r != DECODE_OK || d.row->attrs & ATTR_END || d.row->attrs & ATTR_REP)
+		if (r != DECODE_OK || (d.row->attrs & ATTR_END && d.row->exec != X_JCC) || d.row->attrs & ATTR_REP)
 			break;
 	}
 	if (n == 0) {
@@ -278,4 +278,27 @@ const Block *icache_block(Cpu *cpu, bool single)
 		c->jump[slot].block = b;
 	}
 	return b;
+}
+
+const Insn *icache_follow(Cpu *cpu, const Insn *from)
+{
+	ICache *c = cpu->icache;
+	Block *b = (Block *)(intptr_t)from->disp;
+
+	icache_left_early(cpu, from);
+	if (unlikely(atomic_load_explicit(&cpu->events, memory_order_relaxed)))
+		return NULL;
+	if (unlikely(!b || !valid(b))) {
+		/* The loop finds or builds it; the next time round the link is there. */
+		unsigned slot = (unsigned)((cpu->rip ^ cpu->rip >> 12) & (JUMP_SLOTS - 1));
+		if (c->running == &c->single.b || c->jump[slot].rip != cpu->rip || c->jump[slot].key != (c->jump_key | cpu->mode))
+			return NULL;
+		b = c->jump[slot].block;
+		if (!valid(b))
+			return NULL;
+		((Insn *)from)->disp = (int64_t)(intptr_t)b;
+	}
+	c->running = b;
+	cpu->insn_count += b->count;
+	return b->insns;
 }

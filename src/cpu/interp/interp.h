@@ -35,7 +35,8 @@ struct Insn {
 	uint8_t flags;    /* INSN_* */
 };
 #define INSN_SEGCHECK 0x80
-enum { INSN_REP = 1, INSN_REPNE = 2, INSN_LOCK = 4, INSN_MEM = 8, INSN_ASZ16 = 16, INSN_ASZ32 = 32, INSN_REXW = 64 };
+/* flags; INSN_LINK: a near direct branch whose target is in the block's own page, in flat code */
+enum { INSN_REP = 1, INSN_REPNE = 2, INSN_LOCK = 4, INSN_MEM = 8, INSN_ASZ16 = 16, INSN_ASZ32 = 32, INSN_REXW = 64, INSN_LINK = 128 };
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -101,6 +102,12 @@ static inline uint64_t ea_of(Cpu *cpu, const Insn *i)
 	return (REG64(cpu, i->base) + (REG64(cpu, i->index) << i->scale) + (uint64_t)i->disp) & i->amask;
 }
 
+/* The commonest address: base and displacement, no limit to check, all 64 bits (INSN_PLAIN). */
+static inline uint64_t plain_linear(Cpu *cpu, const Insn *i)
+{
+	return REG64(cpu, i->base) + (uint64_t)i->disp;
+}
+
 static inline uint64_t linear_of(Cpu *cpu, const Insn *i, unsigned size, bool write)
 {
 	uint64_t ea = ea_of(cpu, i);
@@ -128,13 +135,22 @@ static inline void *tlb_hit_write(Cpu *cpu, uint64_t linear, unsigned size)
 	return NULL;
 }
 
+/*
+ * The slow paths keep every register but RAX (slow.c), so that handlers stay leaf functions
+ * without a frame: a call that is hardly ever made must not cost on the way that always is.
+ */
+#define SLOW_CLOBBERS "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", \
+	"xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+
 static inline uint64_t load_lin(Cpu *cpu, uint64_t linear, unsigned size)
 {
 	void *p = tlb_hit_read(cpu, linear, size);
-
-	if (unlikely(!p))
-		return cpu_lin_read(cpu, linear, size, cpu_data_access(cpu));
 	uint64_t v = 0;
+
+	if (unlikely(!p)) {
+		asm volatile("call interp_slow_read" : "+a"(linear) : "D"(cpu), "d"(size) : SLOW_CLOBBERS);
+		return linear;
+	}
 	memcpy(&v, p, size);
 	return v;
 }
@@ -144,7 +160,7 @@ static inline void store_lin(Cpu *cpu, uint64_t linear, uint64_t v, unsigned siz
 	void *p = tlb_hit_write(cpu, linear, size);
 
 	if (unlikely(!p))
-		cpu_lin_write(cpu, linear, v, size, cpu_data_access(cpu));
+		asm volatile("call interp_slow_write" : "+a"(linear) : "D"(cpu), "d"(size), "c"(v) : SLOW_CLOBBERS);
 	else
 		memcpy(p, &v, size);
 }
@@ -153,6 +169,17 @@ static inline uint64_t load_ea(Cpu *cpu, const Insn *i, unsigned size)
 {
 	cpu->cur = i;
 	return load_lin(cpu, linear_of(cpu, i, size, false), size);
+}
+
+static inline uint64_t load_plain(Cpu *cpu, const Insn *i, unsigned size)
+{
+	cpu->cur = i;
+	return load_lin(cpu, plain_linear(cpu, i), size);
+}
+static inline void store_plain(Cpu *cpu, const Insn *i, uint64_t v, unsigned size)
+{
+	cpu->cur = i;
+	store_lin(cpu, plain_linear(cpu, i), v, size);
 }
 
 static inline void store_ea(Cpu *cpu, const Insn *i, uint64_t v, unsigned size)
@@ -262,6 +289,11 @@ InsnFn bind_vector(Binder *b);
 void bind(const Cpu *cpu, const Decoded *d, unsigned end, Insn *i);
 /* Byte offset into Cpu.regs of register n accessed as `size` bytes. */
 unsigned reg_offset(const Decoded *d, unsigned n, unsigned size);
+/* The memory operand is [base + disp], 64-bit, without a segment base. */
+static inline bool is_plain(const Decoded *d)
+{
+	return d->is_mem && d->asize == 8 && d->index == SLOT_ZERO && d->seg == SEG_NONE;
+}
 /* Size in bytes of operand k of the row. */
 unsigned operand_bytes(const Decoded *d, unsigned k);
 
@@ -283,6 +315,14 @@ typedef struct Block {
 	Insn *insns;                 /* count + 1 */
 } Block;
 
+/*
+ * Where a direct branch to a target in the same page goes on: at the block's first instruction, or NULL
+ * when the loop has to look (events, another page, no block yet). Cpu.rip is the target already.
+ */
+const Insn *icache_follow(Cpu *cpu, const Insn *from);
+/* The block is left behind instruction i: those that follow it in the block were counted, but not run. */
+static inline void icache_left_early(Cpu *cpu, const Insn *i);
+
 /* The block at the present RIP. Raises #PF, #GP of the fetch. `single`: one instruction, not cached. */
 const Block *icache_block(Cpu *cpu, bool single);
 typedef struct ICache ICache;
@@ -298,5 +338,12 @@ struct ICache {
 	struct ThunkPool *thunks;    /* host code of vector and x87 instructions (thunk.h) */
 	uint64_t blocks_built, flushes;
 };
+
+static inline void icache_left_early(Cpu *cpu, const Insn *i)
+{
+	const Block *b = cpu->icache->running;
+
+	cpu->insn_count -= (uint64_t)(b->insns + b->count - 1 - i);
+}
 
 #endif

@@ -27,6 +27,16 @@
 		store_ea(cpu, i, REG##n(cpu, i->reg), n / 8); \
 		NEXT(cpu, i); \
 	} \
+	static const Insn *mov##n##_rp(Cpu *cpu, const Insn *i) \
+	{ \
+		set_reg##n(cpu, i->reg, (uint##n##_t)load_plain(cpu, i, n / 8)); \
+		NEXT(cpu, i); \
+	} \
+	static const Insn *mov##n##_pr(Cpu *cpu, const Insn *i) \
+	{ \
+		store_plain(cpu, i, REG##n(cpu, i->reg), n / 8); \
+		NEXT(cpu, i); \
+	} \
 	static const Insn *mov##n##_mi(Cpu *cpu, const Insn *i) \
 	{ \
 		store_ea(cpu, i, (uint64_t)i->imm, n / 8); \
@@ -37,9 +47,9 @@ DEF_MOV(16)
 DEF_MOV(32)
 DEF_MOV(64)
 
-enum { F_RR, F_RI, F_RM, F_MR, F_MI };
-#define FORMS_OF(n) {mov##n##_rr, mov##n##_ri, mov##n##_rm, mov##n##_mr, mov##n##_mi}
-static const InsnFn mov_fn[4][5] = {FORMS_OF(8), FORMS_OF(16), FORMS_OF(32), FORMS_OF(64)};
+enum { F_RR, F_RI, F_RM, F_MR, F_MI, F_RP, F_PR }; /* P: a plain memory operand */
+#define FORMS_OF(n) {mov##n##_rr, mov##n##_ri, mov##n##_rm, mov##n##_mr, mov##n##_mi, mov##n##_rp, mov##n##_pr}
+static const InsnFn mov_fn[4][7] = {FORMS_OF(8), FORMS_OF(16), FORMS_OF(32), FORMS_OF(64)};
 
 /* The register form whose source is r/m: the same handler with the registers exchanged. */
 static InsnFn from_rm(Binder *b, InsnFn fn)
@@ -66,6 +76,8 @@ static InsnFn bind_mov(Binder *b)
 		}
 		if (src == 'O')
 			b->i->reg = (uint8_t)reg_offset(d, RAX, size);
+		if (is_plain(d))
+			return mov_fn[log][src == 'G' ? F_PR : F_RP];
 		return mov_fn[log][src == 'G' ? F_MR : F_RM];
 	}
 	return dst == 'G' ? from_rm(b, mov_fn[log][F_RR]) : mov_fn[log][F_RR];
@@ -82,6 +94,11 @@ static InsnFn bind_mov(Binder *b)
 	{ \
 		set_reg##n(cpu, i->reg, (uint##n##_t)(S)load_ea(cpu, i, sizeof(S))); \
 		NEXT(cpu, i); \
+	} \
+	static const Insn *name##_p(Cpu *cpu, const Insn *i) \
+	{ \
+		set_reg##n(cpu, i->reg, (uint##n##_t)(S)load_plain(cpu, i, sizeof(S))); \
+		NEXT(cpu, i); \
 	}
 #define EXTEND_ALL(name, S) DEF_EXTEND(name##_16, S, 16) DEF_EXTEND(name##_32, S, 32) DEF_EXTEND(name##_64, S, 64)
 EXTEND_ALL(zx8, uint8_t)
@@ -89,8 +106,8 @@ EXTEND_ALL(zx16, uint16_t)
 EXTEND_ALL(sx8, int8_t)
 EXTEND_ALL(sx16, int16_t)
 EXTEND_ALL(sx32, int32_t)
-#define EXT(name) {{name##_16_r, name##_16_m}, {name##_32_r, name##_32_m}, {name##_64_r, name##_64_m}}
-static const InsnFn extend_fn[5][3][2] = {EXT(zx8), EXT(zx16), EXT(sx8), EXT(sx16), EXT(sx32)};
+#define EXT(name) {{name##_16_r, name##_16_m, name##_16_p}, {name##_32_r, name##_32_m, name##_32_p}, {name##_64_r, name##_64_m, name##_64_p}}
+static const InsnFn extend_fn[5][3][3] = {EXT(zx8), EXT(zx16), EXT(sx8), EXT(sx16), EXT(sx32)};
 
 static const Insn *lea16(Cpu *cpu, const Insn *i)
 {
@@ -394,18 +411,18 @@ static InsnFn bind_stack(Binder *b)
 InsnFn bind_move(Binder *b)
 {
 	const Decoded *d = b->d;
-	unsigned log = d->opsize == 8 ? 2 : d->opsize == 4 ? 1 : 0;
+	unsigned log = d->opsize == 8 ? 2 : d->opsize == 4 ? 1 : 0, form = is_plain(d) ? 2 : d->is_mem;
 
 	switch (d->row->exec) {
 	case X_MOV: return bind_mov(b);
 	case X_LEA: return d->opsize == 8 ? lea64 : d->opsize == 4 ? lea32 : lea16;
-	case X_MOVZX8: return extend_fn[0][log][d->is_mem];
-	case X_MOVZX16: return extend_fn[1][log][d->is_mem];
-	case X_MOVSX8: return extend_fn[2][log][d->is_mem];
-	case X_MOVSX16: return extend_fn[3][log][d->is_mem];
+	case X_MOVZX8: return extend_fn[0][log][form];
+	case X_MOVZX16: return extend_fn[1][log][form];
+	case X_MOVSX8: return extend_fn[2][log][form];
+	case X_MOVSX16: return extend_fn[3][log][form];
 	case X_MOVSXD:
 		if (d->opsize == 8)
-			return extend_fn[4][2][d->is_mem];
+			return extend_fn[4][2][form];
 		return d->is_mem ? mov_fn[log + 1][F_RM] : from_rm(b, mov_fn[log + 1][F_RR]);
 	case X_CMOVCC:
 		b->i->aux = d->opcode & 15;

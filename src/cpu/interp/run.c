@@ -100,6 +100,20 @@ static bool serve_events(Cpu *cpu)
 	return true;
 }
 
+/* The present RIP's block from the jump cache, looked up without a call. */
+static inline const Block *next_block(Cpu *cpu)
+{
+	ICache *c = cpu->icache;
+	uint64_t rip = cpu->rip;
+	unsigned slot = (unsigned)((rip ^ rip >> 12) & (G_N_ELEMENTS(c->jump) - 1));
+	const Block *b = c->jump[slot].block;
+
+	if (likely(c->jump[slot].rip == rip && c->jump[slot].key == (c->jump_key | cpu->mode) &&
+		   atomic_load_explicit(b->page, memory_order_acquire) == b->page_state))
+		return b;
+	return icache_block(cpu, false);
+}
+
 static inline void run_block(Cpu *cpu, const Block *b)
 {
 	ICache *c = cpu->icache;
@@ -146,6 +160,8 @@ static void landed(Cpu *cpu, int how)
 	const Insn *i = cpu->cur;
 
 	if (i) {
+		if (cpu->icache->running)
+			icache_left_early(cpu, i);
 		cpu->rip += i->end - i->len;
 		if (!cpu_code64(cpu))
 			cpu->rip = (uint32_t)cpu->rip;
@@ -179,7 +195,7 @@ bool interp_run(Cpu *cpu)
 			step(cpu);
 			continue;
 		}
-		run_block(cpu, icache_block(cpu, false));
+		run_block(cpu, next_block(cpu));
 		if (unlikely(cpu->db_pending))
 			after_step(cpu, false);
 	}
