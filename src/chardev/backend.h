@@ -5,12 +5,15 @@
 #define VIV_CHARDEV_BACKEND_H
 
 #include "chardev/chardev.h"
+#include "chardev/open.h"
 
 typedef struct ChardevClass {
 	const char *name;
+	/* NULL with *error. Absent for what no user opens by name. */
+	Chardev *(*open)(const ChardevOptions *options, GError **error);
 	size_t (*write)(Chardev *c, const uint8_t *buf, size_t len); /* bytes taken; never blocks */
 	void (*accept_input)(Chardev *c);  /* the front end has room. May be NULL */
-	void (*free)(Chardev *c);          /* frees *c too */
+	void (*free)(Chardev *c);          /* what is the backend's own; NULL: nothing */
 } ChardevClass;
 
 /* A backend's struct begins with this. */
@@ -21,9 +24,16 @@ struct Chardev {
 	void *opaque;
 };
 
+extern const ChardevClass chardev_stdio, chardev_null, chardev_file;
+
+/* Zeroed memory of `size` bytes with class and id filled in. */
+void *chardev_alloc(const ChardevClass *cls, size_t size, const char *id);
 /* What the front end would take now; 0 without one. */
 size_t chardev_room(Chardev *c);
 /* Hands input over; len <= chardev_room(). */
 void chardev_push(Chardev *c, const uint8_t *buf, size_t len);
+void chardev_event(Chardev *c, ChardevEvent event);
+/* There is room for output again. */
+void chardev_writable(Chardev *c);
 
 #endif

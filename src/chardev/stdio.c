@@ -3,28 +3,81 @@
  *
  * POSIX termios (IEEE 1003.1-2017, chapter 11). Input is read only while the front end
  * has room; output that does not fit is left to the front end, which is told when
- * there is room. Descriptors are put in non-blocking mode while in use. Main
- * loop and vcpu threads, machine lock held.
+ * there is room. Descriptors are put in non-blocking mode while in use. The terminal
+ * gets its modes back however the program ends, SIGKILL excepted. Main loop and vcpu
+ * threads, machine lock held; handlers of fatal signals in any thread.
  */
-#include "chardev/stdio.h"
-
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <glib-unix.h>
 
 #include "chardev/backend.h"
+#include "core/error.h"
 #include "core/lock.h"
 
 typedef struct Stdio {
 	Chardev base;
 	guint in_source, out_source; /* 0: not watched */
-	bool eof, was_terminal;
-	int old_flags[2];
-	struct termios old;
+	bool eof;
 } Stdio;
+
+/*
+ * What to put back. File scope, because signal handlers and atexit() functions get no
+ * argument; written once before `armed`, then only read.
+ */
+static struct {
+	_Atomic bool armed;   /* a device is open */
+	bool terminal;
+	int flags[2];
+	struct termios old, raw;
+} saved;
+
+/* Only async-signal-safe calls. */
+static void restore(void)
+{
+	if (!atomic_exchange(&saved.armed, false))
+		return;
+	if (saved.terminal)
+		tcsetattr(STDIN_FILENO, TCSANOW, &saved.old);
+	for (int fd = 0; fd < 2; fd++)
+		if (saved.flags[fd] >= 0)
+			fcntl(fd, F_SETFL, saved.flags[fd]);
+}
+
+/* SA_RESETHAND has put the default back: raised again, it ends the program. */
+static void on_fatal(int sig)
+{
+	restore();
+	raise(sig);
+}
+
+/* After a stop by ^Z the shell has set the terminal to its own taste. */
+static void on_continue(int sig)
+{
+	int keep = errno;
+	if (atomic_load(&saved.armed) && saved.terminal)
+		tcsetattr(STDIN_FILENO, TCSANOW, &saved.raw);
+	errno = keep;
+}
+
+static void arm_signals(void)
+{
+	static const int fatal[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGQUIT, SIGXCPU };
+	struct sigaction action = { .sa_handler = on_fatal, .sa_flags = SA_RESETHAND | SA_NODEFER };
+	struct sigaction old;
+	for (unsigned i = 0; i < G_N_ELEMENTS(fatal); i++)
+		if (!sigaction(fatal[i], NULL, &old) && old.sa_handler == SIG_DFL)
+			sigaction(fatal[i], &action, NULL);
+	struct sigaction go_on = { .sa_handler = on_continue, .sa_flags = SA_RESTART };
+	sigaction(SIGCONT, &go_on, NULL);
+	atexit(restore);
+}
 
 static gboolean on_input(gint fd, GIOCondition condition, gpointer opaque)
 {
@@ -58,8 +111,7 @@ static gboolean on_output(gint fd, GIOCondition condition, gpointer opaque)
 	Stdio *s = opaque;
 	machine_lock();
 	s->out_source = 0;
-	if (s->base.handlers && s->base.handlers->writable)
-		s->base.handlers->writable(s->base.opaque);
+	chardev_writable(&s->base);
 	machine_unlock();
 	return G_SOURCE_REMOVE;
 }
@@ -86,44 +138,47 @@ static void stdio_free(Chardev *c)
 		g_source_remove(s->in_source);
 	if (s->out_source)
 		g_source_remove(s->out_source);
-	if (s->was_terminal)
-		tcsetattr(STDIN_FILENO, TCSANOW, &s->old);
-	for (int fd = 0; fd < 2; fd++)
-		if (s->old_flags[fd] >= 0)
-			fcntl(fd, F_SETFL, s->old_flags[fd]);
-	g_free(s->base.id);
-	g_free(s);
+	restore();
 }
 
-static const ChardevClass stdio_class = { "stdio", stdio_write, stdio_accept_input, stdio_free };
-
-Chardev *chardev_stdio_new(const char *id, bool signals)
+static struct termios raw_modes(const struct termios *old, bool signals)
 {
-	Stdio *s = g_new0(Stdio, 1);
-	s->base.cls = &stdio_class;
-	s->base.id = g_strdup(id);
+	struct termios raw = *old;
+	raw.c_iflag &= ~(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+	raw.c_oflag |= OPOST;
+	raw.c_lflag &= ~(ECHO | ECHONL | ICANON | IEXTEN);
+	if (!signals)
+		raw.c_lflag &= ~ISIG;
+	raw.c_cflag = (raw.c_cflag & ~(CSIZE | PARENB)) | CS8;
+	raw.c_cc[VMIN] = 1;
+	raw.c_cc[VTIME] = 0;
+	return raw;
+}
+
+static Chardev *stdio_open(const ChardevOptions *options, GError **error)
+{
+	if (atomic_load(&saved.armed)) {
+		fail(error, VIV_ERROR_INVALID, "cannot use stdio by multiple character devices. Use mon:stdio to share "
+			"the terminal between a serial line and the monitor.");
+		return NULL;
+	}
+	Stdio *s = chardev_alloc(&chardev_stdio, sizeof(Stdio), options->id);
 	for (int fd = 0; fd < 2; fd++) {
-		s->old_flags[fd] = fcntl(fd, F_GETFL);
-		if (s->old_flags[fd] >= 0)
-			fcntl(fd, F_SETFL, s->old_flags[fd] | O_NONBLOCK);
+		saved.flags[fd] = fcntl(fd, F_GETFL);
+		if (saved.flags[fd] >= 0)
+			fcntl(fd, F_SETFL, saved.flags[fd] | O_NONBLOCK);
 	}
-	if (!tcgetattr(STDIN_FILENO, &s->old)) {
-		struct termios raw = s->old;
-		s->was_terminal = true;
-		raw.c_iflag &= ~(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
-		raw.c_oflag |= OPOST;
-		raw.c_lflag &= ~(ECHO | ECHONL | ICANON | IEXTEN);
-		if (!signals)
-			raw.c_lflag &= ~ISIG;
-		raw.c_cflag = (raw.c_cflag & ~(CSIZE | PARENB)) | CS8;
-		raw.c_cc[VMIN] = 1;
-		raw.c_cc[VTIME] = 0;
-		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-	}
+	saved.terminal = !tcgetattr(STDIN_FILENO, &saved.old);
+	if (saved.terminal)
+		saved.raw = raw_modes(&saved.old, options->signals);
+	atomic_store(&saved.armed, true);
+	arm_signals();
+	if (saved.terminal)
+		tcsetattr(STDIN_FILENO, TCSANOW, &saved.raw);
 	return &s->base;
 }
 
-void chardev_stdio_free(Chardev *c)
-{
-	c->cls->free(c);
-}
+const ChardevClass chardev_stdio = {
+	.name = "stdio", .open = stdio_open, .write = stdio_write, .accept_input = stdio_accept_input,
+	.free = stdio_free,
+};

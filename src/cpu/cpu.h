@@ -246,6 +246,10 @@ struct Cpu {
 	RamArena *arena;        /* page states; NULL: no code cache coherence needed (tests on byte arrays) */
 	const CpuApicOps *apic_ops;
 	void *apic;             /* NULL: none */
+	struct {
+		uint64_t start, size;   /* guest-physical; size 0: empty */
+		Translation t;
+	} region;               /* the last one asked for: page walks ask for the same all the time */
 	void (*ops_kick)(Cpu *cpu); /* makes vcpu_run look at events soon; any thread; NULL before the thread runs */
 	void *accel_data;
 
@@ -347,6 +351,11 @@ bool cpu_walk(Cpu *cpu, uint64_t linear, unsigned access, PageWalk *out);
 bool cpu_walk_debug(Cpu *cpu, uint64_t linear, uint64_t *gpa);
 /* Loads and checks the four PDPTEs at CR3 in PAE mode. False: #GP(0). */
 bool cpu_load_pdptes(Cpu *cpu, uint64_t cr3);
+
+/*
+ * world->translate with the last answer kept (until CPU_EV_FLUSH is served). Vcpu thread only.
+ */
+bool cpu_translate(Cpu *cpu, uint64_t gpa, Translation *out);
 
 /* ---- memory (mem.c): linear addresses, TLB, faults raised ---- */
 /* size 1, 2, 4 or 8. access: MEM_READ/WRITE or'ed with USER or IMPLICIT as needed; pages crossed are both checked first. */

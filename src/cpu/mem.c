@@ -90,6 +90,24 @@ static void mmio_write(Cpu *cpu, uint64_t gpa, uint64_t value, unsigned size)
 		cpu->apic_ops->mmio_write(cpu->apic, (gpa & 0xfff) + 4, (uint32_t)(value >> 32));
 }
 
+bool cpu_translate(Cpu *cpu, uint64_t gpa, Translation *out)
+{
+	uint64_t at = gpa - cpu->region.start;
+
+	if (at < cpu->region.size) {
+		*out = (Translation){ cpu->region.t.host_read + at, cpu->region.t.host_write + at, cpu->region.size - at };
+		return true;
+	}
+	if (!cpu->world->translate(cpu->world_opaque, gpa, out))
+		return false;
+	if (out->host_read && out->host_read == out->host_write) { /* plain RAM */
+		cpu->region.start = gpa;
+		cpu->region.size = out->contiguous;
+		cpu->region.t = *out;
+	}
+	return true;
+}
+
 typedef struct Page {
 	uint64_t gpa;
 	Translation t;
@@ -110,7 +128,7 @@ static Page page_lookup(Cpu *cpu, uint64_t linear, unsigned access)
 		cpu_page_fault(cpu, linear, walk.error);
 	page.gpa = walk.gpa;
 	page.mapped = !is_apic_page(cpu, walk.gpa) &&
-		      cpu->world->translate(cpu->world_opaque, walk.gpa & PAGE_MASK, &page.t);
+		      cpu_translate(cpu, walk.gpa & PAGE_MASK, &page.t);
 	if (!page.mapped)
 		memset(&page.t, 0, sizeof(page.t));
 	if (tlb == cpu->tlbs[TLB_SLOW] || page.t.contiguous < GUEST_PAGE_SIZE || !page.t.host_read)

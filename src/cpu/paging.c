@@ -39,7 +39,7 @@ static void load_entry(Cpu *cpu, uint64_t gpa, bool wide, Entry *e)
 	Translation tr;
 	e->host = NULL;
 	e->value = wide ? UINT64_MAX : UINT32_MAX;
-	if (!cpu->world->translate(cpu->world_opaque, gpa, &tr) || !tr.host_read ||
+	if (!cpu_translate(cpu, gpa, &tr) || !tr.host_read ||
 	    tr.contiguous < (wide ? 8 : 4))
 		return;
 	e->host = tr.host_write;

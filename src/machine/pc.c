@@ -462,7 +462,7 @@ void pc_reset(Machine *m)
 		device_reset(g_ptr_array_index(b->devices, i));
 	if (m->accel->cls->reset_irqchip)
 		m->accel->cls->reset_irqchip(m->accel);
-	pc_fill_cmos(m);
+	pc_fill_boot_cmos(m);
 	for (unsigned i = 0; m->accel->cls->vcpu_put && i < b->cpu_count; i++)
 		m->accel->cls->vcpu_put(m->accel, b->cpus[i]);
 	flush_vcpus(b);

@@ -100,7 +100,6 @@ static void cmos16(Machine *m, unsigned index, uint64_t value)
 
 void pc_fill_cmos(Machine *m)
 {
-	const MachineConfig *c = m->config;
 	const Board *b = &m->board;
 	uint64_t low = b->ram_below_4g;
 	uint64_t ext = low > MIB ? MIN((low - MIB) / KIB, 65535) : 0;
@@ -113,9 +112,14 @@ void pc_fill_cmos(Machine *m)
 	cmos16(m, 0x5b, high);
 	rtc_set_cmos(m->rtc, 0x5d, high >> 16);
 	rtc_set_cmos(m->rtc, 0x5f, MIN(b->cpu_count - 1, 255));
-	rtc_set_cmos(m->rtc, 0x0f, 0);    /* no shutdown reason: a cold start */
 	rtc_set_cmos(m->rtc, 0x10, 0);    /* no floppy drives */
 	rtc_set_cmos(m->rtc, 0x14, 0x06); /* FPU, PS/2 mouse */
+	pc_fill_boot_cmos(m);
+}
+
+void pc_fill_boot_cmos(Machine *m)
+{
+	const MachineConfig *c = m->config;
 	const char *order = c->boot.once && !m->once_done ? c->boot.once : c->boot.order ? c->boot.order : "cad";
 	unsigned codes[3] = { 0 };
 	for (unsigned i = 0, n = 0; order[i] && n < 3; i++)

@@ -65,7 +65,8 @@ void pc_free(Machine *m);
 /* pc_firmware.c */
 bool pc_load_bios(Machine *m, GError **error);
 bool pc_fill_fw_cfg(Machine *m, GError **error);
-void pc_fill_cmos(Machine *m);
+void pc_fill_cmos(Machine *m);      /* once: a reset leaves the guest's CMOS alone, shutdown code and all, */
+void pc_fill_boot_cmos(Machine *m); /* but for the boot order, which -boot once= changes */
 /* A file as given, or in the data directories; NULL: not found. Caller frees. */
 char *machine_find_file(const MachineConfig *c, const char *name);
 

@@ -1,79 +1,21 @@
 /*
- * viv.c - runs one virtual machine.
+ * viv.c - runs one virtual machine: options in, exit status out.
  *
- * An early main that knows a handful of options by hand: -kernel, -initrd, -append, -m,
- * -smp, -cpu, -bios, -accel, -L, -name, -debugcon, -nographic, -no-reboot, -no-shutdown, -S,
- * -device. Main thread.
+ * Main thread.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include <glib-unix.h>
 
-#include "chardev/stdio.h"
-#include "core/units.h"
+#include "chardev/open.h"
+#include "cli/cli.h"
 #include "machine/machine.h"
-
-static void add_device(MachineConfig *c, const char *text)
-{
-	char **parts = g_strsplit(text, ",", 0);
-	DeviceConfig *d = machine_config_add_device(c, parts[0], NULL);
-	for (unsigned i = 1; parts[0] && parts[i]; i++) {
-		char **kv = g_strsplit(parts[i], "=", 2);
-		device_config_set(d, kv[0], kv[0] && kv[1] ? kv[1] : "on");
-		g_strfreev(kv);
-	}
-	g_strfreev(parts);
-}
-
-static bool flag(MachineConfig *c, const char *name)
-{
-	if (!strcmp(name, "nographic"))
-		c->nographic = true;
-	else if (!strcmp(name, "no-reboot"))
-		c->no_reboot = true;
-	else if (!strcmp(name, "no-shutdown"))
-		c->no_shutdown = true;
-	else if (!strcmp(name, "S"))
-		c->start_paused = true;
-	else if (!strcmp(name, "no-hpet"))
-		c->no_hpet = true;
-	else if (!strcmp(name, "no-acpi"))
-		c->no_acpi = true;
-	else
-		return false;
-	return true;
-}
-
-static bool option(MachineConfig *c, const char *name, const char *value)
-{
-	char **texts[] = { &c->kernel, &c->initrd, &c->append, &c->cpu_model, &c->bios, &c->accels[0], &c->name };
-	static const char *const names[] = { "kernel", "initrd", "append", "cpu", "bios", "accel", "name" };
-	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
-		if (!strcmp(name, names[i])) {
-			g_free(*texts[i]);
-			*texts[i] = g_strdup(value);
-			return true;
-		}
-	}
-	if (!strcmp(name, "m"))
-		return parse_size(value, 1024 * 1024, &c->ram_size);
-	if (!strcmp(name, "smp"))
-		return (c->smp.cpus = strtoul(value, NULL, 10)) > 0;
-	if (!strcmp(name, "L"))
-		g_ptr_array_add(c->data_dirs, g_strdup(value));
-	else if (!strcmp(name, "debugcon")) { /* its port; takes the place of the serial line */
-		DeviceConfig *d = machine_config_add_device(c, "isa-debugcon", "debugcon");
-		device_config_set(d, "iobase", value);
-		device_config_set(d, "chardev", "stdio");
-	}
-	else if (!strcmp(name, "device"))
-		add_device(c, value);
-	else
-		return false;
-	return true;
-}
+#include "monitor/monitor.h"
+#include "tools/viv_log.h"
 
 static gboolean on_signal(gpointer opaque)
 {
@@ -81,42 +23,100 @@ static gboolean on_signal(gpointer opaque)
 	return G_SOURCE_CONTINUE;
 }
 
+static void on_quit_key(void *opaque)
+{
+	machine_request_quit(opaque, 0);
+}
+
+/* What -machine says of the memory as the host's kernel sees it. */
+static void advise_memory(const HostConfig *h, const RamArena *arena)
+{
+	if (h->mem_merge == TRI_ON && madvise(arena->host, arena->reserved, MADV_MERGEABLE))
+		g_printerr("mem-merge=on: this kernel does not merge pages (CONFIG_KSM)\n");
+	if (h->dump_guest_core == TRI_OFF)
+		madvise(arena->host, arena->reserved, MADV_DONTDUMP);
+}
+
+/* The machine is there: monitors, signals, log, and leave for the background. */
+static bool attend(Cli *cli, HostSide *host, Machine *m, GPtrArray *monitors, int ready_fd, GError **error)
+{
+	if (!viv_log_start(cli, machine_board(m), error))
+		return false;
+	for (unsigned i = 0; i < host->monitors->len; i++) {
+		Monitor *monitor = monitor_new(m, g_ptr_array_index(host->monitors, i), error);
+		if (!monitor)
+			return false;
+		g_ptr_array_add(monitors, monitor);
+	}
+	for (unsigned i = 0; i < host->muxes->len; i++)
+		chardev_mux_set_quit(g_ptr_array_index(host->muxes, i), on_quit_key, m);
+	g_unix_signal_add(SIGINT, on_signal, m);
+	g_unix_signal_add(SIGTERM, on_signal, m);
+	g_unix_signal_add(SIGHUP, on_signal, m);
+	advise_memory(&cli->host, &machine_board(m)->arena);
+	if (cli->accel_note)
+		g_printerr("%s\n", cli->accel_note);
+	if (ready_fd >= 0)
+		host_daemon_ready(ready_fd);
+	return true;
+}
+
+static bool run(Cli *cli, int *status, GError **error)
+{
+	HostSide host = { NULL };
+	int ready_fd = -1;
+	if (cli->host.daemonize && !host_daemonize(&ready_fd, error))
+		return false;
+	if (cli->host.pidfile && !host_pidfile(cli->host.pidfile, error))
+		return false;
+	if (cli->host.process_name)
+		prctl(PR_SET_NAME, cli->host.process_name);
+	bool ok = host_open(&host, cli, error);
+	if (ok) {
+		GPtrArray *monitors = g_ptr_array_new_with_free_func((GDestroyNotify)monitor_free);
+		Machine *m = machine_new(&cli->machine, error);
+		ok = m && attend(cli, &host, m, monitors, ready_fd, error);
+		if (ok)
+			*status = machine_run(m);
+		g_ptr_array_free(monitors, TRUE);
+		machine_free(m);
+		host_close(&host);
+	}
+	if (cli->host.pidfile)
+		unlink(cli->host.pidfile);
+	return ok;
+}
+
+static bool write_config(const Cli *cli, GError **error)
+{
+	const char *path = cli->host.write_config, *text = cli->host.write_config_text;
+	if (!path)
+		return true;
+	if (!strcmp(path, "-"))
+		return fputs(text, stdout) >= 0;
+	return g_file_set_contents(path, text, -1, error);
+}
+
 int main(int argc, char **argv)
 {
-	MachineConfig config;
+	Cli cli;
 	GError *error = NULL;
-	machine_config_init(&config);
-	for (int i = 1; i < argc; i++) {
-		const char *name = argv[i] + strspn(argv[i], "-");
-		if (argv[i][0] == '-' && flag(&config, name))
-			continue;
-		if (argv[i][0] != '-' || i + 1 >= argc || !option(&config, name, argv[i + 1])) {
-			fprintf(stderr, "viv: %s: invalid option or value\n", argv[i]);
-			return 1;
-		}
-		i++;
-	}
-	Chardev *console = chardev_stdio_new("stdio", true);
-	config.chardevs = g_hash_table_new(g_str_hash, g_str_equal);
-	g_hash_table_insert(config.chardevs, (void *)"stdio", console);
-	bool debugcon = false;
-	for (unsigned i = 0; i < config.devices->len; i++)
-		debugcon |= !strcmp(((DeviceConfig *)g_ptr_array_index(config.devices, i))->driver, "isa-debugcon");
-	if (!debugcon)
-		config.serial[0] = g_strdup("stdio");
-	Machine *m = machine_new(&config, &error);
 	int status = 1;
-	if (m) {
-		g_unix_signal_add(SIGINT, on_signal, m);
-		g_unix_signal_add(SIGTERM, on_signal, m);
-		status = machine_run(m);
-		machine_free(m);
-	} else {
-		fprintf(stderr, "viv: %s\n", error->message);
+	cli_init(&cli);
+	bool ok = cli_parse(&cli, argc, argv, &error);
+	host_messages(&cli);
+	for (unsigned i = 0; ok && !cli.done && i < cli.warnings->len; i++)
+		g_printerr("%s\n", (char *)g_ptr_array_index(cli.warnings, i));
+	if (ok)
+		ok = write_config(&cli, &error);
+	if (ok && cli.done)
+		status = fputs(cli.output->str, stdout) < 0 || fflush(stdout);
+	else if (ok)
+		ok = run(&cli, &status, &error);
+	if (!ok) {
+		g_printerr("%s\n", error->message);
 		g_error_free(error);
 	}
-	chardev_stdio_free(console);
-	g_hash_table_unref(config.chardevs);
-	machine_config_free(&config);
+	cli_free(&cli);
 	return status;
 }

@@ -203,12 +203,14 @@ static const Insn *lxs(Cpu *cpu, const Insn *i)
 static const Insn *soft_int(Cpu *cpu, const Insn *i) /* aux: vector; imm2: IntKind */
 {
 	uint64_t next = sync_rip(cpu, i);
+	cpu->icache->no_trap = true;
 	cpu_soft_int(cpu, i->aux, (IntKind)i->imm2, next);
 	return NULL;
 }
 static const Insn *into(Cpu *cpu, const Insn *i)
 {
 	uint64_t next = sync_rip(cpu, i);
+	cpu->icache->no_trap = cpu->arith & AR_OF;
 	if (cpu->arith & AR_OF)
 		cpu_soft_int(cpu, EXC_OF, INT_BREAKPOINT, next);
 	else

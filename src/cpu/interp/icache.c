@@ -56,7 +56,7 @@ bool interp_own_block_hit_linear(Cpu *cpu, uint64_t linear, unsigned len)
 	Translation t;
 
 	if (!b || b->count <= 1 || !cpu_walk(cpu, linear, MEM_WRITE | cpu_data_access(cpu), &walk) ||
-	    !cpu->world->translate(cpu->world_opaque, walk.gpa, &t) || !t.host_write)
+	    !cpu_translate(cpu, walk.gpa, &t) || !t.host_write)
 		return false;
 	return interp_own_block_hit(cpu, t.host_write, len);
 }

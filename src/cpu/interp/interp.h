@@ -334,6 +334,7 @@ struct ICache {
 	size_t pool_used, pool_size;
 	const Block *running;
 	bool retry_alone;
+	bool no_trap;                /* the instruction was INT n or its like: no single-step trap after it */
 	struct { Block b; Insn insns[2]; } single;
 	struct ThunkPool *thunks;    /* host code of vector and x87 instructions (thunk.h) */
 	uint64_t blocks_built, flushes;

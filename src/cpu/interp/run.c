@@ -66,6 +66,7 @@ static bool serve_events(Cpu *cpu)
 
 	if (ev & CPU_EV_FLUSH) {
 		cpu_clear(cpu, CPU_EV_FLUSH);
+		cpu->region.size = 0;
 		cpu_tlb_flush(cpu, true);
 	}
 	if (ev & CPU_EV_INIT) {
@@ -150,8 +151,9 @@ static void step(Cpu *cpu)
 		cpu_exception(cpu, EXC_DB);
 	const Block *b = icache_block(cpu, true);
 	cpu->rflags &= ~FLAG_RF;
+	cpu->icache->no_trap = false;
 	run_block(cpu, b);
-	after_step(cpu, tf && !cpu->inhibit);
+	after_step(cpu, tf && !cpu->inhibit && !cpu->icache->no_trap);
 }
 
 /* An exception was raised: RIP is made exact, then it is delivered. */
