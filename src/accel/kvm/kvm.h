@@ -1,0 +1,59 @@
+/*
+ * kvm.h - inside the KVM accelerator: what its files share. Nobody else issues KVM ioctls.
+ *
+ * Linux, Documentation/virt/kvm/api.rst. Threads: vcpu functions on the vcpu's own thread or
+ * while it is parked; slots and the interrupt chips with the machine lock held.
+ */
+#ifndef VIV_ACCEL_KVM_H
+#define VIV_ACCEL_KVM_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+
+#include "accel/accel.h"
+
+#define KVM_SLOTS_MAX 64
+
+typedef struct KvmSlot {
+	uint64_t gpa, size;   /* bytes; size 0: free */
+	uint8_t *host;
+	bool readonly;
+} KvmSlot;
+
+typedef struct KvmAccel {
+	Accel base;
+	int fd, vm;
+	size_t run_size;
+	KvmSlot slots[KVM_SLOTS_MAX];
+	bool sync_regs;
+	unsigned xsave_size;  /* bytes of the XSAVE image */
+	uint32_t xsave_at[16];/* offset of each state component in it; 0: the host has none */
+} KvmAccel;
+
+typedef struct KvmVcpu {
+	int fd;
+	struct kvm_run *run;
+	pthread_t thread;
+	_Atomic bool has_thread;
+	uint64_t exits[64];   /* by reason */
+	uint64_t completed;   /* instructions that KVM gave up on and the interpreter finished */
+	uint8_t *xsave;       /* page aligned, xsave_size */
+} KvmVcpu;
+
+static inline KvmAccel *kvm_of(Accel *accel) { return (KvmAccel *)accel; }
+static inline KvmVcpu *kvm_vcpu(Cpu *cpu) { return cpu->accel_data; }
+
+/* kvm_slots.c: makes KVM's memory slots those of the flat view. */
+void kvm_slots_changed(void *opaque, const FlatRange *ranges, size_t count);
+/* kvm_state.c: everything, both ways. KVM's MP state is kept in cpu->halted and wait_sipi. */
+void kvm_get_state(KvmAccel *k, Cpu *cpu);
+void kvm_put_state(KvmAccel *k, Cpu *cpu);
+/* Sizes and offsets of the XSAVE image. */
+void kvm_learn_xsave(KvmAccel *k);
+/* Gives KVM the CPUID of `cpu`, limited to what it supports. */
+bool kvm_set_cpuid(KvmAccel *k, Cpu *cpu, GError **error);
+/* kvm_run.c */
+RunResult kvm_vcpu_run(Accel *accel, Cpu *cpu);
+const char *kvm_exit_name(unsigned reason);
+
+#endif
