@@ -124,6 +124,7 @@ void as_begin(AddressSpace *as);
 void as_commit(AddressSpace *as);
 /* `changed` is called after each rebuild, machine lock held; and once at once. */
 void as_add_listener(AddressSpace *as, MapListener listener);
+void as_remove_listener(AddressSpace *as, void *opaque); /* those added with this opaque; machine lock held */
 /* The present flat view, machine lock held; for `info mtree`. */
 const FlatRange *as_ranges(AddressSpace *as, size_t *count);
 

@@ -146,6 +146,13 @@ void as_add_listener(AddressSpace *as, MapListener listener)
 	listener.changed(listener.opaque, as->ranges, as->count);
 }
 
+void as_remove_listener(AddressSpace *as, void *opaque)
+{
+	for (guint i = 0; i < as->listeners->len; i++)
+		if (g_array_index(as->listeners, MapListener, i).opaque == opaque)
+			g_array_remove_index(as->listeners, i--);
+}
+
 const FlatRange *as_ranges(AddressSpace *as, size_t *count)
 {
 	*count = as->count;

@@ -103,6 +103,9 @@ static void destroy(Accel *accel)
 {
 	KvmAccel *k = kvm_of(accel);
 
+	machine_lock();
+	as_remove_listener(accel->board->mem, k);
+	machine_unlock();
 	if (k->vm >= 0)
 		close(k->vm);
 	if (k->fd >= 0)
