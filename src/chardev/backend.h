@@ -9,11 +9,11 @@
 
 typedef struct ChardevClass {
 	const char *name;
-	/* NULL with *error. Absent for what no user opens by name. */
-	Chardev *(*open)(const ChardevOptions *options, GError **error);
 	size_t (*write)(Chardev *c, const uint8_t *buf, size_t len); /* bytes taken; never blocks */
 	void (*accept_input)(Chardev *c);  /* the front end has room. May be NULL */
 	void (*free)(Chardev *c);          /* what is the backend's own; NULL: nothing */
+	/* NULL with *error. Absent for what no user opens by name. */
+	Chardev *(*open)(const ChardevOptions *options, GError **error);
 } ChardevClass;
 
 /* A backend's struct begins with this. */

@@ -76,6 +76,12 @@ const MachineConfig *machine_config(Machine *m);
 /* A realized device by id, NULL if none. Machine lock held. */
 Device *machine_find_device(Machine *m, const char *id);
 
+/*
+ * Vcpus stand still for a look at their registers: no state change, no event, clocks go on.
+ * Not nested; a paused machine stays paused.
+ */
+void machine_hold_vcpus(Machine *m);
+void machine_release_vcpus(Machine *m);
 /* Registers of a stopped vcpu, current in struct Cpu; put writes them back. The machine must be paused. */
 void machine_sync_get(Machine *m, struct Cpu *cpu);
 void machine_sync_put(Machine *m, struct Cpu *cpu);

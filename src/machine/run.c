@@ -158,6 +158,18 @@ bool machine_stop(Machine *m, RunState why)
 	return true;
 }
 
+void machine_hold_vcpus(Machine *m)
+{
+	if (atomic_load(&m->state) == STATE_RUNNING && has_vcpu_threads(m))
+		park_all(m);
+}
+
+void machine_release_vcpus(Machine *m)
+{
+	if (atomic_load(&m->state) == STATE_RUNNING)
+		unpark_all(m);
+}
+
 bool machine_start(Machine *m, GError **error)
 {
 	int state = atomic_load(&m->state);

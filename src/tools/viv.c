@@ -67,8 +67,12 @@ static bool run(Cli *cli, int *status, GError **error)
 	int ready_fd = -1;
 	if (cli->host.daemonize && !host_daemonize(&ready_fd, error))
 		return false;
-	if (cli->host.pidfile && !host_pidfile(cli->host.pidfile, error))
+	/* Absolute, as a daemon changes its directory. */
+	char *pidfile = cli->host.pidfile ? g_canonicalize_filename(cli->host.pidfile, NULL) : NULL;
+	if (pidfile && !host_pidfile(pidfile, error)) {
+		g_free(pidfile);
 		return false;
+	}
 	if (cli->host.process_name)
 		prctl(PR_SET_NAME, cli->host.process_name);
 	bool ok = host_open(&host, cli, error);
@@ -82,8 +86,9 @@ static bool run(Cli *cli, int *status, GError **error)
 		machine_free(m);
 		host_close(&host);
 	}
-	if (cli->host.pidfile)
-		unlink(cli->host.pidfile);
+	if (pidfile)
+		unlink(pidfile);
+	g_free(pidfile);
 	return ok;
 }
 
