@@ -45,6 +45,8 @@ class Row:
                     self.w = int(p[1])
                 elif p in ('128', '256', '512'):
                     self.l = {'128': 0, '256': 1, '512': 2}[p]
+                elif p in ('256up', 'lig'):
+                    self.l = {'256up': 'LEN_256UP', 'lig': 'LEN_IGNORED'}[p]
                 else:
                     raise SystemExit(f'{self.where}: unknown {p}')
         elif words[0] in PREFIX and len(words) > 1 and re.match(r'^[0-9a-f]{2}', words[1]):

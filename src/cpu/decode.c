@@ -5,6 +5,7 @@
  * Pure functions; any thread.
  */
 #include "cpu/decode.h"
+#include "cpu/features.h"
 
 #include <string.h>
 
@@ -121,6 +122,39 @@ static bool vex(Cursor *c, uint8_t first, bool code64, Decoded *d, uint8_t *enc,
 	return *map < OPTAB_MAPS && *map != 0;
 }
 
+/* Register-form EVEX.b is rounding control: the length bits are not a length then. */
+static bool rounding(const OpRow *r, const Decoded *d)
+{
+	return r->enc == ENC_EVEX && d->evex_b && d->mod == 3 && r->vec & (VEC_ER | VEC_SAE);
+}
+
+static bool length_fits(const OpRow *r, const Decoded *d)
+{
+	if (rounding(r, d) || r->l == LEN_IGNORED)
+		return true;
+	if (r->l == LEN_256UP)
+		return d->vl == 1 || d->vl == 2;
+	return r->l == LEN_ANY ? d->vl <= 2 : r->l == d->vl;
+}
+
+static bool has(const uint32_t *features, unsigned feat)
+{
+	return feat == FEAT_NONE || features[feat >> 5] >> (feat & 31) & 1;
+}
+
+/* The row's feature, and what every vector instruction of its encoding needs. */
+static bool offered(const OpRow *r, const Decoded *d, const uint32_t *features)
+{
+	if (!has(features, r->feat))
+		return false;
+	if (r->exec != X_VEC || r->enc == ENC_LEGACY)
+		return true;
+	if (r->enc == ENC_VEX)
+		return has(features, FEAT_AVX);
+	bool any_length = (r->l == LEN_ANY || r->l == LEN_256UP) && !rounding(r, d);
+	return has(features, FEAT_AVX512F) && (!any_length || d->vl == 2 || has(features, FEAT_AVX512VL));
+}
+
 static const OpRow *match(const Decoded *d, uint8_t enc, uint8_t map, uint8_t pfx, unsigned mode,
 			  const uint32_t *features)
 {
@@ -138,12 +172,9 @@ static const OpRow *match(const Decoded *d, uint8_t enc, uint8_t map, uint8_t pf
 			continue;
 		if ((r->attrs & ATTR_I64 && code64) || (r->attrs & ATTR_O64 && !code64))
 			continue;
-		if (enc != ENC_LEGACY && r->w >= 0 && r->w != d->w && (code64 || r->w != 0 || !r->mem))
+		if (enc != ENC_LEGACY && ((r->w >= 0 && r->w != d->w) || !length_fits(r, d)))
 			continue;
-		/* Register-form EVEX.b is rounding control: the length bits are not a length then. */
-		if (enc != ENC_LEGACY && r->l >= 0 && r->l != d->vl && !(d->evex_b && d->mod == 3))
-			continue;
-		if (features && r->feat != FEAT_NONE && !(features[r->feat >> 5] >> (r->feat & 31) & 1))
+		if (features && !offered(r, d, features))
 			continue;
 		return r;
 	}
@@ -172,6 +203,25 @@ static bool slot_has_modrm(uint8_t enc, uint8_t map, uint8_t opcode)
 	return false;
 }
 
+unsigned decoded_mem_bytes(const Decoded *d)
+{
+	const OpRow *r = d->row;
+
+	if (d->evex_b && r->vec & (VEC_BCST2 | VEC_BCST4 | VEC_BCST8))
+		return r->vec & VEC_BCST2 ? 2 : r->vec & VEC_BCST4 ? 4 : 8;
+	if (!r->mem) /* a y operand */
+		return d->w ? 8 : 4;
+	return r->vec & VEC_VL ? (unsigned)r->mem << d->vl : r->mem;
+}
+
+/* EVEX counts it in memory operands (vol. 2A, 2.7.5). */
+static int64_t disp8(Cursor *c, const Decoded *d)
+{
+	int64_t disp = take_signed(c, 1);
+
+	return d->row->enc == ENC_EVEX ? disp * decoded_mem_bytes(d) : disp;
+}
+
 static void sib(Cursor *c, Decoded *d)
 {
 	uint8_t b = (uint8_t)take(c, 1);
@@ -179,6 +229,8 @@ static void sib(Cursor *c, Decoded *d)
 
 	d->scale = b >> 6;
 	d->index = index == 4 ? SLOT_ZERO : index;
+	if (d->row->vec & VEC_VSIB)
+		d->index = (uint8_t)(index | (d->evex_v_hi ? 16 : 0));
 	if (base == 5 && d->mod == 0) {
 		d->base = SLOT_ZERO;
 		d->disp = take_signed(c, 4);
@@ -200,7 +252,7 @@ static void modrm16(Cursor *c, Decoded *d)
 		d->base = SLOT_ZERO;
 		d->disp = take_signed(c, 2);
 	} else if (d->mod) {
-		d->disp = take_signed(c, d->mod);
+		d->disp = d->mod == 1 ? disp8(c, d) : take_signed(c, 2);
 	}
 }
 
@@ -225,7 +277,7 @@ static bool modrm_mem(Cursor *c, Decoded *d, bool code64)
 			d->base = rm | (d->rex & 1 ? 8 : 0);
 		}
 		if (d->mod == 1)
-			d->disp = take_signed(c, 1);
+			d->disp = disp8(c, d);
 		else if (d->mod == 2)
 			d->disp = take_signed(c, 4);
 	}
@@ -281,6 +333,49 @@ static unsigned operand_size(const Decoded *d, unsigned code)
 	return d->row->attrs & ATTR_D64 ? 8 : 4;
 }
 
+static bool names_operand(const OpRow *r, const char *letters, char size)
+{
+	for (unsigned k = 0; k < 5 && r->operands[k]; k++)
+		if (strchr(letters, opnd_letter(r->operands[k])) && (!size || opnd_size(r->operands[k]) == size))
+			return true;
+	return false;
+}
+
+/* A vector index: SIB only, and no two registers alike (vol. 2, VGATHERDPS and others). */
+static bool vsib_ok(const Decoded *d)
+{
+	unsigned reg = d->reg | (d->evex_reg_hi ? 16u : 0);
+
+	if (d->asize == 2 || (d->modrm & 7) != 4)
+		return false;
+	if (d->row->enc == ENC_VEX)
+		return d->reg != d->index && d->reg != d->vvvv && d->index != d->vvvv;
+	return d->evex_aaa && (d->row->vec & VEC_STORE || reg != d->index);
+}
+
+/* The #UD rules of VEX and EVEX fields (vol. 2A, 2.4 and 2.7.11). */
+static bool fields_ok(const Decoded *d)
+{
+	const OpRow *r = d->row;
+	bool k_dest = opnd_letter(r->operands[0]) == 'K';
+
+	if (!names_operand(r, "HB", 0) && !names_operand(r, "K", 'v') &&
+	    (d->vvvv || (d->evex_v_hi && !(r->vec & VEC_VSIB))))
+		return false;
+	if ((names_operand(r, "K", 'v') && d->vvvv > 7) ||
+	    (names_operand(r, "K", 'r') && (d->reg > 7 || d->evex_reg_hi)))
+		return false;
+	if (r->vec & VEC_VSIB && !vsib_ok(d))
+		return false;
+	if (r->enc == ENC_VEX)
+		return true;
+	if (d->evex_b && !(r->vec & (d->mod == 3 ? VEC_ER | VEC_SAE : VEC_BCST2 | VEC_BCST4 | VEC_BCST8)))
+		return false;
+	if (d->evex_aaa && !(r->vec & (VEC_ELEM1 | VEC_ELEM2 | VEC_ELEM4 | VEC_ELEM8)))
+		return false;
+	return !d->evex_z || (d->evex_aaa && !k_dest && !(r->vec & VEC_VSIB) && !(r->vec & VEC_STORE && d->mod != 3));
+}
+
 /* The opcode proper: which map, which byte. False: #UD. */
 static bool opcode_bytes(Cursor *c, uint8_t b, unsigned mode, Decoded *d, uint8_t *enc, uint8_t *map, uint8_t *pfx)
 {
@@ -329,6 +424,7 @@ DecodeResult decode(const uint8_t *bytes, unsigned avail, unsigned mode, const u
 
 	memset(d, 0, sizeof(*d));
 	d->seg = SEG_NONE;
+	d->code64 = code64;
 	uint8_t b = prefixes(&c, code64, d, &asz67);
 	if (c.over)
 		return ran_out(&c, d);
@@ -357,6 +453,8 @@ DecodeResult decode(const uint8_t *bytes, unsigned avail, unsigned mode, const u
 		return DECODE_UD;
 	}
 	d->opsize = (uint8_t)operand_size(d, code);
+	if (!code64 && enc != ENC_LEGACY && names_operand(d->row, "EG", 'y')) /* W counts in 64-bit mode only */
+		d->w = 0;
 	/* MOV to and from CR and DR ignore mod: always registers. */
 	bool reg_only = map == 1 && d->opcode >= 0x20 && d->opcode <= 0x23 && enc == ENC_LEGACY;
 	if (d->has_modrm && d->mod != 3 && !reg_only) {
@@ -366,6 +464,10 @@ DecodeResult decode(const uint8_t *bytes, unsigned avail, unsigned mode, const u
 	immediates(&c, d);
 	if (c.over)
 		return ran_out(&c, d);
+	if (enc != ENC_LEGACY && !fields_ok(d)) {
+		d->len = (uint8_t)c.at;
+		return DECODE_UD;
+	}
 	d->len = (uint8_t)c.at;
 	memcpy(d->bytes, bytes, d->len);
 	if (rip)

@@ -22,6 +22,7 @@ typedef struct Decoded {
 	uint8_t opcode;
 	uint8_t opsize;                    /* 2, 4, 8: size of v operands */
 	uint8_t asize;                     /* 2, 4, 8 */
+	bool code64;
 	bool lock, rep, repne, opsz66, rex_present, has_modrm, is_mem, has_seg_prefix;
 	uint8_t rex;                       /* W R X B in bits 3..0, for VEX and EVEX too */
 	uint8_t modrm, mod, reg, rm;       /* reg and rm extended by REX/VEX (0..15) */
@@ -47,6 +48,9 @@ typedef enum DecodeResult {
  */
 DecodeResult decode(const uint8_t *bytes, unsigned avail, unsigned mode, const uint32_t *features,
 		    Decoded *out);
+
+/* Bytes of the memory operand of a vector row: by vector length, broadcast and W. */
+unsigned decoded_mem_bytes(const Decoded *d);
 
 /* One line of AT&T-free, Intel-syntax text; `rip` of the instruction. Appends to out. */
 void disassemble(const Decoded *d, uint64_t rip, GString *out);

@@ -11,6 +11,7 @@
 enum { ENC_LEGACY, ENC_VEX, ENC_EVEX };
 enum { PFX_ANY, PFX_NP, PFX_66, PFX_F3, PFX_F2 };
 enum { FORM_ANY, FORM_MEM, FORM_REG };
+enum { LEN_ANY = -1, LEN_128, LEN_256, LEN_512, LEN_256UP, LEN_IGNORED };
 enum {
 	ATTR_I64 = 1 << 0, ATTR_O64 = 1 << 1, ATTR_D64 = 1 << 2, ATTR_F64 = 1 << 3, ATTR_LOCK = 1 << 4,
 	ATTR_END = 1 << 5, ATTR_PROT = 1 << 6, ATTR_CPL0 = 1 << 7, ATTR_REP = 1 << 8,
@@ -30,6 +31,9 @@ enum {
 	VEC_BCST4 = 1 << 10, VEC_BCST8 = 1 << 11, VEC_BCST2 = 1 << 12, /* EVEX broadcast element */
 	VEC_ELEM1 = 1 << 13, VEC_ELEM2 = 1 << 14, VEC_ELEM4 = 1 << 15, VEC_ELEM8 = 1 << 16, /* masking element */
 	VEC_SPECIAL = 1 << 17, /* has its own code in vector*.c: gathers, scatters, maskmov, ... */
+	VEC_VSIB = 1 << 18,    /* the index of the memory operand is a vector */
+	VEC_NF = 1 << 19,      /* masked memory elements are accessed all the same */
+	VEC_ER = 1 << 20, VEC_SAE = 1 << 21, /* EVEX.b with registers: rounding, suppressed exceptions */
 };
 
 typedef struct OpRow {
@@ -38,7 +42,7 @@ typedef struct OpRow {
 	int8_t reg;        /* modrm.reg, or -1 for any */
 	uint8_t form;
 	uint8_t exact;     /* the whole modrm byte, or 0 */
-	int8_t w, l;       /* VEX/EVEX W and vector length, -1 for any */
+	int8_t w, l;       /* VEX/EVEX W and vector length (0 1 2 or LEN_*), -1 for any */
 	uint8_t operands[5];
 	uint16_t attrs;
 	uint32_t vec;

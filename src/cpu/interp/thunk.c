@@ -9,7 +9,10 @@
 
 #include <cpuid.h>
 #include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "core/error.h"
@@ -38,6 +41,46 @@ static void host_level(ThunkPool *p)
 		p->avx512 = p->avx && b & bit_AVX512F && b & bit_AVX512BW && (xcr0 & 0xe0) == 0xe0;
 }
 
+/* ---- SIMD exceptions that the guest has unmasked come as SIGFPE ---- */
+static _Thread_local const Thunk *trapping;
+static _Thread_local volatile bool trapped;
+static struct sigaction sigfpe_before;
+
+static void on_sigfpe(int sig, siginfo_t *info, void *context)
+{
+	greg_t *rip = &((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+	const Thunk *t = trapping;
+
+	if (t && (uintptr_t)*rip >= (uintptr_t)t->code && (uintptr_t)*rip < t->resume) {
+		*rip = (greg_t)t->resume;
+		trapped = true;
+		return;
+	}
+	sigaction(SIGFPE, &sigfpe_before, NULL); /* not ours: it comes again */
+}
+
+static void catch_sigfpe(void)
+{
+	static gsize done;
+	struct sigaction sa = { .sa_sigaction = on_sigfpe, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+
+	if (g_once_init_enter(&done)) {
+		sigaction(SIGFPE, &sa, &sigfpe_before);
+		g_once_init_leave(&done, 1);
+	}
+}
+
+bool thunk_run_trapping(const Thunk *t, CpuVector *vec, void *mem, ThunkRegs *regs)
+{
+	trapped = false;
+	trapping = t;
+	atomic_signal_fence(memory_order_seq_cst);
+	t->code(vec, mem, 0, 0, 0, regs);
+	atomic_signal_fence(memory_order_seq_cst);
+	trapping = NULL;
+	return trapped;
+}
+
 static guint bytes_hash(gconstpointer key) { return g_bytes_hash(key); }
 
 ThunkPool *thunk_pool_new(GError **error)
@@ -60,6 +103,7 @@ ThunkPool *thunk_pool_new(GError **error)
 	}
 	p->by_bytes = g_hash_table_new_full(bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, g_free);
 	host_level(p);
+	catch_sigfpe();
 	return p;
 }
 
@@ -154,6 +198,12 @@ static unsigned modrm_rm(const Decoded *d)
 	return d->rm | (d->row->enc == ENC_EVEX && d->rex & 2 ? 16u : 0);
 }
 
+/* The register in imm8[7:4]; the top bit counts in 64-bit mode only. */
+static unsigned is4(const Decoded *d)
+{
+	return (uint8_t)d->imm >> 4 & (d->code64 ? 15 : 7);
+}
+
 static void note_operand(Emit *m, uint8_t opnd)
 {
 	const Decoded *d = m->d;
@@ -165,13 +215,13 @@ static void note_operand(Emit *m, uint8_t opnd)
 			m->vregs |= 1u << modrm_rm(d);
 		break;
 	case 'H': m->vregs |= 1u << (d->vvvv | (d->evex_v_hi ? 16 : 0)); break;
-	case 'L': m->vregs |= 1u << ((uint8_t)d->imm >> 4); break;
+	case 'L': m->vregs |= 1u << is4(d); break;
 	case 'G': m->g = true; break;
 	case 'E': case 'R':
 		if (!d->is_mem)
 			m->e = true;
 		break;
-	case 'K':
+	case 'K': /* r/m ignores the extension bits */
 		if (opnd_size(opnd) == 'r')
 			m->kregs |= 1u << (d->reg & 7);
 		else if (opnd_size(opnd) == 'v')
@@ -189,9 +239,9 @@ static void note_implicit(Emit *m)
 
 	if (d->evex_aaa)
 		m->kregs |= 1u << d->evex_aaa;
-	if (!(d->row->vec & VEC_SPECIAL) || d->row->enc != ENC_LEGACY)
-		return;
-	m->vregs |= 1; /* PBLENDVB, BLENDVPx, SHA256RNDS2; PCMPxSTRM's result */
+	/* PBLENDVB, BLENDVPx, SHA256RNDS2; PCMPxSTRM's result */
+	if (d->row->vec & VEC_SPECIAL && (d->row->enc == ENC_LEGACY || (d->row->map == 3 && !(d->opcode & 1))))
+		m->vregs |= 1;
 }
 
 /* Mandatory prefixes, REX or VEX or EVEX, opcode: as in the guest, with the general registers renamed. */
@@ -243,7 +293,7 @@ static void put_instruction(Emit *m)
 	for (unsigned k = 0; k < 5 && d->row->operands[k]; k++) {
 		char o = opnd_letter(d->row->operands[k]);
 		mmx_reg |= o == 'P';
-		mmx_rm |= o == 'Q' || o == 'N';
+		mmx_rm |= o == 'Q' || o == 'N' || (o == 'K' && opnd_size(d->row->operands[k]) == 'm' && !d->is_mem);
 	}
 	if (mmx_reg)
 		reg &= 7;
@@ -258,7 +308,7 @@ static void put_instruction(Emit *m)
 	if (d->has_modrm)
 		b1(m, (d->is_mem ? 0 : 0xc0u) | (reg & 7) << 3 | (rm & 7));
 	if (has_imm8(d))
-		b1(m, (uint8_t)d->imm);
+		b1(m, (uint8_t)d->imm & (d->code64 || opnd_letter(d->row->operands[3]) != 'L' ? 0xff : 0x7f));
 }
 
 static void put_loads(Emit *m)
@@ -326,15 +376,26 @@ static void put_stores(Emit *m)
 }
 
 /* ---- facts of one encoding ---- */
-static uint16_t memory_bytes(const Decoded *d)
+static void describe_mask(const Decoded *d, Thunk *t)
 {
 	const OpRow *r = d->row;
+	unsigned vl = 16u << d->vl;
+	unsigned elem = r->vec & VEC_ELEM1 ? 1 : r->vec & VEC_ELEM2 ? 2 : r->vec & VEC_ELEM4 ? 4 : 8;
+	bool store = r->vec & VEC_STORE;
 
-	if (d->evex_b && r->vec & (VEC_BCST2 | VEC_BCST4 | VEC_BCST8))
-		return r->vec & VEC_BCST2 ? 2 : r->vec & VEC_BCST4 ? 4 : 8;
-	if (!r->mem) /* a y operand */
-		return d->w ? 8 : 4;
-	return r->vec & VEC_VL ? (uint16_t)(r->mem << d->vl) : r->mem;
+	if (!d->evex_aaa || !d->is_mem || (r->vec & VEC_NF && !store))
+		return;
+	t->mask = d->evex_aaa;
+	if (r->l == LEN_IGNORED) { /* a scalar */
+		t->lanes = 1;
+		t->step = (uint8_t)t->mem;
+	} else if (r->vec & VEC_VL && !d->evex_b) {
+		t->lanes = (uint8_t)(vl / elem);
+		t->step = (uint8_t)(t->mem / t->lanes);
+	} else {
+		t->lanes = (uint8_t)(store ? t->mem / elem : vl / elem);
+		t->step = (uint8_t)(store ? elem : 0);
+	}
 }
 
 static void describe(const Emit *m, Thunk *t)
@@ -343,11 +404,10 @@ static void describe(const Emit *m, Thunk *t)
 
 	t->row = d->row;
 	t->vec = d->row->vec;
-	t->enc = d->row->enc;
-	t->mem = memory_bytes(d);
-	t->vl_bytes = (uint8_t)(16u << d->vl);
-	t->mask = d->evex_aaa;
-	t->zeroing = d->evex_z;
+	t->enc = m->kregs ? ENC_EVEX : d->row->enc;
+	t->mem = (uint16_t)decoded_mem_bytes(d);
+	if (t->enc == ENC_EVEX)
+		describe_mask(d, t);
 	if (t->vec & VEC_GPR)
 		t->gpr_out = t->vec & VEC_X87 ? THUNK_OUT_AX : m->g ? THUNK_OUT_G : m->e ? THUNK_OUT_E : THUNK_OUT_NONE;
 }
@@ -363,6 +423,7 @@ const Thunk *thunk_get(ThunkPool *pool, const Decoded *d)
 	m.p = code;
 	put_loads(&m);
 	put_instruction(&m);
+	size_t resume = (size_t)(m.p - code);
 	put_stores(&m);
 	GBytes *key = g_bytes_new(code, (gsize)(m.p - code));
 	Thunk *t = g_hash_table_lookup(pool->by_bytes, key);
@@ -374,6 +435,7 @@ const Thunk *thunk_get(ThunkPool *pool, const Decoded *d)
 	describe(&m, t);
 	memcpy(pool->write + pool->used, code, (size_t)(m.p - code));
 	t->code = (ThunkCode)(uintptr_t)(pool->run + pool->used);
+	t->resume = (uintptr_t)(pool->run + pool->used + resume);
 	pool->used += ((size_t)(m.p - code) + 15) & ~(size_t)15;
 	g_hash_table_insert(pool->by_bytes, key, t);
 	return t;

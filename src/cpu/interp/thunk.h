@@ -21,15 +21,17 @@ typedef void (*ThunkCode)(CpuVector *vec, void *mem, uint64_t, uint64_t, uint64_
 
 typedef struct Thunk {
 	ThunkCode code;
+	uintptr_t resume;      /* where a SIMD exception goes on: everything is stored, nothing but MXCSR changed */
 	const OpRow *row;
 	uint32_t vec;          /* VEC_* */
 	uint16_t mem;          /* bytes of the memory operand */
-	uint8_t vl_bytes;      /* 16, 32, 64 */
-	uint8_t elem;          /* bytes of a masked element in memory; 0: no masking by element */
-	uint8_t mask;          /* EVEX.aaa, 0: unmasked */
-	uint8_t enc;
+	uint8_t enc;           /* whose state has to be enabled: ENC_EVEX for opmask instructions too */
 	uint8_t gpr_out;       /* where g or e goes: THUNK_OUT_* */
-	bool zeroing;
+	/*
+	 * A memory operand under an EVEX mask: `lanes` bits of k[mask] stand for `step` bytes each; step 0: one
+	 * element for all. lanes 0: not masked.
+	 */
+	uint8_t mask, lanes, step;
 } Thunk;
 enum { THUNK_OUT_NONE, THUNK_OUT_G, THUNK_OUT_E, THUNK_OUT_AX };
 
@@ -41,5 +43,11 @@ bool thunk_pool_room(const ThunkPool *pool, unsigned n);
 void thunk_pool_reset(ThunkPool *pool);
 /* Compiles d; the Thunk lives until the pool is reset. Equal instructions share one. */
 const Thunk *thunk_get(ThunkPool *pool, const Decoded *d);
+
+/*
+ * Runs it with MXCSR's exceptions unmasked as the guest has them. True: one was raised; then MXCSR has its flags
+ * and nothing else has changed.
+ */
+bool thunk_run_trapping(const Thunk *t, CpuVector *vec, void *mem, ThunkRegs *regs);
 
 #endif

@@ -19,82 +19,72 @@ void vector_check_x87(Cpu *cpu, bool wait)
 		cpu_exception(cpu, EXC_MF);
 }
 
-static void check_unit(Cpu *cpu, const Thunk *t)
+void vector_check_unit(Cpu *cpu, unsigned enc, uint32_t vec)
 {
-	if (t->vec & VEC_X87) {
-		vector_check_x87(cpu, !(t->vec & VEC_NOWAIT));
+	if (vec & VEC_X87) {
+		vector_check_x87(cpu, !(vec & VEC_NOWAIT));
 		return;
 	}
-	if (t->enc != ENC_LEGACY) {
-		uint64_t need = t->enc == ENC_EVEX ? 0xe6 : 6;
+	if (enc != ENC_LEGACY) {
+		uint64_t need = enc == ENC_EVEX ? 0xe6 : 6;
 		if (!(cpu->cr4 & CR4_OSXSAVE) || (cpu->xcr0 & need) != need)
 			cpu_exception(cpu, EXC_UD);
 	} else {
-		bool mmx_only = t->vec & VEC_MMX;
+		bool mmx_only = vec & VEC_MMX;
 		if (cpu->cr0 & CR0_EM || (!mmx_only && !(cpu->cr4 & CR4_OSFXSR)))
 			cpu_exception(cpu, EXC_UD);
 	}
 	if (cpu->cr0 & CR0_TS)
 		cpu_exception(cpu, EXC_NM);
-	if (t->vec & VEC_MMX && cpu->vec.fx[2] & FSW_ES)
+	if (vec & VEC_MMX && cpu->vec.fx[2] & FSW_ES)
 		cpu_exception(cpu, EXC_MF);
 }
 
-/* The thunk itself. x87: the pointers of the last instruction (vol. 1, 8.1.8) are the guest's, not the thunk's. */
-static void run_code(Cpu *cpu, const Insn *i, const Thunk *t, void *mem, ThunkRegs *r, uint64_t ea)
+/*
+ * What the thunk's own address and operand left in the x87 pointers (vol. 1, 8.1.8) becomes the guest's. Whether an
+ * instruction writes them at all, and FDP and FOP only with an unmasked exception, is as the host has it.
+ */
+static void guest_pointers(Cpu *cpu, const Insn *i, uint64_t fip, uint64_t fdp)
+{
+	uint64_t now;
+
+	memcpy(&now, cpu->vec.fx + 16, 8);
+	if (now != fdp && i->flags & INSN_MEM) {
+		now = ea_of(cpu, i);
+		memcpy(cpu->vec.fx + 16, &now, 8);
+	}
+	memcpy(&now, cpu->vec.fx + 8, 8);
+	if (now == fip)
+		return;
+	if (cpu->vec.fx[2] & FSW_ES)
+		memcpy(cpu->vec.fx + 6, &i->imm2, 2);
+	now = cpu->rip + i->end - i->len;
+	memcpy(cpu->vec.fx + 8, &now, 8);
+}
+
+static void run_x87(Cpu *cpu, const Insn *i, const Thunk *t, void *mem, ThunkRegs *r)
 {
 	static const uint32_t mxcsr = 0x1f80;
 	uint64_t fip, fdp;
 
-	if (!(t->vec & (VEC_X87 | VEC_MMX))) {
-		t->code(&cpu->vec, mem, 0, 0, 0, r);
-		return;
-	}
 	memcpy(&fip, cpu->vec.fx + 8, 8);
 	memcpy(&fdp, cpu->vec.fx + 16, 8);
 	memcpy(cpu->vec.fx + 24, &mxcsr, 4);
 	t->code(&cpu->vec, mem, 0, 0, 0, r);
-	if (!(t->vec & VEC_NOWAIT)) {
-		fip = cpu->rip + i->end - i->len;
-		if (i->flags & INSN_MEM)
-			fdp = ea;
-	}
-	memcpy(cpu->vec.fx + 8, &fip, 8);
-	memcpy(cpu->vec.fx + 16, &fdp, 8);
+	if (!(t->vec & VEC_NOWAIT))
+		guest_pointers(cpu, i, fip, fdp);
 }
 
-/*
- * SIMD floating point with some exception unmasked: run with all masked and a clean slate; if an
- * unmasked one came up, nothing is committed but the flags, and #XM (or #UD) is raised.
- */
-static void run_unmasked(Cpu *cpu, const Insn *i, const Thunk *t, void *mem, ThunkRegs *r, uint64_t ea)
-{
-	uint32_t guest = cpu->vec.mxcsr, masks = guest >> 7 & 0x3f;
-	CpuVector saved = cpu->vec;
-
-	cpu->vec.mxcsr = (guest | 0x1f80) & ~0x3fu;
-	run_code(cpu, i, t, mem, r, ea);
-	uint32_t raised = cpu->vec.mxcsr & 0x3f, open = raised & ~masks;
-	if (open & 7) /* found before the operation: its results' flags do not come */
-		raised &= 7;
-	if (open) {
-		cpu->vec = saved;
-		cpu->vec.mxcsr = guest | raised;
-		if (t->vec & VEC_MMX)
-			vector_enter_mmx(cpu);
-		cpu_exception(cpu, cpu->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
-	}
-	cpu->vec.mxcsr = guest | raised;
-}
-
-void vector_run(Cpu *cpu, const Insn *i, const Thunk *t, void *mem, ThunkRegs *r, uint64_t ea)
+void vector_run(Cpu *cpu, const Insn *i, const Thunk *t, void *mem, ThunkRegs *r)
 {
 	r->host_mxcsr = 0x1f80;
 	r->arith = cpu->arith;
-	if (unlikely(t->vec & VEC_FP && (cpu->vec.mxcsr & 0x1f80) != 0x1f80))
-		run_unmasked(cpu, i, t, mem, r, ea);
-	else
-		run_code(cpu, i, t, mem, r, ea);
+	if (t->vec & VEC_X87)
+		run_x87(cpu, i, t, mem, r);
+	else if (likely(!(t->vec & VEC_FP) || (cpu->vec.mxcsr & 0x1f80) == 0x1f80))
+		t->code(&cpu->vec, mem, 0, 0, 0, r);
+	else if (thunk_run_trapping(t, &cpu->vec, mem, r))
+		cpu_exception(cpu, cpu->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
 	if (t->vec & VEC_FLAGS)
 		cpu->arith = (uint16_t)r->arith;
 }
@@ -105,8 +95,8 @@ static const Insn *vec_reg(Cpu *cpu, const Insn *i)
 	ThunkRegs r = { .g = REG64(cpu, i->reg), .e = REG64(cpu, i->rm) };
 
 	cpu->cur = i;
-	check_unit(cpu, t);
-	vector_run(cpu, i, t, NULL, &r, 0);
+	vector_check_unit(cpu, t->enc, t->vec);
+	vector_run(cpu, i, t, NULL, &r);
 	switch (t->gpr_out) {
 	case THUNK_OUT_G: REG64(cpu, i->reg) = r.g; break;
 	case THUNK_OUT_E: REG64(cpu, i->rm) = r.e; break;
@@ -115,39 +105,113 @@ static const Insn *vec_reg(Cpu *cpu, const Insn *i)
 	NEXT(cpu, i);
 }
 
+/* The elements of a masked operand that count, one after the other (vol. 2A, 2.7.8: the others cannot fault). */
+static uint64_t live_lanes(const Cpu *cpu, const Thunk *t)
+{
+	return cpu->vec.k[t->mask] & (t->lanes == 64 ? UINT64_MAX : (1ull << t->lanes) - 1);
+}
+
+static void read_masked(Cpu *cpu, const Thunk *t, uint64_t linear, uint8_t *buf)
+{
+	uint64_t live = live_lanes(cpu, t);
+
+	memset(buf, 0, t->mem);
+	if (!t->step) {
+		if (live)
+			cpu_lin_read_buf(cpu, linear, buf, t->mem, cpu_data_access(cpu));
+		return;
+	}
+	for (; live; live &= live - 1) {
+		unsigned at = (unsigned)__builtin_ctzll(live) * t->step;
+		cpu_lin_read_buf(cpu, linear + at, buf + at, t->step, cpu_data_access(cpu));
+	}
+}
+
+static void probe_masked(Cpu *cpu, const Thunk *t, uint64_t linear)
+{
+	unsigned access = MEM_WRITE | cpu_data_access(cpu);
+
+	if (t->vec & VEC_NF)
+		cpu_lin_probe(cpu, linear, t->mem, access);
+	for (uint64_t live = live_lanes(cpu, t); live; live &= live - 1)
+		cpu_lin_probe(cpu, linear + (unsigned)__builtin_ctzll(live) * t->step, t->step, access);
+}
+
+static void write_masked(Cpu *cpu, const Thunk *t, uint64_t linear, const uint8_t *buf)
+{
+	for (uint64_t live = live_lanes(cpu, t); live; live &= live - 1) {
+		unsigned at = (unsigned)__builtin_ctzll(live) * t->step;
+		cpu_lin_write_buf(cpu, linear + at, buf + at, t->step, cpu_data_access(cpu));
+	}
+}
+
+/* The operand is no plain memory at hand, or crosses pages: by way of a buffer. */
+static void load_slow(Cpu *cpu, const Insn *i, const Thunk *t, uint64_t linear, ThunkRegs *r)
+{
+	_Alignas(64) uint8_t buf[64];
+
+	if (t->lanes)
+		read_masked(cpu, t, linear, buf);
+	else
+		cpu_lin_read_buf(cpu, linear, buf, t->mem, cpu_data_access(cpu));
+	vector_run(cpu, i, t, buf, r);
+}
+
+/*
+ * An x87 store that raises an unmasked exception other than precision stores nothing, so its operand cannot
+ * fault; else the unit is as before if it does.
+ */
+static void store_x87(Cpu *cpu, const Insn *i, const Thunk *t, uint64_t linear, ThunkRegs *r)
+{
+	uint8_t before[160], after[160], buf[16];
+
+	memcpy(before, cpu->vec.fx, sizeof(before));
+	vector_run(cpu, i, t, buf, r);
+	if (cpu->vec.fx[2] & ~cpu->vec.fx[0] & 0x1f && !(t->vec & VEC_NOWAIT))
+		return;
+	memcpy(after, cpu->vec.fx, sizeof(after));
+	memcpy(cpu->vec.fx, before, sizeof(before));
+	cpu_lin_write_buf(cpu, linear, buf, t->mem, cpu_data_access(cpu));
+	memcpy(cpu->vec.fx, after, sizeof(after));
+}
+
+static void store_slow(Cpu *cpu, const Insn *i, const Thunk *t, uint64_t linear, ThunkRegs *r)
+{
+	_Alignas(64) uint8_t buf[64];
+
+	if (t->vec & VEC_X87) {
+		store_x87(cpu, i, t, linear, r);
+		return;
+	}
+	if (t->lanes)
+		probe_masked(cpu, t, linear);
+	else
+		cpu_lin_probe(cpu, linear, t->mem, MEM_WRITE | cpu_data_access(cpu));
+	vector_run(cpu, i, t, buf, r);
+	if (t->lanes)
+		write_masked(cpu, t, linear, buf);
+	else
+		cpu_lin_write_buf(cpu, linear, buf, t->mem, cpu_data_access(cpu));
+}
+
 static const Insn *vec_mem(Cpu *cpu, const Insn *i)
 {
 	const Thunk *t = (const Thunk *)i->imm;
 	ThunkRegs r = { .g = REG64(cpu, i->reg) };
-	_Alignas(64) uint8_t buf[128];
 	bool store = t->vec & VEC_STORE;
 
 	cpu->cur = i;
-	check_unit(cpu, t);
+	vector_check_unit(cpu, t->enc, t->vec);
 	uint64_t linear = linear_of(cpu, i, t->mem, store);
 	if (t->vec & VEC_ALIGN && linear & (t->mem - 1u))
 		cpu_gp0(cpu);
 	void *p = store ? tlb_hit_write(cpu, linear, t->mem) : tlb_hit_read(cpu, linear, t->mem);
-	void *mem = p;
-	if (unlikely(!p)) {
-		mem = buf;
-		if (!store)
-			cpu_lin_read_buf(cpu, linear, buf, t->mem, cpu_data_access(cpu));
-		else
-			cpu_lin_probe(cpu, linear, t->mem, MEM_WRITE | cpu_data_access(cpu));
-	}
-	CpuVector *undo = unlikely(store && !p && t->vec & VEC_X87) ? g_memdup2(&cpu->vec, sizeof(cpu->vec)) : NULL;
-	vector_run(cpu, i, t, mem, &r, linear);
-	if (unlikely(store && !p)) {
-		/* The store may unwind to be run alone (it hits this block): then the unit must be as before. */
-		if (undo && interp_own_block_hit_linear(cpu, linear, t->mem)) {
-			cpu->vec = *undo;
-			g_free(undo);
-			interp_retry_alone(cpu);
-		}
-		g_free(undo);
-		cpu_lin_write_buf(cpu, linear, buf, t->mem, cpu_data_access(cpu));
-	}
+	if (likely(p))
+		vector_run(cpu, i, t, p, &r);
+	else if (store)
+		store_slow(cpu, i, t, linear, &r);
+	else
+		load_slow(cpu, i, t, linear, &r);
 	if (t->gpr_out == THUNK_OUT_G)
 		REG64(cpu, i->reg) = r.g;
 	NEXT(cpu, i);
@@ -173,6 +237,7 @@ InsnFn bind_vector(Binder *b)
 		return NULL;
 	b->i->reg = (uint8_t)(d->reg * 8);
 	b->i->rm = (uint8_t)(d->rm * 8);
+	b->i->imm2 = (uint16_t)((d->opcode & 7) << 8 | d->modrm); /* for FOP */
 	InsnFn special = d->row->vec & VEC_SPECIAL ? bind_vector_special(b) : NULL;
 	if (special)
 		return special;

@@ -163,20 +163,16 @@ static const Insn *frstor(Cpu *cpu, const Insn *i)
 }
 
 /* ---- MASKMOVQ, MASKMOVDQU: bytes chosen by a mask go to [RDI] ---- */
-static const Insn *maskmov(Cpu *cpu, const Insn *i) /* aux: 1 MMX */
+static const Insn *maskmov(Cpu *cpu, const Insn *i) /* aux: 1 MMX; opsize: ENC_* */
 {
 	unsigned bytes = i->aux ? 8 : 16;
 	const uint8_t *src, *mask;
 	uint64_t ea = cpu->regs[RDI] & i->amask, linear = cpu->seg[i->seg & 0x7f].base + ea;
 
 	cpu->cur = i;
-	if (cpu->cr0 & CR0_EM || (!i->aux && !(cpu->cr4 & CR4_OSFXSR)))
-		cpu_exception(cpu, EXC_UD);
-	if (cpu->cr0 & CR0_TS)
-		cpu_exception(cpu, EXC_NM);
+	vector_check_unit(cpu, i->opsize, i->aux ? VEC_MMX : 0);
 	if (i->aux) {
 		unsigned top = cpu->vec.fx[3] >> 3 & 7;
-		vector_check_x87(cpu, true);
 		src = cpu->vec.fx + 32 + 16 * ((i->reg / 8 - top) & 7);
 		mask = cpu->vec.fx + 32 + 16 * ((i->rm / 8 - top) & 7);
 	} else {
@@ -204,16 +200,43 @@ static const Insn *pcmpstr(Cpu *cpu, const Insn *i)
 	uint8_t buf[16];
 
 	cpu->cur = i;
-	if (t->enc == ENC_LEGACY ? cpu->cr0 & CR0_EM || !(cpu->cr4 & CR4_OSFXSR) :
-				   !(cpu->cr4 & CR4_OSXSAVE) || (cpu->xcr0 & 6) != 6)
-		cpu_exception(cpu, EXC_UD);
-	if (cpu->cr0 & CR0_TS)
-		cpu_exception(cpu, EXC_NM);
+	vector_check_unit(cpu, t->enc, t->vec);
 	if (i->flags & INSN_MEM)
 		cpu_lin_read_buf(cpu, linear_of(cpu, i, 16, false), buf, 16, cpu_data_access(cpu));
-	vector_run(cpu, i, t, buf, &r, 0);
+	vector_run(cpu, i, t, buf, &r);
 	if (i->aux)
 		cpu->regs[RCX] = r.e;
+	NEXT(cpu, i);
+}
+
+/* ---- the VEX forms without a vector operand ---- */
+static const Insn *vzero(Cpu *cpu, const Insn *i) /* aux: 0 VZEROUPPER, 1 VZEROALL */
+{
+	unsigned from = i->aux ? 0 : 16;
+
+	cpu->cur = i;
+	vector_check_unit(cpu, ENC_VEX, 0);
+	for (unsigned k = 0; k < (cpu_code64(cpu) ? 16u : 8u); k++)
+		memset(cpu->vec.zmm[k] + from, 0, 64 - from);
+	NEXT(cpu, i);
+}
+
+static const Insn *vldmxcsr(Cpu *cpu, const Insn *i)
+{
+	cpu->cur = i;
+	vector_check_unit(cpu, ENC_VEX, 0);
+	uint32_t v = (uint32_t)load_ea(cpu, i, 4);
+	if (v & ~0xffffu)
+		cpu_gp0(cpu);
+	cpu->vec.mxcsr = v;
+	NEXT(cpu, i);
+}
+
+static const Insn *vstmxcsr(Cpu *cpu, const Insn *i)
+{
+	cpu->cur = i;
+	vector_check_unit(cpu, ENC_VEX, 0);
+	store_ea(cpu, i, cpu->vec.mxcsr, 4);
 	NEXT(cpu, i);
 }
 
@@ -232,7 +255,14 @@ InsnFn bind_vector_special(Binder *b)
 
 	if (d->row->vec & VEC_X87)
 		return bind_x87(b);
+	if (d->row->enc != ENC_LEGACY && d->row->map == 1 && d->opcode == 0x77) {
+		b->i->aux = d->vl;
+		return vzero;
+	}
+	if (d->row->map == 1 && d->opcode == 0xae)
+		return d->row->vec & VEC_STORE ? vstmxcsr : vldmxcsr;
 	if (d->row->map == 1 && d->opcode == 0xf7) {
+		b->i->opsize = d->row->enc;
 		b->i->aux = !!(d->row->vec & VEC_MMX);
 		if (!(b->cpu->mode & MODE_FLAT) && (b->cpu->mode & MODE_CODE_MASK) != MODE_CODE64)
 			b->i->seg |= INSN_SEGCHECK;
@@ -245,5 +275,5 @@ InsnFn bind_vector_special(Binder *b)
 		b->i->aux = d->opcode & 1;
 		return pcmpstr;
 	}
-	return NULL;
+	return bind_vector_mask(b);
 }
