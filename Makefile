@@ -1,0 +1,62 @@
+# Thin: meson does the work. What each target needs from Debian it installs itself (scripts/deps.sh).
+BUILD ?= build
+PREFIX ?= /usr/local
+MESON_ARGS ?=
+# make run: which kernel, and how large a machine
+KERNEL ?= amd64
+MEMORY ?= 256
+CPUS ?= 1
+APPEND ?= console=ttyS0 quiet
+ARGS ?=
+FUZZ_SECONDS ?= 600
+JOBS ?= 2
+
+.PHONY: all build run test test-full test-build bench fuzz install asan clean
+
+all: build
+
+build: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	@scripts/deps.sh build
+	@meson setup $(BUILD) --prefix=$(PREFIX) $(MESON_ARGS)
+
+run: build
+	@scripts/deps.sh run
+	@scripts/guest.sh $(KERNEL)
+	@$(BUILD)/viv -nographic -m $(MEMORY) -smp $(CPUS) -kernel guests/$(KERNEL)/vmlinuz \
+		-initrd guests/$(KERNEL)/initrd.gz -append "$(APPEND)" $(ARGS)
+
+# Everything but the long list of guests: some ten minutes on two cores.
+test: build
+	@scripts/deps.sh build test
+	@scripts/test.sh $(BUILD) quick $(JOBS)
+
+test-full: build
+	@scripts/deps.sh build test
+	@scripts/test.sh $(BUILD) full $(JOBS)
+
+bench: build
+	@scripts/deps.sh run bench || echo "No QEMU to compare with; its columns stay empty." >&2
+	@scripts/guest.sh amd64
+	@python3 bench/start.py $(BUILD)/viv
+	@python3 bench/boot.py $(BUILD)/viv guests/amd64
+
+fuzz: build
+	@scripts/fuzz.sh $(BUILD) $(FUZZ_SECONDS)
+
+# DESTDIR is honoured.
+install: build
+	@meson configure $(BUILD) --prefix=$(PREFIX) >/dev/null
+	@meson install -C $(BUILD)
+
+asan: MESON_ARGS = -Db_sanitize=address,undefined -Db_lundef=false
+asan:
+	@scripts/deps.sh build test
+	@[ -e build-asan/build.ninja ] || meson setup build-asan $(MESON_ARGS)
+	@ninja -C build-asan
+	@scripts/test.sh build-asan asan $(JOBS)
+
+clean:
+	rm -rf $(BUILD) build-asan

@@ -1,0 +1,104 @@
+#!/bin/bash
+#
+# guest.sh KERNEL... - puts a stock Debian kernel and a small initramfs into guests/KERNEL/.
+#
+# KERNEL is amd64, cloud-amd64, 686 or 686-pae, as in linux-image-KERNEL. Nothing is
+# installed and nothing of the host is changed: packages are downloaded and unpacked. The
+# i386 ones come through an apt configuration of their own under guests/.apt-i386.
+# Already there: nothing is done; FRESH=1 fetches the newest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cache=${VIV_GUESTS:-$PWD/guests}
+mkdir -p "$cache"
+cache=$(cd "$cache" && pwd)
+here=$PWD
+modules="drivers/acpi/button drivers/input/evdev"
+
+die() { echo "guest.sh: $*" >&2; exit 1; }
+say() { echo "guest.sh: $*" >&2; }
+
+root_do() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else return 1; fi
+}
+
+# An apt of its own for another architecture: the host's Debian sources, nothing else of the host.
+private_apt() {
+    local arch=$1 dir=$cache/.apt-$1 keys=/usr/share/keyrings/debian-archive-keyring.gpg signed=
+    export APT_CONFIG=$dir/apt.conf
+    [ -e "$dir/ready" ] && return
+    mkdir -p "$dir"/{lists/partial,archives/partial,state}
+    : >"$dir/status"
+    [ -e "$keys" ] && signed=" signed-by=$keys"
+    env -u APT_CONFIG apt-get indextargets --format '$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)' 'Created-By: Packages' |
+        awk -F'|' -v o="[arch=$arch$signed]" '$1 == "Debian" { print "deb", o, $2, $3, $4 }' | sort -u >"$dir/sources.list"
+    [ -s "$dir/sources.list" ] || echo "deb [arch=$arch$signed] http://deb.debian.org/debian stable main" >"$dir/sources.list"
+    cat >"$APT_CONFIG" <<END
+APT::Architecture "$arch";
+APT::Architectures { "$arch"; };
+APT::Sandbox::User "root";
+Dir::Etc::sourcelist "$dir/sources.list";
+Dir::Etc::sourceparts "-";
+Dir::State "$dir/state";
+Dir::State::lists "$dir/lists";
+Dir::State::status "$dir/status";
+Dir::Cache "$dir";
+Dir::Cache::archives "$dir/archives";
+Acquire::Languages "none";
+END
+    say "reading Debian's package lists for $arch"
+    # A source that fails (a mirror in the middle of its own update) leaves the others usable.
+    apt-get -q update >&2 || apt-get -q update >&2 || true
+    touch "$dir/ready"
+}
+
+candidate() { apt-cache show --no-all-versions "$1" 2>/dev/null; }
+
+# Package $1 into folder $2.
+unpack() {
+    local tmp
+    tmp=$(mktemp -d "$cache/.download.XXXXXX")
+    (cd "$tmp" && apt-get -q -o APT::Sandbox::User=root download "$1" >&2) || { rm -rf "$tmp"; die "apt-get cannot download $1"; }
+    mkdir -p "$2"
+    dpkg-deb --fsys-tarfile "$tmp"/*.deb | tar -x -C "$2" --no-same-owner "${@:3}"
+    rm -rf "$tmp"
+}
+
+prepare() {
+    local kernel=$1 dir=$cache/$1 arch=amd64 image work bb m
+    [ -e "$dir/initrd.gz" ] && [ -z "${FRESH:-}" ] && return
+    unset APT_CONFIG
+    case $kernel in
+    686*) arch=i386 ;;
+    esac
+    if [ "$arch" != "$(dpkg --print-architecture)" ]; then
+        private_apt $arch
+    elif [ -z "$(candidate "linux-image-$kernel")" ]; then
+        root_do apt-get -q update >&2 || true
+    fi
+    image=$(candidate "linux-image-$kernel" | sed -n 's/^Depends:.*\(linux-image-[0-9][^ ,]*\).*/\1/p' | head -1)
+    [ -n "$image" ] || die "apt knows no linux-image-$kernel; Debian's main section is needed among its sources"
+    say "fetching $image"
+    work=$(mktemp -d "$cache/.work.XXXXXX")
+    unpack "$image" "$work"
+    unpack busybox-static "$work"
+    bb=$(find "$work" -path '*bin/busybox' -type f | head -1)
+    local list=()
+    for m in $modules; do
+        m=$(find "$work" -path "*/kernel/$m.ko*" | head -1)
+        [ -n "$m" ] && list+=("$m")
+    done
+    mkdir -p "$dir"
+    cp "$work"/boot/vmlinuz-* "$dir/vmlinuz"
+    echo "$image" >"$dir/name"
+    python3 "$here/scripts/initramfs.py" "$dir/initrd.tmp" "$bb" "${list[@]}"
+    mv "$dir/initrd.tmp" "$dir/initrd.gz"
+    rm -rf "$work"
+}
+
+[ $# -gt 0 ] || die "which kernel? amd64, cloud-amd64, 686, 686-pae"
+for kernel in "$@"; do
+    case $kernel in
+    amd64 | cloud-amd64 | 686 | 686-pae) prepare "$kernel" ;;
+    *) die "unknown kernel '$kernel': amd64, cloud-amd64, 686, 686-pae" ;;
+    esac
+done
