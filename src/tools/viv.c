@@ -54,8 +54,6 @@ static bool attend(Cli *cli, HostSide *host, Machine *m, GPtrArray *monitors, in
 	g_unix_signal_add(SIGTERM, on_signal, m);
 	g_unix_signal_add(SIGHUP, on_signal, m);
 	advise_memory(&cli->host, &machine_board(m)->arena);
-	if (cli->accel_note)
-		g_printerr("%s\n", cli->accel_note);
 	if (ready_fd >= 0)
 		host_daemon_ready(ready_fd);
 	return true;
@@ -77,6 +75,8 @@ static bool run(Cli *cli, int *status, GError **error)
 		prctl(PR_SET_NAME, cli->host.process_name);
 	bool ok = host_open(&host, cli, error);
 	if (ok) {
+		if (cli->accel_note)
+			g_printerr("%s\n", cli->accel_note);
 		GPtrArray *monitors = g_ptr_array_new_with_free_func((GDestroyNotify)monitor_free);
 		Machine *m = machine_new(&cli->machine, error);
 		ok = m && attend(cli, &host, m, monitors, ready_fd, error);
