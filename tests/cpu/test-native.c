@@ -240,9 +240,15 @@ static unsigned make(const OpRow *r, const Cpu *cpu, uint8_t *p)
 		n += put_modrm(r, b + n) * (plus ? 0 : 1);
 		for (unsigned k = n; k < sizeof(b); k++)
 			b[k] = (uint8_t)(below(2) ? g_rand_int(rnd) : below(72));
-		if (decode(b, 15, cpu->mode, cpu->features, &d) == DECODE_OK && d.row == r && d.seg == SEG_NONE) {
+		DecodeResult result = decode(b, 15, cpu->mode, cpu->features, &d);
+		if (result == DECODE_OK && d.row == r && d.seg == SEG_NONE) {
 			memcpy(p, b, d.len);
 			return d.len;
+		}
+		/* What is #UD here has to be so on the host. */
+		if (result == DECODE_UD && r->enc != ENC_LEGACY && below(16) == 0) {
+			memcpy(p, b, 15);
+			return 15;
 		}
 	}
 	return 0;
@@ -260,6 +266,8 @@ static void random_state(NativeState *s)
 	if (below(2))
 		for (unsigned i = 0; i < G_N_ELEMENTS(pointers); i++)
 			s->regs[pointers[i]] &= ~63ull;
+	if (below(8) == 0) /* near the end, behind which everything faults */
+		s->regs[pointers[below(G_N_ELEMENTS(pointers))]] = NATIVE_DATA + NATIVE_DATA_SIZE - 64 + below(128);
 	if (below(2))
 		s->regs[RCX] = below(40);
 	s->rip = NATIVE_CODE;
@@ -341,6 +349,19 @@ static bool differs(const char *what, const void *a, const void *b, size_t n, GS
 	return true;
 }
 
+/*
+ * An MMX instruction whose memory operand faults has already turned the x87 unit to MMX on the host, which the
+ * manuals do not promise: the unit is not compared then.
+ */
+static bool mmx_fault(const World *w, const NativeState *host)
+{
+	Decoded d;
+	uint64_t at = host->rip - NATIVE_CODE;
+
+	return host->trap != 3 && at < NATIVE_CODE_SIZE &&
+	       decode(w->code + at, 15, w->cpu->mode, w->cpu->features, &d) == DECODE_OK && d.row->vec & VEC_MMX;
+}
+
 static bool compare_states(Native *n, World *w, const NativeState *host, const NativeState *viv, uint32_t flags, GString *out)
 {
 	static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
@@ -361,8 +382,9 @@ static bool compare_states(Native *n, World *w, const NativeState *host, const N
 	}
 	if (native_has(n, 5))
 		bad |= differs("k", host->k, viv->k, 64, out);
-	bad |= differs("x87 control", host->fx, viv->fx, 5, out);
-	for (int i = 0; i < 8; i++) {
+	bool x87 = !mmx_fault(w, host);
+	bad |= x87 && differs("x87 control", host->fx, viv->fx, 5, out);
+	for (int i = 0; i < 8 && x87; i++) {
 		char name[16];
 		g_snprintf(name, sizeof(name), "st%d", i);
 		bad |= differs(name, host->fx + 32 + 16 * i, viv->fx + 32 + 16 * i, 10, out);
@@ -406,8 +428,13 @@ static void report(Run *run, const uint8_t *code, unsigned len, const GString *t
 	printf("# difference after %" G_GUINT64_FORMAT " sequences, host exception %d\n", run->sequences, trap);
 	while (at < len) {
 		Decoded d;
-		if (decode(code + at, len - at, run->world->cpu->mode, run->world->cpu->features, &d) != DECODE_OK)
+		if (decode(code + at, len - at, run->world->cpu->mode, run->world->cpu->features, &d) != DECODE_OK) {
+			printf("#   (#UD)       ");
+			for (unsigned i = at; i < len; i++)
+				printf(" %02x", code[i]);
+			printf("\n");
 			break;
+		}
 		printf("#   %-12s", d.row->name);
 		for (unsigned i = 0; i < d.len; i++)
 			printf(" %02x", code[at + i]);
