@@ -40,6 +40,8 @@ enum { INSN_REP = 1, INSN_REPNE = 2, INSN_LOCK = 4, INSN_MEM = 8, INSN_ASZ16 = 1
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+/* What every memory handler does: a call would cost more than the work. */
+#define HOT static inline __attribute__((always_inline))
 
 #define NEXT(cpu, i) return (i)[1].fn((cpu), (i) + 1)
 
@@ -97,18 +99,18 @@ static inline uint64_t sync_rip(Cpu *cpu, const Insn *i)
 /* Checks of vol. 3A, 5.3 for segments that are not flat; gives the linear address. Raises #GP or #SS. */
 uint64_t interp_seg_linear(Cpu *cpu, unsigned seg, uint64_t ea, unsigned size, bool write);
 
-static inline uint64_t ea_of(Cpu *cpu, const Insn *i)
+HOT uint64_t ea_of(Cpu *cpu, const Insn *i)
 {
 	return (REG64(cpu, i->base) + (REG64(cpu, i->index) << i->scale) + (uint64_t)i->disp) & i->amask;
 }
 
 /* The commonest address: base and displacement, no limit to check, all 64 bits (INSN_PLAIN). */
-static inline uint64_t plain_linear(Cpu *cpu, const Insn *i)
+HOT uint64_t plain_linear(Cpu *cpu, const Insn *i)
 {
 	return REG64(cpu, i->base) + (uint64_t)i->disp;
 }
 
-static inline uint64_t linear_of(Cpu *cpu, const Insn *i, unsigned size, bool write)
+HOT uint64_t linear_of(Cpu *cpu, const Insn *i, unsigned size, bool write)
 {
 	uint64_t ea = ea_of(cpu, i);
 
@@ -117,7 +119,7 @@ static inline uint64_t linear_of(Cpu *cpu, const Insn *i, unsigned size, bool wr
 	return cpu->seg[i->seg].base + ea;
 }
 
-static inline void *tlb_hit_read(Cpu *cpu, uint64_t linear, unsigned size)
+HOT void *tlb_hit_read(Cpu *cpu, uint64_t linear, unsigned size)
 {
 	TlbEntry *e = &cpu->tlb[linear >> GUEST_PAGE_BITS & (TLB_SIZE - 1)];
 
@@ -126,7 +128,7 @@ static inline void *tlb_hit_read(Cpu *cpu, uint64_t linear, unsigned size)
 	return NULL;
 }
 
-static inline void *tlb_hit_write(Cpu *cpu, uint64_t linear, unsigned size)
+HOT void *tlb_hit_write(Cpu *cpu, uint64_t linear, unsigned size)
 {
 	TlbEntry *e = &cpu->tlb[linear >> GUEST_PAGE_BITS & (TLB_SIZE - 1)];
 
@@ -142,7 +144,7 @@ static inline void *tlb_hit_write(Cpu *cpu, uint64_t linear, unsigned size)
 #define SLOW_CLOBBERS "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", \
 	"xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
 
-static inline uint64_t load_lin(Cpu *cpu, uint64_t linear, unsigned size)
+HOT uint64_t load_lin(Cpu *cpu, uint64_t linear, unsigned size)
 {
 	void *p = tlb_hit_read(cpu, linear, size);
 	uint64_t v = 0;
@@ -155,7 +157,7 @@ static inline uint64_t load_lin(Cpu *cpu, uint64_t linear, unsigned size)
 	return v;
 }
 
-static inline void store_lin(Cpu *cpu, uint64_t linear, uint64_t v, unsigned size)
+HOT void store_lin(Cpu *cpu, uint64_t linear, uint64_t v, unsigned size)
 {
 	void *p = tlb_hit_write(cpu, linear, size);
 
@@ -165,24 +167,24 @@ static inline void store_lin(Cpu *cpu, uint64_t linear, uint64_t v, unsigned siz
 		memcpy(p, &v, size);
 }
 
-static inline uint64_t load_ea(Cpu *cpu, const Insn *i, unsigned size)
+HOT uint64_t load_ea(Cpu *cpu, const Insn *i, unsigned size)
 {
 	cpu->cur = i;
 	return load_lin(cpu, linear_of(cpu, i, size, false), size);
 }
 
-static inline uint64_t load_plain(Cpu *cpu, const Insn *i, unsigned size)
+HOT uint64_t load_plain(Cpu *cpu, const Insn *i, unsigned size)
 {
 	cpu->cur = i;
 	return load_lin(cpu, plain_linear(cpu, i), size);
 }
-static inline void store_plain(Cpu *cpu, const Insn *i, uint64_t v, unsigned size)
+HOT void store_plain(Cpu *cpu, const Insn *i, uint64_t v, unsigned size)
 {
 	cpu->cur = i;
 	store_lin(cpu, plain_linear(cpu, i), v, size);
 }
 
-static inline void store_ea(Cpu *cpu, const Insn *i, uint64_t v, unsigned size)
+HOT void store_ea(Cpu *cpu, const Insn *i, uint64_t v, unsigned size)
 {
 	cpu->cur = i;
 	store_lin(cpu, linear_of(cpu, i, size, true), v, size);
