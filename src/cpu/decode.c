@@ -367,6 +367,8 @@ static bool fields_ok(const Decoded *d)
 		return false;
 	if (r->vec & VEC_VSIB && !vsib_ok(d))
 		return false;
+	if (names_operand(r, "G", 'd') && d->evex_reg_hi)
+		return false;
 	if (r->enc == ENC_VEX)
 		return true;
 	if (d->evex_b && !(r->vec & (d->mod == 3 ? VEC_ER | VEC_SAE : VEC_BCST2 | VEC_BCST4 | VEC_BCST8)))

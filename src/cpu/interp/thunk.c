@@ -25,7 +25,7 @@ struct ThunkPool {
 	const uint8_t *run;
 	size_t used;
 	GHashTable *by_bytes; /* GBytes of the instruction -> Thunk */
-	bool avx, avx512;
+	bool avx512;
 };
 
 static void host_level(ThunkPool *p)
@@ -36,9 +36,8 @@ static void host_level(ThunkPool *p)
 	__cpuid(1, a, b, c, d);
 	if (c & bit_OSXSAVE)
 		asm volatile("xgetbv" : "=a"(xcr0), "=d"(d) : "c"(0));
-	p->avx = c & bit_AVX && (xcr0 & 6) == 6;
 	if (__get_cpuid_count(7, 0, &a, &b, &c, &d))
-		p->avx512 = p->avx && b & bit_AVX512F && b & bit_AVX512BW && (xcr0 & 0xe0) == 0xe0;
+		p->avx512 = b & bit_AVX512F && b & bit_AVX512BW && (xcr0 & 0xe6) == 0xe6;
 }
 
 /* ---- SIMD exceptions that the guest has unmasked come as SIGFPE ---- */
@@ -133,8 +132,10 @@ typedef struct Emit {
 	ThunkPool *pool;
 	uint8_t *p;
 	const Decoded *d;
-	uint32_t vregs;   /* vector registers involved */
-	uint8_t kregs;
+	uint32_t vregs, vdest; /* vector registers involved, and written */
+	uint8_t kregs, kdest;
+	uint32_t first_v;      /* the first operand's register */
+	uint8_t first_k;
 	bool g, e;        /* general registers involved: modrm.reg in RAX, modrm.rm in RCX */
 } Emit;
 
@@ -150,27 +151,31 @@ static void bytes(Emit *m, const char *s, unsigned n)
 	m->p += n;
 }
 
-/* A whole vector register to or from CpuVector, as wide as the host has it. */
+/*
+ * A vector register to or from CpuVector. Legacy instructions touch the low 16 bytes only; of others as much is
+ * loaded as counts (wider loads would wait for narrow stores before them), and all that the host has is stored.
+ */
 static void move_vector(Emit *m, unsigned reg, bool store)
 {
+	const Decoded *d = m->d;
 	uint32_t at = (uint32_t)(offsetof(CpuVector, zmm) + 64 * reg);
 	unsigned not_r = reg & 8 ? 0 : 0x80;
+	unsigned wide = d->row->l == LEN_IGNORED ? 0 : d->evex_b && !d->is_mem ? 2 : d->vl;
 
-	if (m->pool->avx512) {
-		b1(m, 0x62);
-		b1(m, not_r | 0x60 | (reg & 16 ? 0 : 0x10) | 1);
-		b1(m, 0xfe);
-		b1(m, 0x48);
-	} else if (m->pool->avx) {
-		b1(m, 0xc5);
-		b1(m, not_r | 0x7e);
-	} else {
-		b1(m, 0xf3);
+	if (d->row->enc == ENC_LEGACY) {
 		if (reg & 8)
 			b1(m, 0x44);
 		b1(m, 0x0f);
+	} else if (reg > 15 || (m->pool->avx512 && (store || wide == 2))) {
+		b1(m, 0x62);
+		b1(m, not_r | 0x60 | (reg & 16 ? 0 : 0x10) | 1);
+		b1(m, 0x7c);
+		b1(m, 0x48);
+	} else {
+		b1(m, 0xc5);
+		b1(m, not_r | 0x78 | (store || wide ? 4 : 0));
 	}
-	b1(m, store ? 0x7f : 0x6f);
+	b1(m, store ? 0x11 : 0x10);
 	b1(m, 0x87 | (reg & 7) << 3);
 	b4(m, at);
 }
@@ -237,11 +242,17 @@ static void note_implicit(Emit *m)
 {
 	const Decoded *d = m->d;
 
+	if (!(d->row->vec & VEC_FLAGS)) {
+		m->vdest = m->first_v;
+		m->kdest = m->first_k;
+	}
 	if (d->evex_aaa)
 		m->kregs |= 1u << d->evex_aaa;
 	/* PBLENDVB, BLENDVPx, SHA256RNDS2; PCMPxSTRM's result */
 	if (d->row->vec & VEC_SPECIAL && (d->row->enc == ENC_LEGACY || (d->row->map == 3 && !(d->opcode & 1))))
 		m->vregs |= 1;
+	if (d->row->vec & VEC_SPECIAL && d->row->map == 3 && d->row->vec & VEC_FLAGS && !(d->opcode & 1))
+		m->vdest |= 1;
 }
 
 /* Mandatory prefixes, REX or VEX or EVEX, opcode: as in the guest, with the general registers renamed. */
@@ -353,24 +364,33 @@ static void put_stores(Emit *m)
 		bytes(m, "\x9f\x0f\x90\xc0", 4); /* lahf; seto al */
 		move_gpr(m, 0, offsetof(ThunkRegs, arith), true);
 	}
+	for (unsigned i = 0; i < 32; i++)
+		if (m->vdest >> i & 1)
+			move_vector(m, i, true);
+	for (unsigned i = 0; i < 8; i++)
+		if (m->kdest >> i & 1)
+			move_mask(m, i, true);
+}
+
+/* What happens after a SIMD exception too. */
+static void put_end(Emit *m)
+{
+	uint32_t vec = m->d->row->vec;
+
 	if (vec & VEC_FP) {
 		bytes(m, "\x0f\xae\x9f", 3); /* stmxcsr */
 		b4(m, offsetof(CpuVector, mxcsr));
 	}
-	for (unsigned i = 0; i < 32; i++)
-		if (m->vregs >> i & 1)
-			move_vector(m, i, true);
-	for (unsigned i = 0; i < 8; i++)
-		if (m->kregs >> i & 1)
-			move_mask(m, i, true);
 	if (vec & (VEC_X87 | VEC_MMX)) {
 		bytes(m, "\x48\x0f\xae\x87", 4); /* fxsave64 */
 		b4(m, offsetof(CpuVector, fx));
 		bytes(m, "\xdb\xe3", 2); /* fninit: C code finds an empty unit */
 	}
-	bytes(m, "\x41\x0f\xae\x51", 4); /* ldmxcsr [r9 + host_mxcsr] */
-	b1(m, offsetof(ThunkRegs, host_mxcsr));
-	if (m->pool->avx)
+	if (vec & (VEC_FP | VEC_X87 | VEC_MMX)) {
+		bytes(m, "\x41\x0f\xae\x51", 4); /* ldmxcsr [r9 + host_mxcsr] */
+		b1(m, offsetof(ThunkRegs, host_mxcsr));
+	}
+	if (m->d->row->enc != ENC_LEGACY)
 		bytes(m, "\xc5\xf8\x77", 3); /* vzeroupper */
 	b1(m, 0xc3);
 }
@@ -417,14 +437,20 @@ const Thunk *thunk_get(ThunkPool *pool, const Decoded *d)
 	Emit m = { .pool = pool, .d = d };
 	uint8_t code[THUNK_BYTES_MAX];
 
-	for (unsigned k = 0; k < 5 && d->row->operands[k]; k++)
+	for (unsigned k = 0; k < 5 && d->row->operands[k]; k++) {
 		note_operand(&m, d->row->operands[k]);
+		if (k == 0) {
+			m.first_v = m.vregs;
+			m.first_k = m.kregs;
+		}
+	}
 	note_implicit(&m);
 	m.p = code;
 	put_loads(&m);
 	put_instruction(&m);
-	size_t resume = (size_t)(m.p - code);
 	put_stores(&m);
+	size_t resume = (size_t)(m.p - code);
+	put_end(&m);
 	GBytes *key = g_bytes_new(code, (gsize)(m.p - code));
 	Thunk *t = g_hash_table_lookup(pool->by_bytes, key);
 	if (t) {

@@ -21,7 +21,7 @@ typedef void (*ThunkCode)(CpuVector *vec, void *mem, uint64_t, uint64_t, uint64_
 
 typedef struct Thunk {
 	ThunkCode code;
-	uintptr_t resume;      /* where a SIMD exception goes on: everything is stored, nothing but MXCSR changed */
+	uintptr_t resume;      /* where a SIMD exception goes on: behind the stores of registers, before MXCSR's */
 	const OpRow *row;
 	uint32_t vec;          /* VEC_* */
 	uint16_t mem;          /* bytes of the memory operand */

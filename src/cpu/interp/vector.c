@@ -127,7 +127,7 @@ static void read_masked(Cpu *cpu, const Thunk *t, uint64_t linear, uint8_t *buf)
 	}
 }
 
-static void probe_masked(Cpu *cpu, const Thunk *t, uint64_t linear)
+static void write_masked(Cpu *cpu, const Thunk *t, uint64_t linear, const uint8_t *buf)
 {
 	unsigned access = MEM_WRITE | cpu_data_access(cpu);
 
@@ -135,10 +135,6 @@ static void probe_masked(Cpu *cpu, const Thunk *t, uint64_t linear)
 		cpu_lin_probe(cpu, linear, t->mem, access);
 	for (uint64_t live = live_lanes(cpu, t); live; live &= live - 1)
 		cpu_lin_probe(cpu, linear + (unsigned)__builtin_ctzll(live) * t->step, t->step, access);
-}
-
-static void write_masked(Cpu *cpu, const Thunk *t, uint64_t linear, const uint8_t *buf)
-{
 	for (uint64_t live = live_lanes(cpu, t); live; live &= live - 1) {
 		unsigned at = (unsigned)__builtin_ctzll(live) * t->step;
 		cpu_lin_write_buf(cpu, linear + at, buf + at, t->step, cpu_data_access(cpu));
@@ -183,11 +179,7 @@ static void store_slow(Cpu *cpu, const Insn *i, const Thunk *t, uint64_t linear,
 		store_x87(cpu, i, t, linear, r);
 		return;
 	}
-	if (t->lanes)
-		probe_masked(cpu, t, linear);
-	else
-		cpu_lin_probe(cpu, linear, t->mem, MEM_WRITE | cpu_data_access(cpu));
-	vector_run(cpu, i, t, buf, r);
+	vector_run(cpu, i, t, buf, r); /* as on hardware, MXCSR's flags stay if the store of VCVTPS2PH faults */
 	if (t->lanes)
 		write_masked(cpu, t, linear, buf);
 	else
@@ -203,7 +195,7 @@ static const Insn *vec_mem(Cpu *cpu, const Insn *i)
 	cpu->cur = i;
 	vector_check_unit(cpu, t->enc, t->vec);
 	uint64_t linear = linear_of(cpu, i, t->mem, store);
-	if (t->vec & VEC_ALIGN && linear & (t->mem - 1u))
+	if (t->vec & VEC_ALIGN && linear & (t->mem - 1u) && (!t->lanes || live_lanes(cpu, t)))
 		cpu_gp0(cpu);
 	void *p = store ? tlb_hit_write(cpu, linear, t->mem) : tlb_hit_read(cpu, linear, t->mem);
 	if (likely(p))
@@ -241,6 +233,11 @@ InsnFn bind_vector(Binder *b)
 	InsnFn special = d->row->vec & VEC_SPECIAL ? bind_vector_special(b) : NULL;
 	if (special)
 		return special;
+	Insn plain = *b->i;
+	InsnFn move = bind_vector_move(b);
+	if (move)
+		return move;
+	*b->i = plain;
 	b->i->imm = (int64_t)(intptr_t)thunk_get(b->cpu->icache->thunks, d);
 	return d->is_mem ? vec_mem : vec_reg;
 }

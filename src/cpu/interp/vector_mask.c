@@ -81,6 +81,7 @@ static const Insn *gather_evex(Cpu *cpu, const Insn *i)
 		} else {
 			uint64_t v = load_lin(cpu, linear, op.elem);
 			memcpy(reg + n * op.elem, &v, op.elem);
+			zero_from(cpu, op.reg, op.vl);
 		}
 		*k &= ~(1ull << n);
 	}
@@ -96,14 +97,16 @@ static const Insn *gather_vex(Cpu *cpu, const Insn *i)
 	uint8_t *mask = cpu->vec.zmm[op.mask], *reg = cpu->vec.zmm[op.reg];
 
 	check(cpu, i, op);
-	for (unsigned n = 0; n < op.lanes; n++)
+	for (unsigned n = 0; n < op.vl / op.elem; n++)
 		memset(mask + n * op.elem, sign_of(mask + n * op.elem, op.elem) ? 0xff : 0, op.elem);
+	zero_from(cpu, op.mask, op.vl);
 	for (unsigned n = 0; n < op.lanes; n++) {
 		if (!mask[n * op.elem])
 			continue;
 		uint64_t v = load_lin(cpu, part(cpu, i, element_ea(cpu, i, op, n), op.elem, false), op.elem);
 		memcpy(reg + n * op.elem, &v, op.elem);
 		memset(mask + n * op.elem, 0, op.elem);
+		zero_from(cpu, op.reg, op.vl);
 	}
 	zero_from(cpu, op.mask, 0);
 	zero_from(cpu, op.reg, op.lanes * op.elem);

@@ -84,18 +84,38 @@ static void build_env(const Cpu *cpu, const Insn *i, uint8_t *out)
 	memcpy(out, d, 28);
 }
 
+/* The pointers and the opcode of an image; the 16-bit protected one has no opcode. */
+static void load_pointers(Cpu *cpu, const uint8_t *in, unsigned step)
+{
+	uint32_t w[4] = {0};
+	uint64_t fip, fdp;
+	uint16_t fop = fx16(cpu, 6);
+
+	for (unsigned k = 0; k < 4; k++)
+		memcpy(&w[k], in + (3 + k) * step, step);
+	fip = w[0];
+	fdp = w[2];
+	if (!(cpu->mode & MODE_PROT)) {
+		fip = (w[0] & 0xffff) | (uint64_t)(w[1] & 0x0ffff000) << 4;
+		fdp = (w[2] & 0xffff) | (uint64_t)(w[3] & 0x0ffff000) << 4;
+		fop = w[1] & 0x7ff;
+	} else if (step == 4) {
+		fop = w[1] >> 16 & 0x7ff;
+	}
+	memcpy(cpu->vec.fx + 6, &fop, 2);
+	memcpy(cpu->vec.fx + 8, &fip, 8);
+	memcpy(cpu->vec.fx + 16, &fdp, 8);
+}
+
 static void load_env(Cpu *cpu, const Insn *i, const uint8_t *in)
 {
 	unsigned step = i->opsize == 2 ? 2 : 4;
 	uint16_t cw, sw, tw;
 	uint8_t abridged = 0;
-	uint64_t fip = 0, fdp = 0;
 
 	memcpy(&cw, in, 2);
 	memcpy(&sw, in + step, 2);
 	memcpy(&tw, in + 2 * step, 2);
-	memcpy(&fip, in + 3 * step, step);
-	memcpy(&fdp, in + 5 * step, step);
 	for (unsigned k = 0; k < 8; k++)
 		if ((tw >> (2 * k) & 3) != 3)
 			abridged |= (uint8_t)(1u << k);
@@ -108,8 +128,7 @@ static void load_env(Cpu *cpu, const Insn *i, const uint8_t *in)
 	memcpy(cpu->vec.fx, &cw, 2);
 	memcpy(cpu->vec.fx + 2, &sw, 2);
 	cpu->vec.fx[4] = abridged;
-	memcpy(cpu->vec.fx + 8, &fip, 8);
-	memcpy(cpu->vec.fx + 16, &fdp, 8);
+	load_pointers(cpu, in, step);
 }
 
 static const Insn *fnstenv(Cpu *cpu, const Insn *i)
@@ -181,9 +200,12 @@ static const Insn *maskmov(Cpu *cpu, const Insn *i) /* aux: 1 MMX; opsize: ENC_*
 	}
 	if (i->seg & INSN_SEGCHECK)
 		linear = interp_seg_linear(cpu, i->seg & 0x7f, ea, bytes, true);
+	/* Which bytes can fault is left to the implementation (vol. 2, MASKMOVDQU): all, if one is written. */
+	bool any = false;
 	for (unsigned k = 0; k < bytes; k++)
-		if (mask[k] & 0x80)
-			cpu_lin_probe(cpu, linear + k, 1, MEM_WRITE | cpu_data_access(cpu));
+		any |= mask[k] >> 7;
+	if (any)
+		cpu_lin_probe(cpu, linear, bytes, MEM_WRITE | cpu_data_access(cpu));
 	for (unsigned k = 0; k < bytes; k++)
 		if (mask[k] & 0x80)
 			store_lin(cpu, linear + k, src[k], 1);
