@@ -479,6 +479,7 @@ void pc_free(Machine *m)
 		if (m->vcpus[i].created)
 			m->accel->cls->vcpu_destroy(m->accel, b->cpus[i]);
 		cpu_free(b->cpus[i]);
+		b->cpus[i] = NULL; /* unmapping below flushes those that are left */
 		pthread_cond_destroy(&m->vcpus[i].wake);
 	}
 	if (m->accel)
