@@ -200,8 +200,8 @@ static const Insn *maskmov(Cpu *cpu, const Insn *i) /* aux: 1 MMX; opsize: ENC_*
 	}
 	if (i->seg & INSN_SEGCHECK)
 		linear = interp_seg_linear(cpu, i->seg & 0x7f, ea, bytes, true);
-	/* Which bytes can fault is left to the implementation (vol. 2, MASKMOVDQU): all, if one is written. */
-	bool any = false;
+	/* Which bytes can fault is left to the implementation (vol. 2, MASKMOVDQU): all; of MMX, if one is written. */
+	bool any = !i->aux;
 	for (unsigned k = 0; k < bytes; k++)
 		any |= mask[k] >> 7;
 	if (any)
