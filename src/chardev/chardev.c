@@ -15,7 +15,8 @@ static const ChardevClass *const classes[] = { &chardev_file, &chardev_null, &ch
 bool chardev_attach(Chardev *c, const ChardevHandlers *handlers, void *opaque, GError **error)
 {
 	if (handlers && c->handlers)
-		return fail(error, VIV_ERROR_INVALID, "Device '%s' is in use. Give each port a chardev of its "
+		return fail(error, VIV_ERROR_INVALID,
+			"Device '%s' is in use. Give each port a chardev of its "
 			"own.", c->id);
 	c->handlers = handlers;
 	c->opaque = opaque;
@@ -92,6 +93,7 @@ Chardev *chardev_open(const char *type, const ChardevOptions *options, GError **
 	for (unsigned i = 0; i < G_N_ELEMENTS(classes); i++)
 		if (!strcmp(classes[i]->name, type))
 			return classes[i]->open(options, error);
-	fail(error, VIV_ERROR_INVALID, "'%s' is not a valid char driver. stdio, null and file are.", type);
+	fail(error, VIV_ERROR_INVALID, "'%s' is not a valid char driver. stdio, null and file are.",
+		type);
 	return NULL;
 }

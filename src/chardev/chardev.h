@@ -16,7 +16,8 @@
 
 typedef struct Chardev Chardev;
 
-typedef enum ChardevEvent { CHARDEV_OPENED, CHARDEV_CLOSED, CHARDEV_BREAK, CHARDEV_MUX_IN, CHARDEV_MUX_OUT } ChardevEvent;
+typedef enum ChardevEvent { CHARDEV_OPENED, CHARDEV_CLOSED, CHARDEV_BREAK, CHARDEV_MUX_IN,
+	CHARDEV_MUX_OUT } ChardevEvent;
 
 typedef struct ChardevHandlers {
 	size_t (*can_read)(void *opaque);  /* bytes the front end would take now */

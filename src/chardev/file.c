@@ -28,7 +28,8 @@ static size_t file_write(Chardev *c, const uint8_t *buf, size_t len)
 			continue;
 		if (n <= 0) {
 			if (!f->failed)
-				g_printerr("chardev %s: writing failed: %s; output is lost\n", c->id, g_strerror(errno));
+				g_printerr("chardev %s: writing failed: %s; output is lost\n",
+					c->id, g_strerror(errno));
 			f->failed = true;
 			break;
 		}
@@ -39,10 +40,12 @@ static size_t file_write(Chardev *c, const uint8_t *buf, size_t len)
 
 static Chardev *file_open(const ChardevOptions *options, GError **error)
 {
-	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | (options->append ? O_APPEND : O_TRUNC);
+	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY |
+		(options->append ? O_APPEND : O_TRUNC);
 	int fd = open(options->path, flags, 0666);
 	if (fd < 0) {
-		fail(error, VIV_ERROR_FAILED, "Could not open '%s': %s", options->path, g_strerror(errno));
+		fail(error, VIV_ERROR_FAILED, "Could not open '%s': %s", options->path,
+			g_strerror(errno));
 		return NULL;
 	}
 	File *f = chardev_alloc(&chardev_file, sizeof(File), options->id);
@@ -55,4 +58,5 @@ static void file_free(Chardev *c)
 	close(((File *)c)->fd);
 }
 
-const ChardevClass chardev_file = { .name = "file", .open = file_open, .write = file_write, .free = file_free };
+const ChardevClass chardev_file = { .name = "file", .open = file_open, .write = file_write,
+	.free = file_free };

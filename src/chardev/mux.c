@@ -52,7 +52,8 @@ static void say(ChardevMux *m, const char *text)
 static void stamp(ChardevMux *m, GString *out)
 {
 	int64_t ms = (host_now() - m->start) / 1000000;
-	g_string_append_printf(out, "[%02d:%02d:%02d.%03d] ", (int)(ms / 3600000), (int)(ms / 60000 % 60),
+	g_string_append_printf(out, "[%02d:%02d:%02d.%03d] ", (int)(ms / 3600000),
+		(int)(ms / 60000 % 60),
 		(int)(ms / 1000 % 60), (int)(ms % 1000));
 }
 
@@ -155,7 +156,7 @@ static bool command(ChardevMux *m, uint8_t key)
 		help(m);
 		break;
 	case 'x':
-		say(m, "viv: terminated\r\n");
+		say(m, "\r\nviv: terminated\r\n");
 		if (m->quit)
 			m->quit(m->quit_opaque);
 		break;

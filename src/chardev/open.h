@@ -32,7 +32,10 @@ typedef struct ChardevMux ChardevMux;
 
 /* Takes `backend` over: it is freed with the mux. */
 ChardevMux *chardev_mux_new(Chardev *backend);
-/* A port for one front end, owned by the mux; the first has the input. NULL: there are 4 already. */
+/*
+ * A port for one front end, owned by the mux; the first has the input. NULL: there are 4
+ * already.
+ */
 Chardev *chardev_mux_port(ChardevMux *mux, const char *id);
 /* Is this a mux's port? */
 bool chardev_is_mux_port(const Chardev *c);

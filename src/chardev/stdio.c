@@ -68,7 +68,8 @@ static void on_continue(int sig)
 
 static void arm_signals(void)
 {
-	static const int fatal[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGQUIT, SIGXCPU };
+	static const int fatal[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS,
+		SIGQUIT, SIGXCPU };
 	struct sigaction action = { .sa_handler = on_fatal, .sa_flags = SA_RESETHAND | SA_NODEFER };
 	struct sigaction old;
 	for (unsigned i = 0; i < G_N_ELEMENTS(fatal); i++)
@@ -158,7 +159,8 @@ static struct termios raw_modes(const struct termios *old, bool signals)
 static Chardev *stdio_open(const ChardevOptions *options, GError **error)
 {
 	if (atomic_load(&saved.armed)) {
-		fail(error, VIV_ERROR_INVALID, "cannot use stdio by multiple character devices. Use mon:stdio to share "
+		fail(error, VIV_ERROR_INVALID,
+			"cannot use stdio by multiple character devices. Use mon:stdio to share "
 			"the terminal between a serial line and the monitor.");
 		return NULL;
 	}
@@ -179,6 +181,7 @@ static Chardev *stdio_open(const ChardevOptions *options, GError **error)
 }
 
 const ChardevClass chardev_stdio = {
-	.name = "stdio", .open = stdio_open, .write = stdio_write, .accept_input = stdio_accept_input,
+	.name = "stdio", .open = stdio_open, .write = stdio_write,
+		.accept_input = stdio_accept_input,
 	.free = stdio_free,
 };

@@ -10,7 +10,10 @@
 #include "cli/options.h"
 #include "core/error.h"
 
-/* QEMU's words for a software CPU; until they name a class of their own they mean the interpreter. */
+/*
+ * QEMU's words for a software CPU; until they name a class of their own they mean the
+ * interpreter.
+ */
 static bool software_word(const char *name)
 {
 	return !strcmp(name, "tcg") || !strcmp(name, "jit");
@@ -19,7 +22,8 @@ static bool software_word(const char *name)
 /* Names that are known although this viv was built without them. */
 static bool foreign_word(const char *name)
 {
-	static const char *const names[] = { "kvm", "xen", "hvf", "whpx", "nvmm", "hax", "qtest", NULL };
+	static const char *const names[] = { "kvm", "xen", "hvf", "whpx", "nvmm", "hax", "qtest",
+		NULL };
 	return g_strv_contains(names, name);
 }
 
@@ -45,13 +49,15 @@ static bool unknown_accel(const char *name, GError **error)
 }
 
 /* One named accelerator: the class if it works here, else NULL with a reason in `tried`. */
-static bool try_named(Cli *cli, const char *name, const AccelClass **found, GString *tried, GError **error)
+static bool try_named(Cli *cli, const char *name, const AccelClass **found, GString *tried,
+	GError **error)
 {
 	const AccelClass *cls = accel_find(name);
 	const char *why = NULL;
 	if (!cls && software_word(name)) {
 		cls = accel_find("interp");
-		cli_warn(cli, "-accel %s: this version has no translating CPU and interprets instead (-accel interp)",
+		cli_warn(cli, "-accel %s: this version has no translating CPU and interprets "
+			"instead (-accel interp)",
 			name);
 	}
 	if (!cls && !foreign_word(name))
@@ -77,8 +83,10 @@ static bool choose_named(Cli *cli, const AccelClass **found, GError **error)
 		    !foreign_word(cli->machine.accels[i]))
 			ok = unknown_accel(cli->machine.accels[i], error);
 	if (ok && !*found)
-		ok = fail(error, VIV_ERROR_UNSUPPORTED, "no accelerator that was named can run here (%s). Leave the "
-			"choice out to use the software CPU; viv-check says what this host can do.", tried->str);
+		ok = fail(error, VIV_ERROR_UNSUPPORTED,
+			"no accelerator that was named can run here (%s). Leave the "
+			"choice out to use the software CPU; viv-check says what this host can do.",
+			tried->str);
 	if (ok && tried->len)
 		cli_warn(cli, "%s; falling back to %s", tried->str, (*found)->name);
 	g_string_free(tried, TRUE);
@@ -101,10 +109,12 @@ static void choose_default(Cli *cli, const AccelClass **found)
 		}
 	}
 	if (*found && strcmp((*found)->name, "kvm")) {
-		char *why = cli->accel_note ? cli->accel_note : g_strdup("no usable VMX or SVM here");
+		char *why = cli->accel_note ? cli->accel_note
+			: g_strdup("no usable VMX or SVM here");
 		if (g_str_has_suffix(why, "."))
 			why[strlen(why) - 1] = 0;
-		cli->accel_note = g_strdup_printf("%s; running on the software CPU (-accel %s)", why, (*found)->name);
+		cli->accel_note = g_strdup_printf("%s; running on the software CPU (-accel %s)",
+			why, (*found)->name);
 		g_free(why);
 	} else {
 		g_clear_pointer(&cli->accel_note, g_free);
@@ -121,12 +131,15 @@ bool accel_choose(Cli *cli, GError **error)
 		choose_default(cli, &found);
 	}
 	if (!found)
-		return fail(error, VIV_ERROR_UNSUPPORTED, "no accelerator can run here. Run viv-check.");
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			"no accelerator can run here. Run viv-check.");
 	if (cli->irqchip == 0 && !found->irqchip)
-		return fail(error, VIV_ERROR_INVALID, "kernel-irqchip=on needs -accel kvm; %s has its interrupt "
+		return fail(error, VIV_ERROR_INVALID,
+			"kernel-irqchip=on needs -accel kvm; %s has its interrupt "
 			"controllers in viv.", found->name);
 	if (cli->irqchip == 1 && found->irqchip)
-		return fail(error, VIV_ERROR_UNSUPPORTED, "kernel-irqchip=off is not built yet in this version for %s; "
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			"kernel-irqchip=off is not built yet in this version for %s; "
 			"use on.", found->name);
 	set_only(cli, found->name);
 	return true;

@@ -14,7 +14,8 @@
 
 bool apply_dtb(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
-	return fail(error, VIV_ERROR_UNSUPPORTED, "a PC is described by ACPI and takes no device tree.");
+	return fail(error, VIV_ERROR_UNSUPPORTED,
+		"a PC is described by ACPI and takes no device tree.");
 }
 
 bool apply_uuid(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
@@ -44,8 +45,10 @@ bool apply_data_dir(Cli *cli, const OptionDef *def, const char *text, GArray *kv
 {
 	if (!strcmp(text, "help")) {
 		for (unsigned i = 0; i < cli->machine.data_dirs->len; i++)
-			g_string_append_printf(cli->output, "%s\n", (char *)g_ptr_array_index(cli->machine.data_dirs, i));
-		g_string_append(cli->output, "/usr/share/vivarium\n/usr/share/seabios\n/usr/share/qemu\n");
+			g_string_append_printf(cli->output, "%s\n",
+				(char *)g_ptr_array_index(cli->machine.data_dirs, i));
+		g_string_append(cli->output,
+			"/usr/share/vivarium\n/usr/share/seabios\n/usr/share/qemu\n");
 		return cli->done = true;
 	}
 	g_ptr_array_add(cli->machine.data_dirs, g_strdup(text));
@@ -59,7 +62,8 @@ bool apply_serial(Cli *cli, const OptionDef *def, const char *text, GArray *kv, 
 	if (!strcmp(text, "none"))
 		return true;
 	if (h->serials->len >= MACHINE_SERIALS)
-		return fail(error, VIV_ERROR_INVALID, "a PC has %u serial lines at most.", MACHINE_SERIALS);
+		return fail(error, VIV_ERROR_INVALID, "a PC has %u serial lines at most.",
+			MACHINE_SERIALS);
 	g_ptr_array_add(h->serials, g_strdup(text));
 	return true;
 }
@@ -68,7 +72,8 @@ bool apply_parallel(Cli *cli, const OptionDef *def, const char *text, GArray *kv
 {
 	if (!strcmp(text, "none"))
 		return true;
-	return fail(error, VIV_ERROR_UNSUPPORTED, "parallel ports are not built yet in this version; use "
+	return fail(error, VIV_ERROR_UNSUPPORTED,
+		"parallel ports are not built yet in this version; use "
 		"-parallel none.");
 }
 
@@ -83,7 +88,8 @@ bool apply_monitor(Cli *cli, const OptionDef *def, const char *text, GArray *kv,
 bool apply_mon(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
 	static const SubKey keys[] = {
-		{ "chardev", KEY_STRING, 0, NULL, "id" }, { "mode", KEY_STRING, 0, NULL, "readline", .only = "readline" },
+		{ "chardev", KEY_STRING, 0, NULL, "id" },
+		{ "mode", KEY_STRING, 0, NULL, "readline", .only = "readline" },
 		{ NULL },
 	};
 	OptionDef own = { .keys = keys };
@@ -105,12 +111,16 @@ void list_chardevs(GString *out)
 bool apply_chardev(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
 	static const char *const built[] = { "file", "null", "stdio", NULL };
-	static const char *const unbuilt[] = { "socket", "udp", "msmouse", "vc", "ringbuf", "pipe", "pty", "braille",
-		"serial", "tty", "parallel", "parport", "spicevmc", "spiceport", "testdev", "wctablet", "dbus", NULL };
+	static const char *const unbuilt[] = { "socket", "udp", "msmouse", "vc", "ringbuf", "pipe",
+		"pty", "braille",
+		"serial", "tty", "parallel", "parport", "spicevmc", "spiceport", "testdev",
+		"wctablet", "dbus", NULL };
 	static const SubKey keys[] = {
 		{ "backend", KEY_STRING, 0, NULL, "type" }, { "id", KEY_STRING, 0, NULL, "id" },
-		{ "path", KEY_STRING, 0, NULL, "file" }, { "append", KEY_TRI, 0, "off", "keep what is in the file" },
-		{ "signal", KEY_TRI, 0, "on", "C-c ends viv" }, { "mux", KEY_TRI, 0, "off", "shared", .only = "off" },
+		{ "path", KEY_STRING, 0, NULL, "file" },
+		{ "append", KEY_TRI, 0, "off", "keep what is in the file" },
+		{ "signal", KEY_TRI, 0, "on", "C-c ends viv" },
+		{ "mux", KEY_TRI, 0, "off", "shared", .only = "off" },
 		{ NULL },
 	};
 	OptionDef own = { .keys = keys };
@@ -124,11 +134,13 @@ bool apply_chardev(Cli *cli, const OptionDef *def, const char *text, GArray *kv,
 		return cli->done = true;
 	}
 	if (type && g_strv_contains(unbuilt, type))
-		return fail(error, VIV_ERROR_UNSUPPORTED, "chardev type '%s' is not built yet in this version; "
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			"chardev type '%s' is not built yet in this version; "
 			"stdio, file and null are.", type);
 	if (!type || !g_strv_contains(built, type)) {
 		char *hint = word_hint(type ? type : "", built);
-		fail(error, VIV_ERROR_INVALID, "'%s' is no chardev type. %s.", type ? type : "", hint);
+		fail(error, VIV_ERROR_INVALID, "'%s' is no chardev type. %s.", type ? type : "",
+			hint);
 		g_free(hint);
 		return false;
 	}
@@ -139,7 +151,8 @@ bool apply_chardev(Cli *cli, const OptionDef *def, const char *text, GArray *kv,
 	bool file = !strcmp(type, "file");
 	if (file != (kv_list_get(kv, "path") != NULL) || (!file && kv_list_get(kv, "append")) ||
 	    (strcmp(type, "stdio") && kv_list_get(kv, "signal")))
-		return fail(error, VIV_ERROR_INVALID, "path= and append= go with type file (which needs a path), "
+		return fail(error, VIV_ERROR_INVALID,
+		"path= and append= go with type file (which needs a path), "
 			"signal= with stdio.");
 	GString *spec = g_string_new(NULL);
 	for (unsigned i = 0; i < kv->len; i++) {
@@ -150,7 +163,8 @@ bool apply_chardev(Cli *cli, const OptionDef *def, const char *text, GArray *kv,
 	return true;
 }
 
-static const char *const displays_unbuilt[] = { "sdl", "gtk", "vnc", "curses", "egl-headless", "dbus",
+static const char *const displays_unbuilt[] = { "sdl", "gtk", "vnc", "curses", "egl-headless",
+	"dbus",
 	"spice-app", "cocoa", "default", NULL };
 
 void list_displays(GString *out)
@@ -165,7 +179,8 @@ bool apply_display(Cli *cli, const OptionDef *def, const char *text, GArray *kv,
 	char *type = g_strndup(text, strcspn(text, ",="));
 	bool known = g_strv_contains(displays_unbuilt, type);
 	if (known) {
-		fail(error, VIV_ERROR_UNSUPPORTED, "display '%s' is not built yet in this version; use -display none "
+		fail(error, VIV_ERROR_UNSUPPORTED,
+			"display '%s' is not built yet in this version; use -display none "
 			"or -nographic.", type);
 	} else {
 		static const char *const valid[] = { "none", NULL };
@@ -183,8 +198,10 @@ static const struct { const char *name, *help; unsigned bit; } log_items[] = {
 	{ "int", "interrupts and exceptions as they are delivered", LOG_INT },
 	{ "cpu_reset", "vcpus at reset", LOG_CPU_RESET },
 };
-static const char *const log_unbuilt[] = { "out_asm", "in_asm", "op", "op_opt", "op_ind", "exec", "cpu", "fpu",
-	"mmu", "pcall", "unimp", "guest_errors", "page", "nochain", "plugin", "strace", "tid", "vpu", NULL };
+static const char *const log_unbuilt[] = { "out_asm", "in_asm", "op", "op_opt", "op_ind", "exec",
+	"cpu", "fpu",
+	"mmu", "pcall", "unimp", "guest_errors", "page", "nochain", "plugin", "strace", "tid",
+	"vpu", NULL };
 
 void list_log_items(GString *out)
 {
@@ -204,12 +221,14 @@ bool apply_log(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GEr
 				bit = log_items[k].bit;
 		bool trace = g_str_has_prefix(words[i], "trace:");
 		if (!bit && (trace || g_strv_contains(log_unbuilt, words[i]))) {
-			ok = fail(error, VIV_ERROR_UNSUPPORTED, "log item '%s' is not built yet in this version; int and "
+			ok = fail(error, VIV_ERROR_UNSUPPORTED,
+				"log item '%s' is not built yet in this version; int and "
 				"cpu_reset are.", words[i]);
 		} else if (!bit) {
 			static const char *const valid[] = { "int", "cpu_reset", NULL };
 			char *hint = word_hint(words[i], valid);
-			ok = fail(error, VIV_ERROR_INVALID, "there is no log item '%s'. %s.", words[i], hint);
+			ok = fail(error, VIV_ERROR_INVALID, "there is no log item '%s'. %s.",
+				words[i], hint);
 			g_free(hint);
 		}
 		cli->host.log_items |= bit;
@@ -264,7 +283,8 @@ bool apply_rtc(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GEr
 	else if (parse_date(base, &r->datetime))
 		r->base = RTC_BASE_DATETIME;
 	else
-		return fail(error, VIV_ERROR_INVALID, "base=%s is no date. Write utc, localtime, 2006-06-17T16:01:21 or "
+		return fail(error, VIV_ERROR_INVALID,
+		"base=%s is no date. Write utc, localtime, 2006-06-17T16:01:21 or "
 			"2006-06-17.", base);
 	return true;
 }
@@ -275,14 +295,17 @@ void list_devices(GString *out)
 {
 	for (const DeviceClass *const *c = device_classes; *c; c++)
 		if ((*c)->user_creatable)
-			g_string_append_printf(out, "name \"%s\", bus %s, desc \"%s\"\n", (*c)->name, (*c)->bus, (*c)->desc);
+			g_string_append_printf(out, "name \"%s\", bus %s, desc \"%s\"\n",
+				(*c)->name, (*c)->bus, (*c)->desc);
 }
 
 static const char *prop_type_name(PropType type)
 {
 	static const char *const names[] = {
-		[PROP_BOOL] = "bool", [PROP_U8] = "uint8", [PROP_U16] = "uint16", [PROP_U32] = "uint32",
-		[PROP_U64] = "uint64", [PROP_SIZE] = "size", [PROP_STRING] = "str", [PROP_ENUM] = "enum",
+		[PROP_BOOL] = "bool", [PROP_U8] = "uint8", [PROP_U16] = "uint16",
+			[PROP_U32] = "uint32",
+		[PROP_U64] = "uint64", [PROP_SIZE] = "size", [PROP_STRING] = "str",
+		[PROP_ENUM] = "enum",
 		[PROP_CHARDEV] = "str",
 	};
 	return names[type];
@@ -317,9 +340,11 @@ static const DeviceClass *find_class(const char *name, bool creatable, GError **
 	g_ptr_array_add(names, NULL);
 	char *hint = word_hint(name, (const char *const *)names->pdata);
 	if (device_class_find(name))
-		fail(error, VIV_ERROR_INVALID, "'%s' is part of the board and cannot be added. %s.", name, hint);
+		fail(error, VIV_ERROR_INVALID, "'%s' is part of the board and cannot be added. %s.",
+			name, hint);
 	else
-		fail(error, VIV_ERROR_INVALID, "'%s' is not a valid device model name. %s.", name, hint);
+		fail(error, VIV_ERROR_INVALID, "'%s' is not a valid device model name. %s.", name,
+		hint);
 	g_free(hint);
 	g_ptr_array_free(names, TRUE);
 	return NULL;
@@ -354,7 +379,8 @@ bool apply_device(Cli *cli, const OptionDef *def, const char *text, GArray *kv, 
 {
 	const char *driver = kv_list_get(kv, "driver"), *id = kv_list_get(kv, "id");
 	if (!driver)
-		return fail(error, VIV_ERROR_INVALID, "a driver name is needed: -device DRIVER,... (-device help)");
+		return fail(error, VIV_ERROR_INVALID,
+			"a driver name is needed: -device DRIVER,... (-device help)");
 	const DeviceClass *cls = find_class(driver, true, error);
 	if (!cls)
 		return false;
@@ -368,7 +394,8 @@ bool apply_device(Cli *cli, const OptionDef *def, const char *text, GArray *kv, 
 		const char *key = kv_at(kv, i)->key, *value = kv_at(kv, i)->value;
 		if (!strcmp(key, "driver") || !strcmp(key, "id"))
 			continue;
-		bool off = !value && !find_property(cls, key) && !strncmp(key, "no", 2) && find_property(cls, key + 2);
+		bool off = !value && !find_property(cls, key) && !strncmp(key, "no", 2) &&
+			find_property(cls, key + 2);
 		key += off ? 2 : 0;
 		if (!check_property(cls, key, error))
 			return false;
@@ -393,7 +420,8 @@ bool apply_global(Cli *cli, const OptionDef *def, const char *text, GArray *kv, 
 		if (!key_find(def->keys, kv_at(kv, i)->key) && driver)
 			return refuse_key(def->keys, kv_at(kv, i)->key, error);
 	if (!driver || !prop || !value) {
-		fail(error, VIV_ERROR_INVALID, "write DRIVER.PROPERTY=VALUE or driver=,property=,value=.");
+		fail(error, VIV_ERROR_INVALID,
+			"write DRIVER.PROPERTY=VALUE or driver=,property=,value=.");
 	} else {
 		const DeviceClass *cls = find_class(driver, false, error);
 		ok = cls && check_property(cls, prop, error);

@@ -15,8 +15,10 @@ void list_machines(GString *out)
 	g_string_append(out, "Supported machines are:\n");
 	for (const MachineType *t = machine_types; t->name; t++) {
 		if (t->alias)
-			g_string_append_printf(out, "%-20s %s (alias of %s)\n", t->alias, t->desc, t->name);
-		g_string_append_printf(out, "%-20s %s%s\n", t->name, t->desc, t->is_default ? " (default)" : "");
+			g_string_append_printf(out, "%-20s %s (alias of %s)\n", t->alias, t->desc,
+				t->name);
+		g_string_append_printf(out, "%-20s %s%s\n", t->name, t->desc, t->is_default
+			? " (default)" : "");
 	}
 }
 
@@ -33,7 +35,8 @@ void list_accels(GString *out)
 		int score = (*c)->probe(&why);
 		g_string_append_printf(out, "%-8s %s", (*c)->name, (*c)->desc);
 		if (score < 2)
-			g_string_append_printf(out, " (%s%s%s)", score ? "not by default" : "not usable here",
+			g_string_append_printf(out, " (%s%s%s)", score ? "not by default"
+				: "not usable here",
 				why ? ": " : "", why ? why : "");
 		g_string_append_c(out, '\n');
 	}
@@ -41,7 +44,8 @@ void list_accels(GString *out)
 
 static bool check_type(const char *type, GError **error)
 {
-	static const char *const unbuilt[] = { "q35", "microvm", "isapc", "none", "x-remote", "xenfv", "xenpv", NULL };
+	static const char *const unbuilt[] = { "q35", "microvm", "isapc", "none", "x-remote",
+		"xenfv", "xenpv", NULL };
 	GPtrArray *names = g_ptr_array_new();
 	if (machine_type_find(type)) {
 		g_ptr_array_free(names, TRUE);
@@ -56,7 +60,8 @@ static bool check_type(const char *type, GError **error)
 	char *hint = word_hint(type, (const char *const *)names->pdata);
 	if (g_strv_contains(unbuilt, type) || g_str_has_prefix(type, "pc-q35-") ||
 	    g_str_has_prefix(type, "pc-i440fx-"))
-		fail(error, VIV_ERROR_UNSUPPORTED, "machine type '%s' is not built yet in this version; use pc. %s.",
+		fail(error, VIV_ERROR_UNSUPPORTED,
+		"machine type '%s' is not built yet in this version; use pc. %s.",
 			type, hint);
 	else
 		fail(error, VIV_ERROR_INVALID, "unsupported machine type '%s'. %s.", type, hint);
@@ -81,13 +86,15 @@ static bool set_irqchip(Cli *cli, const char *value, GError **error)
 	if (!value)
 		return true;
 	if (!strcmp(value, "split"))
-		return fail(error, VIV_ERROR_UNSUPPORTED, "kernel-irqchip=split is not built yet in this version; use on.");
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			"kernel-irqchip=split is not built yet in this version; use on.");
 	cli->irqchip = strcmp(value, "on") ? 1 : 0;
 	cli->machine.props.kernel_irqchip = cli->irqchip ? TRI_OFF : TRI_ON;
 	return true;
 }
 
-static const char accel_clash[] = "-accel and -machine accel= exclude each other: use -accel alone.";
+static const char accel_clash[] = "-accel and -machine accel= exclude each other: use -accel "
+	"alone.";
 
 bool apply_machine(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
@@ -101,7 +108,8 @@ bool apply_machine(Cli *cli, const OptionDef *def, const char *text, GArray *kv,
 	if (cli->accel_option)
 		return fail(error, VIV_ERROR_INVALID, "%s", accel_clash);
 	for (unsigned i = 0; i < G_N_ELEMENTS(cli->machine.accels); i++)
-		g_clear_pointer(&cli->machine.accels[i], g_free); /* the last -machine accel= counts */
+		/* the last -machine accel= counts */
+		g_clear_pointer(&cli->machine.accels[i], g_free);
 	cli->accel_in_machine = true;
 	char **names = g_strsplit(accel, ":", 0);
 	bool ok = true;
@@ -115,11 +123,13 @@ bool apply_accel(Cli *cli, const OptionDef *def, const char *text, GArray *kv, G
 {
 	const char *name = kv_list_get(kv, "accel");
 	if (!name)
-		return fail(error, VIV_ERROR_INVALID, "a name is needed: -accel NAME (-accel help)");
+		return fail(error, VIV_ERROR_INVALID,
+			"a name is needed: -accel NAME (-accel help)");
 	if (cli->accel_in_machine)
 		return fail(error, VIV_ERROR_INVALID, "%s", accel_clash);
 	cli->accel_option = true;
-	return set_irqchip(cli, kv_list_get(kv, "kernel-irqchip"), error) && add_accel(cli, name, error);
+	return set_irqchip(cli, kv_list_get(kv, "kernel-irqchip"), error) &&
+		add_accel(cli, name, error);
 }
 
 bool apply_enable_kvm(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
@@ -133,7 +143,8 @@ bool apply_enable_kvm(Cli *cli, const OptionDef *def, const char *text, GArray *
 bool apply_memory(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
 	if (kv_list_get(kv, "size") && !cli->machine.ram_size)
-		return fail(error, VIV_ERROR_INVALID, "a machine without memory cannot run. Use -m 512M, say.");
+		return fail(error, VIV_ERROR_INVALID,
+			"a machine without memory cannot run. Use -m 512M, say.");
 	return true;
 }
 
@@ -142,7 +153,8 @@ bool apply_fw_cfg(Cli *cli, const OptionDef *def, const char *text, GArray *kv, 
 	const char *name = kv_list_get(kv, "name"), *file = kv_list_get(kv, "file");
 	const char *string = kv_list_get(kv, "string");
 	if (!name || !*name || !file == !string)
-		return fail(error, VIV_ERROR_INVALID, "a name and one of file= and string= are needed.");
+		return fail(error, VIV_ERROR_INVALID,
+			"a name and one of file= and string= are needed.");
 	if (strlen(name) > 55)
 		return fail(error, VIV_ERROR_INVALID, "the name is longer than 55 characters.");
 	if (!g_str_has_prefix(name, "opt/"))
@@ -170,7 +182,8 @@ static const struct { int type; const char *keys; } smbios_keys[] = {
 	{ 1, "manufacturer product version serial uuid sku family" },
 	{ 2, "manufacturer product version serial asset location" },
 	{ 3, "manufacturer version serial asset sku" },
-	{ 4, "sock_pfx manufacturer version serial asset part max-speed current-speed processor-id" },
+	{ 4, "sock_pfx manufacturer version serial asset part max-speed current-speed "
+	  "processor-id" },
 	{ 11, "value path" },
 	{ 17, "loc_pfx bank manufacturer serial asset part speed" },
 };
@@ -206,8 +219,10 @@ bool apply_smbios(Cli *cli, const OptionDef *def, const char *text, GArray *kv, 
 		if ((uint64_t)smbios_keys[i].type == type)
 			words = smbios_keys[i].keys;
 	if (!words)
-		return fail(error, type == 8 || type == 41 ? VIV_ERROR_UNSUPPORTED : VIV_ERROR_INVALID,
-			"SMBIOS type %s is not built; types 0, 1, 2, 3, 4, 11 and 17 are, and file=FILE takes any.",
+		return fail(error, type == 8 || type == 41 ? VIV_ERROR_UNSUPPORTED
+			: VIV_ERROR_INVALID,
+			"SMBIOS type %s is not built; types 0, 1, 2, 3, 4, 11 and 17 are, and "
+			"file=FILE takes any.",
 			type_text);
 	SmbiosConfig *s = machine_config_add_smbios(&cli->machine, (int)type);
 	for (unsigned i = 0; i < kv->len; i++) {

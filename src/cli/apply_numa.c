@@ -27,9 +27,11 @@ bool apply_numa(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GE
 		if (!g_strcmp0(kind, kinds[i].kind))
 			keys = kinds[i].keys;
 	if (!keys && kind && g_str_has_prefix(kind, "hmat-"))
-		return fail(error, VIV_ERROR_UNSUPPORTED, "%s is not built yet in this version.", kind);
+		return fail(error, VIV_ERROR_UNSUPPORTED, "%s is not built yet in this version.",
+			kind);
 	if (!keys)
-		return fail(error, VIV_ERROR_INVALID, "'%s' is none of node, dist and cpu.", kind ? kind : "");
+		return fail(error, VIV_ERROR_INVALID, "'%s' is none of node, dist and cpu.", kind
+			? kind : "");
 	char **words = g_strsplit(keys, " ", 0);
 	bool ok = true;
 	GArray *copy = kv_list_new();
@@ -37,7 +39,8 @@ bool apply_numa(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GE
 		ok = g_strv_contains((const char *const *)words, kv_at(kv, i)->key);
 		if (!ok) {
 			char *hint = word_hint(kv_at(kv, i)->key, (const char *const *)words + 1);
-			fail(error, VIV_ERROR_INVALID, "%s has no key '%s'. %s.", kind, kv_at(kv, i)->key, hint);
+			fail(error, VIV_ERROR_INVALID, "%s has no key '%s'. %s.", kind,
+				kv_at(kv, i)->key, hint);
 			g_free(hint);
 		}
 		kv_list_add(copy, kv_at(kv, i)->key, kv_at(kv, i)->value);
@@ -68,7 +71,8 @@ static bool add_cpus(NumaNode *node, const char *text, GError **error)
 	ok = ok && first <= last && last < MACHINE_CPUS_MAX;
 	g_free(copy);
 	if (!ok)
-		return fail(error, VIV_ERROR_INVALID, "-numa node,cpus=%s: write a number or FIRST-LAST, below %u.", text,
+		return fail(error, VIV_ERROR_INVALID,
+			"-numa node,cpus=%s: write a number or FIRST-LAST, below %u.", text,
 			MACHINE_CPUS_MAX);
 	NumaRange range = { (unsigned)first, (unsigned)last };
 	g_array_append_val(node->cpus, range);
@@ -100,14 +104,17 @@ static bool make_nodes(Cli *cli, GError **error)
 			continue;
 		number(kv, "nodeid", &id);
 		if (id >= MACHINE_NODES_MAX || by_id[id])
-			return fail(error, VIV_ERROR_INVALID, "-numa node,nodeid=%" PRIu64 ": %s.", id,
-				id >= MACHINE_NODES_MAX ? "there are 128 nodes at most" : "that node was given before");
+			return fail(error, VIV_ERROR_INVALID, "-numa node,nodeid=%" PRIu64 ": %s.",
+				id,
+				id >= MACHINE_NODES_MAX ? "there are 128 nodes at most"
+				: "that node was given before");
 		by_id[id] = kv;
 		count++;
 	}
 	for (unsigned i = 0; i < count; i++) {
 		if (!by_id[i])
-			return fail(error, VIV_ERROR_INVALID, "-numa: node %u is missing; nodes are numbered from 0 "
+			return fail(error, VIV_ERROR_INVALID,
+				"-numa: node %u is missing; nodes are numbered from 0 "
 				"without gaps.", i);
 		if (!fill_node(machine_config_add_node(&cli->machine), by_id[i], error))
 			return false;
@@ -124,13 +131,16 @@ static bool set_distance(Cli *cli, const GArray *kv, GError **error)
 {
 	uint64_t src, dst, val;
 	if (!number(kv, "src", &src) || !number(kv, "dst", &dst) || !number(kv, "val", &val))
-		return fail(error, VIV_ERROR_INVALID, "-numa dist: src=, dst= and val= are needed.");
+		return fail(error, VIV_ERROR_INVALID,
+			"-numa dist: src=, dst= and val= are needed.");
 	NumaNode *from = node_at(cli, src);
 	if (!from || !node_at(cli, dst))
-		return fail(error, VIV_ERROR_INVALID, "-numa dist,src=%" PRIu64 ",dst=%" PRIu64 ": there are %u nodes.",
+		return fail(error, VIV_ERROR_INVALID,
+			"-numa dist,src=%" PRIu64 ",dst=%" PRIu64 ": there are %u nodes.",
 			src, dst, cli->machine.numa->len);
 	if ((src == dst) != (val == 10))
-		return fail(error, VIV_ERROR_INVALID, "-numa dist: the distance is 10 from a node to itself, and more "
+		return fail(error, VIV_ERROR_INVALID,
+			"-numa dist: the distance is 10 from a node to itself, and more "
 			"to others.");
 	from->distance[dst] = (uint8_t)val;
 	/* One direction speaks for both until the other is given. */
@@ -150,7 +160,8 @@ static bool place_cpus(Cli *cli, const GArray *kv, GError **error)
 	NumaNode *node = number(kv, "node-id", &id) ? node_at(cli, id) : NULL;
 	bool any = false;
 	if (!node)
-		return fail(error, VIV_ERROR_INVALID, "-numa cpu: node-id= must name a node; there are %u.",
+		return fail(error, VIV_ERROR_INVALID,
+			"-numa cpu: node-id= must name a node; there are %u.",
 			cli->machine.numa->len);
 	for (unsigned cpu = 0; cpu < s->maxcpus; cpu++) {
 		unsigned rest = cpu;
@@ -166,7 +177,8 @@ static bool place_cpus(Cli *cli, const GArray *kv, GError **error)
 			any = true;
 		}
 	}
-	return any || fail(error, VIV_ERROR_INVALID, "-numa cpu: no vcpu has that place in the topology.");
+	return any || fail(error, VIV_ERROR_INVALID, "-numa cpu: no vcpu has that place in the "
+		"topology.");
 }
 
 bool numa_finish(Cli *cli, GError **error)

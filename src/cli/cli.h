@@ -73,7 +73,10 @@ typedef struct HostSide {
 	GPtrArray *muxes;          /* ChardevMux *: owned, with the device behind each */
 } HostSide;
 
-/* Opens files and terminals and fills the machine's chardev names in. False with *error: nothing is open. */
+/*
+ * Opens files and terminals and fills the machine's chardev names in. False with *error:
+ * nothing is open.
+ */
 bool host_open(HostSide *host, Cli *cli, GError **error);
 void host_close(HostSide *host);
 /* Writes and locks the pid file. */

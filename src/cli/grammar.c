@@ -85,8 +85,10 @@ bool kv_parse(const char *text, const char *implied, GArray *out, GError **error
 			p++;
 		g_array_append_val(out, kv);
 		if (!*kv.key)
-			return fail(error, VIV_ERROR_INVALID, "a key is missing near '%s'. Write key=value "
-				"items with commas between them, and a comma inside a value twice.", p);
+			return fail(error, VIV_ERROR_INVALID,
+				"a key is missing near '%s'. Write key=value "
+				"items with commas between them, and a comma inside a value twice.",
+				p);
 	}
 	return true;
 }
@@ -118,7 +120,8 @@ bool parse_uint(const char *text, uint64_t *out)
 	if (!g_ascii_isdigit(text[0]))
 		return false;
 	errno = 0;
-	uint64_t n = g_ascii_strtoull(text, &end, text[0] == '0' && (text[1] | 0x20) == 'x' ? 16 : 10);
+	uint64_t n = g_ascii_strtoull(text, &end, text[0] == '0' && (text[1] | 0x20) == 'x' ? 16
+		: 10);
 	if (errno || *end)
 		return false;
 	*out = n;

@@ -21,7 +21,8 @@ void kv_list_free(GArray *list);
 void kv_list_add(GArray *list, const char *key, const char *value);
 /* The last value of `key`; NULL if absent or bare. Borrowed. */
 const char *kv_list_get(const GArray *list, const char *key);
-static inline KeyValue *kv_at(const GArray *list, unsigned i) { return &g_array_index(list, KeyValue, i); }
+static inline KeyValue *kv_at(const GArray *list, unsigned i) { return &g_array_index(list,
+	KeyValue, i); }
 
 /* Appends the items of `text` to `out`. `implied` may be NULL. False: an empty key. */
 bool kv_parse(const char *text, const char *implied, GArray *out, GError **error);
@@ -33,7 +34,10 @@ bool parse_on_off(const char *text, bool *out);
 /* Decimal, 0x hexadecimal; the whole text. */
 bool parse_uint(const char *text, uint64_t *out);
 
-/* "Did you mean 'b'? Valid: a, b, c" for a word that is not in `valid` (ends with NULL). Caller frees. */
+/*
+ * "Did you mean 'b'? Valid: a, b, c" for a word that is not in `valid` (ends with NULL). Caller
+ * frees.
+ */
 char *word_hint(const char *word, const char *const *valid);
 
 #endif

@@ -38,7 +38,8 @@ void help_text(GString *out)
 			if ((int)d->section == section)
 				append_option(d, out);
 	}
-	g_string_append(out, "\nOne dash or two may stand before an option. OPTION help lists an option's keys.\n"
+	g_string_append(out, "\nOne dash or two may stand before an option. OPTION help lists an "
+		"option's keys.\n"
 		"With -nographic, on the terminal:\n"
 		"C-a h           help on the keys\n"
 		"C-a x           leave\n"
@@ -48,7 +49,8 @@ void help_text(GString *out)
 static const char *type_name(const SubKey *k)
 {
 	static const char *const names[] = {
-		[KEY_STRING] = "str", [KEY_TRI] = "on|off", [KEY_FLAG] = "on|off", [KEY_UINT] = "num", [KEY_I64] = "num",
+		[KEY_STRING] = "str", [KEY_TRI] = "on|off", [KEY_FLAG] = "on|off",
+			[KEY_UINT] = "num", [KEY_I64] = "num",
 		[KEY_SIZE] = "size", [KEY_ENUM] = "enum", [KEY_SPECIAL] = "str",
 	};
 	return names[k->type];
@@ -58,7 +60,8 @@ void help_keys(const OptionDef *def, GString *out)
 {
 	g_string_append_printf(out, "-%s options:\n", def->name);
 	for (const SubKey *k = def->keys; k && k->name; k++) {
-		char *values = k->values ? g_strjoinv("|", (char **)k->values) : g_strdup(type_name(k));
+		char *values = k->values ? g_strjoinv("|", (char **)k->values)
+			: g_strdup(type_name(k));
 		char *head = g_strdup_printf("%s=<%s>", k->name, values);
 		g_string_append_printf(out, "  %-28s - %s", head, k->help);
 		if (k->def)
@@ -78,6 +81,7 @@ void version_text(GString *out)
 		"accelerators:");
 	for (const AccelClass *const *c = accel_classes; *c; c++)
 		g_string_append_printf(out, " %s", (*c)->name);
-	g_string_append_printf(out, "\nlibraries: glib %u.%u.%u, jansson %s\n", glib_major_version, glib_minor_version,
+	g_string_append_printf(out, "\nlibraries: glib %u.%u.%u, jansson %s\n", glib_major_version,
+		glib_minor_version,
 		glib_micro_version, jansson_version_str());
 }

@@ -22,22 +22,27 @@
 /* Prefixes of qemu's that name back ends which are not built. */
 static bool unbuilt_spec(const char *spec)
 {
-	static const char *const names[] = { "pty", "vc", "tcp:", "unix:", "telnet:", "tn3270:", "websocket:", "udp:",
-		"pipe:", "tty", "/dev/", "braille", "msmouse", "wctablet", "con:", "ringbuf", "socket", NULL };
+	static const char *const names[] = { "pty", "vc", "tcp:", "unix:", "telnet:", "tn3270:",
+		"websocket:", "udp:",
+		"pipe:", "tty", "/dev/", "braille", "msmouse", "wctablet", "con:", "ringbuf",
+		"socket", NULL };
 	for (unsigned i = 0; names[i]; i++)
 		if (g_str_has_prefix(spec, names[i]))
 			return true;
 	return false;
 }
 
-static Chardev *open_spec(HostSide *h, const char *spec, const char *id, bool shared, GError **error)
+static Chardev *open_spec(HostSide *h, const char *spec, const char *id, bool shared,
+	GError **error)
 {
 	ChardevOptions o = { .id = id, .signals = !shared };
 	Chardev *c;
 	if (g_str_has_prefix(spec, "chardev:")) {
 		c = g_hash_table_lookup(h->chardevs, spec + 8);
 		if (!c)
-			fail(error, VIV_ERROR_INVALID, "there is no chardev '%s'. Define it with -chardev ...,id=%s.", spec + 8,
+			fail(error, VIV_ERROR_INVALID,
+				"there is no chardev '%s'. Define it with -chardev ...,id=%s.",
+				spec + 8,
 				spec + 8);
 		return c;
 	}
@@ -49,10 +54,12 @@ static Chardev *open_spec(HostSide *h, const char *spec, const char *id, bool sh
 	} else {
 		char *hint = word_hint(spec, chardev_type_names());
 		if (unbuilt_spec(spec))
-			fail(error, VIV_ERROR_UNSUPPORTED, "'%s' is not built yet in this version; use stdio, mon:stdio, "
+			fail(error, VIV_ERROR_UNSUPPORTED,
+				"'%s' is not built yet in this version; use stdio, mon:stdio, "
 				"file:PATH, null or none", spec);
 		else
-			fail(error, VIV_ERROR_INVALID, "'%s' is not a valid char driver. %s.", spec, hint);
+			fail(error, VIV_ERROR_INVALID, "'%s' is not a valid char driver. %s.", spec,
+			hint);
 		g_free(hint);
 		return NULL;
 	}
@@ -68,7 +75,8 @@ static Chardev *open_line(HostSide *h, const char *spec, const char *id, GError 
 		return NULL;
 	bool named = g_str_has_prefix(spec, "chardev:");
 	if (shared && g_str_has_prefix(spec + 4, "chardev:")) {
-		fail(error, VIV_ERROR_UNSUPPORTED, "mon: with chardev: is not built yet in this version; use mon:stdio");
+		fail(error, VIV_ERROR_UNSUPPORTED,
+			"mon: with chardev: is not built yet in this version; use mon:stdio");
 		return NULL;
 	}
 	if (shared) {
@@ -145,7 +153,8 @@ static bool open_all(HostSide *h, Cli *cli, GError **error)
 	for (unsigned i = 0; i < host->monitors->len; i++) {
 		const char *spec = g_ptr_array_index(host->monitors, i);
 		char *id = g_strdup_printf("compat_monitor%u", h->monitors->len);
-		Chardev *c = open_line(h, g_str_has_prefix(spec, "mon:") ? spec + 4 : spec, id, error);
+		Chardev *c = open_line(h, g_str_has_prefix(spec, "mon:") ? spec + 4 : spec, id,
+			error);
 		g_free(id);
 		if (!c) {
 			g_prefix_error(error, "-monitor %s: ", spec);
@@ -186,11 +195,13 @@ bool host_pidfile(const char *path, GError **error)
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	if (fd < 0)
-		return fail(error, VIV_ERROR_FAILED, "cannot create PID file: Could not create '%s': %s", path,
+		return fail(error, VIV_ERROR_FAILED,
+			"cannot create PID file: Could not create '%s': %s", path,
 			g_strerror(errno));
 	if (fcntl(fd, F_SETLK, &lock)) {
 		close(fd);
-		return fail(error, VIV_ERROR_FAILED, "cannot create PID file: '%s' is locked by another process. Is that "
+		return fail(error, VIV_ERROR_FAILED,
+			"cannot create PID file: '%s' is locked by another process. Is that "
 			"guest running already?", path);
 	}
 	/* The descriptor stays open: the lock goes with it. */
@@ -199,7 +210,8 @@ bool host_pidfile(const char *path, GError **error)
 	if (ftruncate(fd, 0) || write(fd, text, (size_t)n) != n) {
 		int err = errno;
 		close(fd);
-		return fail(error, VIV_ERROR_FAILED, "cannot write PID file '%s': %s", path, g_strerror(err));
+		return fail(error, VIV_ERROR_FAILED, "cannot write PID file '%s': %s", path,
+			g_strerror(err));
 	}
 	return true;
 }
@@ -221,7 +233,8 @@ bool host_daemonize(int *ready_fd, GError **error)
 		do {
 			n = read(fds[0], &verdict, 1);
 		} while (n < 0 && errno == EINTR);
-		_exit(n == 1 ? verdict : 1); /* no byte: the child died, and said why on this stderr */
+		/* no byte: the child died, and said why on this stderr */
+		_exit(n == 1 ? verdict : 1);
 	}
 	close(fds[0]);
 	setsid();

@@ -32,13 +32,15 @@ typedef enum KeyType {
 typedef struct SubKey {
 	const char *name;
 	KeyType type;
-	size_t at;                 /* offset in Cli of where the value goes; 0: nowhere, `apply` reads it */
+	/* offset in Cli of where the value goes; 0: nowhere, `apply` reads it */
+	size_t at;
 	const char *def;           /* default as shown by help, NULL: none */
 	const char *help;
 	const char *const *values; /* KEY_ENUM, ends with NULL */
 	int64_t min, max;          /* KEY_UINT and KEY_I64; both 0: any */
 	uint64_t unit;
-	const char *only;          /* the one value this version has; others are refused as not built */
+	/* the one value this version has; others are refused as not built */
+	const char *only;
 } SubKey;
 
 typedef struct OptionDef OptionDef;
@@ -50,13 +52,19 @@ struct OptionDef {
 	const char *group;         /* section name in -readconfig files; NULL: not allowed there */
 	const char *implied;       /* key of a first item that has none */
 	const SubKey *keys;        /* ends with a NULL name; NULL: the argument is plain text */
-	size_t at;                 /* flags (bool) and plain texts (char *): offset in Cli; 0: `apply` alone */
-	/* After keys were checked and stored. `kv` is NULL for flags and plain text, `text` for flags. */
+	/* flags (bool) and plain texts (char *): offset in Cli; 0: `apply` alone */
+	size_t at;
+	/*
+	 * After keys were checked and stored. `kv` is NULL for flags and plain text, `text` for
+	 * flags.
+	 */
 	bool (*apply)(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error);
-	bool free_keys;            /* keys are not from `keys` alone: `apply` checks them (-device) */
+	/* keys are not from `keys` alone: `apply` checks them (-device) */
+	bool free_keys;
 	void (*list)(GString *out);/* what `help` as the argument prints; NULL: the keys */
 	const char *missing;       /* not built: what to use instead, or "" */
-	const char *accept;        /* with `missing`: the one argument that is true of this version */
+	/* with `missing`: the one argument that is true of this version */
+	const char *accept;
 };
 
 extern const OptionDef option_table[]; /* ends with a NULL name */
@@ -66,7 +74,10 @@ extern const char *const section_names[SECTION_COUNT];
 const OptionDef *option_find(const char *name);
 const OptionDef *option_find_group(const char *group);
 
-/* values.c: checks every item against `keys`, stores those with an offset. Bare words become on and off. */
+/*
+ * values.c: checks every item against `keys`, stores those with an offset. Bare words become on
+ * and off.
+ */
 bool keys_store(Cli *cli, const OptionDef *def, GArray *kv, GError **error);
 /* The stored value of `key` as text for print-config; NULL: unset. Caller frees. */
 char *key_text(const Cli *cli, const SubKey *key);
@@ -75,9 +86,12 @@ bool refuse_key(const SubKey *keys, const char *name, GError **error);
 
 /* Handlers of the table (apply*.c). */
 typedef bool ApplyFn(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error);
-ApplyFn apply_machine, apply_accel, apply_enable_kvm, apply_smp, apply_memory, apply_numa, apply_cpu,
-	apply_name, apply_boot, apply_uuid, apply_smbios, apply_fw_cfg, apply_global, apply_device, apply_rom,
-	apply_rtc, apply_data_dir, apply_serial, apply_parallel, apply_monitor, apply_chardev, apply_display,
+ApplyFn apply_machine, apply_accel, apply_enable_kvm, apply_smp, apply_memory, apply_numa,
+	apply_cpu,
+	apply_name, apply_boot, apply_uuid, apply_smbios, apply_fw_cfg, apply_global, apply_device,
+	apply_rom,
+	apply_rtc, apply_data_dir, apply_serial, apply_parallel, apply_monitor, apply_chardev,
+	apply_display,
 	apply_log, apply_action, apply_readconfig, apply_dtb, apply_msg, apply_mon;
 void list_machines(GString *out);
 void list_accels(GString *out);

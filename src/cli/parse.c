@@ -34,7 +34,8 @@ void cli_free(Cli *cli)
 	g_ptr_array_free(cli->numa, TRUE);
 	g_ptr_array_free(cli->warnings, TRUE);
 	g_string_free(cli->output, TRUE);
-	char *const texts[] = { cli->program, cli->accel_note, h->debugcon, h->pidfile, h->process_name, h->log_file,
+	char *const texts[] = { cli->program, cli->accel_note, h->debugcon, h->pidfile,
+		h->process_name, h->log_file,
 		h->write_config, h->write_config_text };
 	for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++)
 		g_free(texts[i]);
@@ -57,7 +58,8 @@ static bool unknown_option(const char *word, GError **error)
 	g_ptr_array_add(names, NULL);
 	const char *nearest = suggest_nearest(word, (const char *const *)names->pdata);
 	if (nearest)
-		fail(error, VIV_ERROR_INVALID, "invalid option. Did you mean '-%s'? -help lists all options.", nearest);
+		fail(error, VIV_ERROR_INVALID,
+			"invalid option. Did you mean '-%s'? -help lists all options.", nearest);
 	else
 		fail(error, VIV_ERROR_INVALID, "invalid option. -help lists all options.");
 	g_ptr_array_free(names, TRUE);
@@ -67,7 +69,8 @@ static bool unknown_option(const char *word, GError **error)
 static bool not_built(const OptionDef *def, GError **error)
 {
 	if (*def->missing)
-		return fail(error, VIV_ERROR_UNSUPPORTED, "not built yet in this version; %s", def->missing);
+		return fail(error, VIV_ERROR_UNSUPPORTED, "not built yet in this version; %s",
+			def->missing);
 	return fail(error, VIV_ERROR_UNSUPPORTED, "not built yet in this version");
 }
 
@@ -152,7 +155,8 @@ static bool read_arguments(Cli *cli, int argc, char **argv, GError **error)
 	for (int i = 1; i < argc && !cli->done; i++) {
 		const char *word = argv[i];
 		if (word[0] != '-' || !word[1])
-			return fail(error, VIV_ERROR_UNSUPPORTED, "%s: disk images are not built yet in this version; boot a "
+			return fail(error, VIV_ERROR_UNSUPPORTED,
+				"%s: disk images are not built yet in this version; boot a "
 				"kernel with -kernel and -initrd", word);
 		const char *name = word + (word[1] == '-' ? 2 : 1);
 		const OptionDef *def = option_find(name);
@@ -163,13 +167,15 @@ static bool read_arguments(Cli *cli, int argc, char **argv, GError **error)
 			if (def->missing && !def->accept)
 				ok = not_built(def, error);
 			else if (def->arg && i + 1 >= argc)
-				ok = fail(error, VIV_ERROR_INVALID, "requires an argument: -%s %s", name, def->arg);
+				ok = fail(error, VIV_ERROR_INVALID, "requires an argument: -%s %s",
+					name, def->arg);
 			else
 				ok = option_apply(cli, def, def->arg ? argv[++i] : NULL, error);
 		}
 		if (!ok) {
 			bool argument = def && def->arg && argv[i] != word;
-			g_prefix_error(error, "%s%s%s: ", word, argument ? " " : "", argument ? argv[i] : "");
+			g_prefix_error(error, "%s%s%s: ", word, argument ? " " : "", argument
+				? argv[i] : "");
 			return false;
 		}
 	}
@@ -181,7 +187,8 @@ static bool read_arguments(Cli *cli, int argc, char **argv, GError **error)
 static bool has_serial_device(const MachineConfig *c)
 {
 	for (unsigned i = 0; i < c->devices->len; i++)
-		if (!strcmp(((DeviceConfig *)g_ptr_array_index(c->devices, i))->driver, "isa-serial"))
+		if (!strcmp(((DeviceConfig *)g_ptr_array_index(c->devices, i))->driver,
+			"isa-serial"))
 			return true;
 	return false;
 }
@@ -198,7 +205,8 @@ static bool speaks_monitor(const HostConfig *h)
 static void complete_lines(Cli *cli)
 {
 	HostConfig *h = &cli->host;
-	bool serial = !h->serial_given && !has_serial_device(&cli->machine) && !cli->machine.no_defaults;
+	bool serial = !h->serial_given && !has_serial_device(&cli->machine) &&
+		!cli->machine.no_defaults;
 	bool monitor = !h->monitor_given && !speaks_monitor(h) && !cli->machine.no_defaults;
 	if (h->nographic) {
 		if (serial && monitor)
@@ -210,7 +218,8 @@ static void complete_lines(Cli *cli)
 	} else if (serial) {
 		g_ptr_array_add(h->serials, g_strdup("null"));
 		if (!h->display_none && !h->serial_given && monitor)
-			cli_warn(cli, "no display is built in this version, so nothing will be seen; use -nographic for the "
+			cli_warn(cli, "no display is built in this version, so nothing will be "
+				"seen; use -nographic for the "
 				"serial line and monitor on this terminal");
 	}
 	h->serial_given = h->monitor_given = true;
@@ -220,7 +229,8 @@ static bool check_host(const Cli *cli, GError **error)
 {
 	const HostConfig *h = &cli->host;
 	if (h->daemonize && h->nographic)
-		return fail(error, VIV_ERROR_INVALID, "-daemonize: -nographic keeps the terminal. Use -display none.");
+		return fail(error, VIV_ERROR_INVALID,
+			"-daemonize: -nographic keeps the terminal. Use -display none.");
 	if (h->log_file && !h->log_items)
 		return fail(error, VIV_ERROR_INVALID, "-D: nothing is logged without -d ITEMS.");
 	return true;
@@ -230,7 +240,8 @@ static bool complete_memory(Cli *cli, GError **error)
 {
 	const MachineConfig *c = &cli->machine;
 	if (c->ram_max > (c->ram_size ? c->ram_size : 128ull << 20))
-		return fail(error, VIV_ERROR_UNSUPPORTED, "-m maxmem=: memory hot-plug is not built yet in this version; "
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			"-m maxmem=: memory hot-plug is not built yet in this version; "
 			"leave maxmem out.");
 	return true;
 }
@@ -242,10 +253,12 @@ static bool complete(Cli *cli, GError **error)
 	if (!check_host(cli, error) || !complete_memory(cli, error))
 		return false;
 	/* Twice: -numa cpu needs the topology, and nodes are checked against it. */
-	if (!machine_config_complete(c, error) || !numa_finish(cli, error) || !machine_config_complete(c, error))
+	if (!machine_config_complete(c, error) || !numa_finish(cli, error) ||
+		!machine_config_complete(c, error))
 		return false;
 	if (c->smp.maxcpus > c->smp.cpus)
-		cli_warn(cli, "-smp: %u vcpus are started; the other %u places stay empty, as vcpu hot-plug is not built "
+		cli_warn(cli, "-smp: %u vcpus are started; the other %u places stay empty, as "
+			"vcpu hot-plug is not built "
 			"yet in this version", c->smp.cpus, c->smp.maxcpus - c->smp.cpus);
 	if (c->kernel && c->boot.splash)
 		cli_warn(cli, "-boot splash=: with -kernel the boot menu is seldom seen");

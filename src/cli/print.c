@@ -79,7 +79,8 @@ static void add_machine(GPtrArray *out, const Cli *cli)
 	if (cli->irqchip >= 0)
 		put(kv, "kernel-irqchip", "%s", cli->irqchip ? "off" : "on");
 	for (const SubKey *k = def->keys; k->name; k++) {
-		char *text = g_strv_contains(others, k->name) || !strcmp(k->name, "type") ? NULL : key_text(cli, k);
+		char *text = g_strv_contains(others, k->name) || !strcmp(k->name, "type") ? NULL
+			: key_text(cli, k);
 		if (text)
 			kv_list_add(kv, k->name, text);
 		g_free(text);
@@ -117,7 +118,8 @@ static void add_rtc(GPtrArray *out, const RtcConfig *r)
 {
 	static const char *const clocks[] = { "host", "rt", "vm" };
 	GArray *kv = add_kv(out, "rtc");
-	GDateTime *when = r->base == RTC_BASE_DATETIME ? g_date_time_new_from_unix_utc(r->datetime) : NULL;
+	GDateTime *when = r->base == RTC_BASE_DATETIME ? g_date_time_new_from_unix_utc(r->datetime)
+		: NULL;
 	char *date = when ? g_date_time_format(when, "%Y-%m-%dT%H:%M:%S") : NULL;
 	put(kv, "base", "%s", date ? date : r->base == RTC_BASE_LOCALTIME ? "localtime" : "utc");
 	put(kv, "clock", "%s", clocks[r->clock]);
@@ -132,10 +134,11 @@ static void add_uuid(GPtrArray *out, const MachineConfig *c)
 	const uint8_t *u = c->uuid;
 	if (!c->uuid_set)
 		return;
-	char *text = g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
-		u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
-	add(out, "uuid", text);
-	g_free(text);
+	GString *text = g_string_new(NULL);
+	for (unsigned i = 0; i < 16; i++)
+		g_string_append_printf(text, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i]);
+	add(out, "uuid", text->str);
+	g_string_free(text, TRUE);
 }
 
 static void add_lists(GPtrArray *out, const MachineConfig *c)
@@ -184,7 +187,8 @@ static void add_lists(GPtrArray *out, const MachineConfig *c)
 /* Flags and plain texts that have a place, in the table's order. */
 static void add_plain(GPtrArray *out, const Cli *cli)
 {
-	static const char *const leave[] = { "print-config", "writeconfig", "nodefaults", "cpu", NULL };
+	static const char *const leave[] = { "print-config", "writeconfig", "nodefaults", "cpu",
+		NULL };
 	for (const OptionDef *d = option_table; d->name; d++) {
 		if (!d->at || g_strv_contains(leave, d->name))
 			continue;
@@ -226,7 +230,8 @@ static GPtrArray *effective(const Cli *cli)
 	for (unsigned i = 0; i < cli->host.chardevs->len; i++) {
 		Item *item = add(out, "chardev", NULL);
 		item->kv = kv_list_new();
-		kv_parse(g_ptr_array_index(cli->host.chardevs, i), NULL, item->kv, NULL); /* it was parsed before */
+		/* it was parsed before */
+		kv_parse(g_ptr_array_index(cli->host.chardevs, i), NULL, item->kv, NULL);
 	}
 	add_texts(out, "serial", cli->host.serials);
 	add_texts(out, "monitor", cli->host.monitors);
@@ -243,7 +248,8 @@ static GPtrArray *effective(const Cli *cli)
 
 static void append_word(GString *out, const char *word)
 {
-	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=,./:+%@";
+	static const char safe[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=,./:+%@";
 	g_string_append_c(out, ' ');
 	if (*word && !word[strspn(word, safe)]) {
 		g_string_append(out, word);
@@ -265,11 +271,15 @@ void cli_print_config(const Cli *cli, GString *out)
 			GString *text = g_string_new(NULL);
 			for (unsigned k = 0; k < item->kv->len; k++) {
 				const KeyValue *kv = kv_at(item->kv, k);
-				bool first = k == 0 && (!g_strcmp0(kv->key, item->def->implied) || !strcmp(kv->key, "backend"));
-				if (first && !strchr(kv->value, '=') && strcmp(kv->value, "help") && *kv->value)
+				bool first = k == 0 &&
+					(!g_strcmp0(kv->key, item->def->implied) ||
+					!strcmp(kv->key, "backend"));
+				if (first && !strchr(kv->value, '=') && strcmp(kv->value, "help") &&
+					*kv->value)
 					kv_append_escaped(text, kv->value);
 				else {
-					g_string_append_printf(text, "%s%s=", k ? "," : "", kv->key);
+					g_string_append_printf(text, "%s%s=", k ? "," : "",
+						kv->key);
 					kv_append_escaped(text, kv->value);
 				}
 			}
@@ -305,7 +315,8 @@ static void write_section(const Item *item, const GPtrArray *items, GString *out
 		const Item *other = g_ptr_array_index(items, i);
 		if (machine_key(other))
 			g_string_append_printf(out, "  %s = \"%s\"\n",
-				strcmp(other->def->name, "bios") ? other->def->name : "firmware", other->text);
+				strcmp(other->def->name, "bios") ? other->def->name : "firmware",
+				other->text);
 	}
 }
 

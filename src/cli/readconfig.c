@@ -19,7 +19,8 @@ static bool unknown_group(const char *name, GError **error)
 	const OptionDef *plain = option_find(name);
 	char *hint = word_hint(name, (const char *const *)names->pdata);
 	if (plain && plain->missing)
-		fail(error, VIV_ERROR_UNSUPPORTED, "[%s] is not built yet in this version. %s.", name, hint);
+		fail(error, VIV_ERROR_UNSUPPORTED, "[%s] is not built yet in this version. %s.",
+			name, hint);
 	else
 		fail(error, VIV_ERROR_INVALID, "there is no section [%s]. %s.", name, hint);
 	g_free(hint);
@@ -62,7 +63,8 @@ static bool add_line(char *line, GArray *kv, GError **error)
 	char *key = g_strstrip(line), *value = g_strstrip(equals + 1);
 	size_t n = strlen(value);
 	if (n < 2 || value[0] != '"' || value[n - 1] != '"')
-		return fail(error, VIV_ERROR_INVALID, "the value of %s is not in quotation marks.", key);
+		return fail(error, VIV_ERROR_INVALID, "the value of %s is not in quotation marks.",
+			key);
 	value[n - 1] = 0;
 	kv_list_add(kv, key, value + 1);
 	return true;
@@ -90,7 +92,8 @@ static bool read_lines(Cli *cli, const char *path, char *text, GError **error)
 		if (!*line || *line == '#')
 			continue;
 		if (*line == '[')
-			ok = close_section(cli, def, &kv, error) && open_section(line, &def, &kv, error);
+			ok = close_section(cli, def, &kv, error) &&
+				open_section(line, &def, &kv, error);
 		else if (kv)
 			ok = add_line(line, kv, error);
 		else

@@ -62,9 +62,11 @@ static bool store_number(const SubKey *key, const char *value, void *at, GError 
 	int64_t min = bounded ? key->min : 0;
 	int64_t max = bounded ? key->max : key->type == KEY_UINT ? UINT32_MAX : INT64_MAX;
 	if (!ok)
-		return fail(error, VIV_ERROR_INVALID, "%s expects a whole number, not '%s'.", key->name, value);
+		return fail(error, VIV_ERROR_INVALID, "%s expects a whole number, not '%s'.",
+			key->name, value);
 	if (n < min || n > max)
-		return fail(error, VIV_ERROR_INVALID, "%s lies between %" PRId64 " and %" PRId64 "; %s does not.",
+		return fail(error, VIV_ERROR_INVALID,
+			"%s lies between %" PRId64 " and %" PRId64 "; %s does not.",
 			key->name, min, max, value);
 	if (at && key->type == KEY_UINT)
 		*(unsigned *)at = (unsigned)n;
@@ -88,7 +90,8 @@ static bool store(Cli *cli, const SubKey *key, const char *value, GError **error
 	case KEY_TRI:
 	case KEY_FLAG:
 		if (!parse_on_off(value, &on))
-			return fail(error, VIV_ERROR_INVALID, "%s is on or off, not '%s'.", key->name, value);
+			return fail(error, VIV_ERROR_INVALID, "%s is on or off, not '%s'.",
+				key->name, value);
 		if (at && key->type == KEY_TRI)
 			*(Tri *)at = on ? TRI_ON : TRI_OFF;
 		else if (at)
@@ -96,7 +99,8 @@ static bool store(Cli *cli, const SubKey *key, const char *value, GError **error
 		return true;
 	case KEY_SIZE:
 		if (!parse_size(value, key->unit ? key->unit : 1, &size))
-			return fail(error, VIV_ERROR_INVALID, "%s expects a size such as 512M or 2G, not '%s'. "
+			return fail(error, VIV_ERROR_INVALID,
+				"%s expects a size such as 512M or 2G, not '%s'. "
 				"Suffixes: k, M, G, T, P, E, powers of 1024.", key->name, value);
 		if (at)
 			*(uint64_t *)at = size;
@@ -120,7 +124,8 @@ static bool check_only(const SubKey *key, const char *value, GError **error)
 		return true;
 	if (parse_on_off(value, &want) && parse_on_off(key->only, &have) && want == have)
 		return true;
-	return fail(error, VIV_ERROR_UNSUPPORTED, "%s=%s is not built yet in this version; %s=%s is what there is.",
+	return fail(error, VIV_ERROR_UNSUPPORTED,
+		"%s=%s is not built yet in this version; %s=%s is what there is.",
 		key->name, value, key->name, key->only);
 }
 
@@ -148,8 +153,10 @@ bool keys_store(Cli *cli, const OptionDef *def, GArray *kv, GError **error)
 		const SubKey *key = key_find(def->keys, item->key);
 		if (!key)
 			return refuse_key(def->keys, item->key, error);
-		if (bare && key->type != KEY_TRI && key->type != KEY_FLAG && key->type != KEY_SPECIAL)
-			return fail(error, VIV_ERROR_INVALID, "%s needs a value: %s=...", key->name, key->name);
+		if (bare && key->type != KEY_TRI && key->type != KEY_FLAG &&
+			key->type != KEY_SPECIAL)
+			return fail(error, VIV_ERROR_INVALID, "%s needs a value: %s=...", key->name,
+			key->name);
 		if (!check_only(key, item->value, error) || !store(cli, key, item->value, error))
 			return false;
 		if (strcmp(item->key, key->name)) {
@@ -179,13 +186,15 @@ char *key_text(const Cli *cli, const SubKey *key)
 	case KEY_STRING:
 		return g_strdup(*(char *const *)at);
 	case KEY_TRI:
-		return *(const Tri *)at == TRI_AUTO ? NULL : g_strdup(*(const Tri *)at == TRI_ON ? "on" : "off");
+		return *(const Tri *)at == TRI_AUTO ? NULL
+			: g_strdup(*(const Tri *)at == TRI_ON ? "on" : "off");
 	case KEY_FLAG:
 		return *(const bool *)at ? g_strdup("on") : NULL;
 	case KEY_UINT:
 		return *(const unsigned *)at ? g_strdup_printf("%u", *(const unsigned *)at) : NULL;
 	case KEY_I64:
-		return *(const int64_t *)at == -1 ? NULL : g_strdup_printf("%" PRId64, *(const int64_t *)at);
+		return *(const int64_t *)at == -1 ? NULL
+			: g_strdup_printf("%" PRId64, *(const int64_t *)at);
 	case KEY_SIZE: {
 		uint64_t n = *(const uint64_t *)at;
 		return n ? (n & 1023 ? g_strdup_printf("%" PRIu64 "B", n) : size_text(n)) : NULL;

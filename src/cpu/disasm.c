@@ -17,7 +17,8 @@ static const char *const segs[] = { "es", "cs", "ss", "ds", "fs", "gs", "?", "?"
 static void append_gpr(GString *out, unsigned n, unsigned size, bool rex)
 {
 	if (n >= 8)
-		g_string_append_printf(out, "r%u%s", n, size == 1 ? "b" : size == 2 ? "w" : size == 4 ? "d" : "");
+		g_string_append_printf(out, "r%u%s", n, size == 1 ? "b" : size == 2 ? "w"
+			: size == 4 ? "d" : "");
 	else if (size == 1)
 		g_string_append(out, (rex ? reg8_new : reg8_old)[n]);
 	else if (size == 8)
@@ -108,7 +109,8 @@ static void append_memory(GString *out, const Decoded *d, uint64_t rip, unsigned
 		if (d->row->vec & VEC_VL)
 			bytes <<= d->vl;
 	}
-	if (strcmp(d->row->name, "lea") && strncmp(d->row->name, "nop", 3) && strcmp(d->row->name, "invlpg"))
+	if (strcmp(d->row->name, "lea") && strncmp(d->row->name, "nop", 3) &&
+		strcmp(d->row->name, "invlpg"))
 		g_string_append(out, size_word(bytes));
 	append_address(out, d, rip);
 }
@@ -152,11 +154,13 @@ static void append_register(GString *out, const Decoded *d, const char *o)
 	switch (o[0]) {
 	case 'G': case 'B': {
 		unsigned bytes = operand_bytes(d, o);
-		append_gpr(out, o[0] == 'B' ? d->vvvv : d->reg, bytes ? bytes : d->opsize, d->rex_present);
+		append_gpr(out, o[0] == 'B' ? d->vvvv : d->reg, bytes ? bytes : d->opsize,
+			d->rex_present);
 		break;
 	}
 	case 'Z':
-		append_gpr(out, (d->opcode & 7) | (d->rex & 1 ? 8 : 0), operand_bytes(d, o), d->rex_present);
+		append_gpr(out, (d->opcode & 7) | (d->rex & 1 ? 8 : 0), operand_bytes(d, o),
+			d->rex_present);
 		break;
 	case 'V': append_vector(out, d, d->reg + (d->evex_reg_hi ? 16 : 0)); break;
 	case 'H': append_vector(out, d, d->vvvv + (d->evex_v_hi ? 16 : 0)); break;
@@ -166,7 +170,8 @@ static void append_register(GString *out, const Decoded *d, const char *o)
 	case 'C': g_string_append_printf(out, "cr%u", d->reg); break;
 	case 'D': g_string_append_printf(out, "dr%u", d->reg); break;
 	case 'K':
-		g_string_append_printf(out, "k%u", (o[1] == 'r' ? d->reg : o[1] == 'v' ? d->vvvv : d->rm) & 7);
+		g_string_append_printf(out, "k%u", (o[1] == 'r' ? d->reg : o[1] == 'v' ? d->vvvv
+			: d->rm) & 7);
 		break;
 	}
 }
@@ -182,13 +187,15 @@ static void append_operand(GString *out, const Decoded *d, const char *o, uint64
 	} else if (o[0] == 'J') {
 		append_relative(out, d, rip);
 	} else if (o[0] == 'A') {
-		g_string_append_printf(out, "0x%x:0x%" PRIx64, d->imm2, (uint64_t)d->imm & (d->opsize == 2 ? 0xffff : ~0u));
+		g_string_append_printf(out, "0x%x:0x%" PRIx64, d->imm2,
+			(uint64_t)d->imm & (d->opsize == 2 ? 0xffff : ~0u));
 	} else if (o[0] == 'O') {
 		append_memory(out, d, rip, operand_bytes(d, o));
 	} else if (!strcmp(o, "Ib") && d->row->exec == X_ENTER) {
 		g_string_append_printf(out, "0x%x", d->imm2);
 	} else if (o[0] == 'I') {
-		append_hex(out, d->imm, !strcmp(o, "Iz") && d->opsize == 8 ? 8 : operand_bytes(d, o));
+		append_hex(out, d->imm, !strcmp(o, "Iz") && d->opsize == 8 ? 8
+			: operand_bytes(d, o));
 	} else if (!strcmp(o, "sIb")) {
 		append_hex(out, d->imm, d->opsize);
 	} else if (!strcmp(o, "rax") || !strcmp(o, "eax")) {
@@ -229,7 +236,8 @@ static void append_name(GString *out, const Decoded *d)
 	if (!strcmp(first, "b"))
 		g_string_append_c(out, 'b');
 	else if (!strcmp(first, "v") && string_row(row))
-		g_string_append_c(out, d->opsize == 2 ? 'w' : d->opsize == 4 || row->exec == X_INS || row->exec == X_OUTS ? 'd' : 'q');
+		g_string_append_c(out, d->opsize == 2 ? 'w' : d->opsize == 4 ||
+			row->exec == X_INS || row->exec == X_OUTS ? 'd' : 'q');
 }
 
 void disassemble(const Decoded *d, uint64_t rip, GString *out)
@@ -249,7 +257,8 @@ void disassemble(const Decoded *d, uint64_t rip, GString *out)
 			g_string_append_printf(out, "{k%u}%s", d->evex_aaa, d->evex_z ? "{z}" : "");
 	}
 	/* x87 register forms keep their operand in the opcode alone. */
-	if (d->row->vec & VEC_X87 && !d->is_mem && !d->row->exact && first && d->has_modrm && d->row->form == FORM_REG &&
+	if (d->row->vec & VEC_X87 && !d->is_mem && !d->row->exact && first && d->has_modrm &&
+		d->row->form == FORM_REG &&
 	    strcmp(d->row->name, "fnstsw"))
 		g_string_append_printf(out, " st(%u)", d->rm & 7);
 }

@@ -14,13 +14,15 @@ static void append_args(const Command *c, GString *out)
 	for (unsigned i = 0; c->args[i].name; i++) {
 		const ArgDef *a = &c->args[i];
 		bool bracket = a->optional && a->type != ARG_FORMAT;
-		g_string_append_printf(out, " %s%s%s", bracket ? "[" : "", a->name, bracket ? "]" : "");
+		g_string_append_printf(out, " %s%s%s", bracket ? "[" : "", a->name, bracket ? "]"
+			: "");
 	}
 }
 
 void command_help_line(const Command *c, const char *prefix, GString *out)
 {
-	g_string_append_printf(out, "%s%s%s%s", prefix, c->name, c->alias ? "|" : "", c->alias ? c->alias : "");
+	g_string_append_printf(out, "%s%s%s%s", prefix, c->name, c->alias ? "|" : "", c->alias
+		? c->alias : "");
 	append_args(c, out);
 	g_string_append_printf(out, " -- %s\n", c->help);
 }
@@ -92,7 +94,8 @@ static void run_nmi(Monitor *mon, const Args *args, GString *out)
 static void run_cpu(Monitor *mon, const Args *args, GString *out)
 {
 	if (args->number[0] < 0 || args->number[0] >= machine_board(mon->m)->cpu_count)
-		g_string_append_printf(out, "Error: there is no vcpu %" PRId64 "; they are 0 to %u\n", args->number[0],
+		g_string_append_printf(out,
+			"Error: there is no vcpu %" PRId64 "; they are 0 to %u\n", args->number[0],
 			machine_board(mon->m)->cpu_count - 1);
 	else
 		mon->cpu = (unsigned)args->number[0];
@@ -108,14 +111,16 @@ static void run_in(Monitor *mon, const Args *args, GString *out)
 	unsigned size = args->given[0] ? port_size(args) : 1;
 	uint64_t port = (uint64_t)args->number[1] & 0xffff;
 	uint64_t value = as_load(machine_board(mon->m)->io, port, size);
-	g_string_append_printf(out, "port%c[0x%04" PRIx64 "] = 0x%0*" PRIx64 "\n", size == 1 ? 'b' : size == 2 ? 'w' : 'l',
+	g_string_append_printf(out, "port%c[0x%04" PRIx64 "] = 0x%0*" PRIx64 "\n", size == 1 ? 'b'
+		: size == 2 ? 'w' : 'l',
 		port, (int)size * 2, value);
 }
 
 static void run_out(Monitor *mon, const Args *args, GString *out)
 {
 	unsigned size = args->given[0] ? port_size(args) : 1;
-	as_store(machine_board(mon->m)->io, (uint64_t)args->number[1] & 0xffff, (uint64_t)args->number[2], size);
+	as_store(machine_board(mon->m)->io, (uint64_t)args->number[1] & 0xffff,
+		(uint64_t)args->number[2], size);
 }
 
 static void run_sum(Monitor *mon, const Args *args, GString *out)
@@ -151,26 +156,32 @@ static void run_gva2gpa(Monitor *mon, const Args *args, GString *out)
 #define ADDR { "addr", ARG_EXPR, false }
 
 const Command monitor_commands[] = {
-	{ "help", "?", { { "cmd", ARG_REST, true } }, "show the commands, or one of them", run_help },
+	{ "help", "?", { { "cmd", ARG_REST, true } }, "show the commands, or one of them",
+	  run_help },
 	{ "cont", "c", { { NULL } }, "let the guest run", run_cont },
-	{ "cpu", NULL, { { "index", ARG_EXPR, false } }, "choose the vcpu that x and info registers speak of", run_cpu },
+	{ "cpu", NULL, { { "index", ARG_EXPR, false } },
+	  "choose the vcpu that x and info registers speak of", run_cpu },
 	{ "gva2gpa", NULL, { ADDR }, "physical address of a virtual one", run_gva2gpa },
 	{ "i", NULL, { FMT, ADDR }, "read an I/O port", run_in },
-	{ "info", NULL, { { "subcommand", ARG_WORD, true } }, "show something about the machine", run_info },
+	{ "info", NULL, { { "subcommand", ARG_WORD, true } }, "show something about the machine",
+	  run_info },
 	{ "memsave", NULL, { ADDR, { "size", ARG_EXPR, false }, { "file", ARG_WORD, false } },
 	  "write virtual memory to a file", command_memsave },
 	{ "nmi", NULL, { { NULL } }, "inject an NMI into each vcpu", run_nmi },
 	{ "o", NULL, { FMT, ADDR, { "value", ARG_EXPR, false } }, "write an I/O port", run_out },
 	{ "pmemsave", NULL, { ADDR, { "size", ARG_EXPR, false }, { "file", ARG_WORD, false } },
 	  "write physical memory to a file", command_pmemsave },
-	{ "print", "p", { FMT, { "expr", ARG_EXPR, false } }, "print the value of an expression ($reg for registers)",
+	{ "print", "p", { FMT, { "expr", ARG_EXPR, false } },
+	  "print the value of an expression ($reg for registers)",
 	  command_print },
 	{ "quit", "q", { { NULL } }, "end viv", run_quit },
 	{ "stop", "s", { { NULL } }, "pause the guest", run_stop },
-	{ "sum", NULL, { ADDR, { "size", ARG_EXPR, false } }, "16-bit checksum of physical memory", run_sum },
+	{ "sum", NULL, { ADDR, { "size", ARG_EXPR, false } }, "16-bit checksum of physical memory",
+	  run_sum },
 	{ "system_powerdown", NULL, { { NULL } }, "press the power button", run_powerdown },
 	{ "system_reset", NULL, { { NULL } }, "reset the machine", run_reset },
-	{ "x", NULL, { FMT, ADDR }, "dump virtual memory from addr; fmt: count, x d u o c i s, b h w g", command_x },
+	{ "x", NULL, { FMT, ADDR }, "dump virtual memory from addr; fmt: count, x d u o c i s, b "
+	  "h w g", command_x },
 	{ "xp", NULL, { FMT, ADDR }, "dump physical memory from addr", command_xp },
 	{ NULL },
 };

@@ -51,7 +51,8 @@ static bool fetch(Monitor *mon, Cpu *cpu, bool physical, uint64_t addr, uint8_t 
 	while (len) {
 		size_t n = MIN(len, GUEST_PAGE_SIZE - (addr & (GUEST_PAGE_SIZE - 1)));
 		uint64_t gpa = addr;
-		if ((!physical && !cpu_walk_debug(cpu, addr, &gpa)) || !guest_read(machine_board(mon->m)->mem, gpa, buf, n))
+		if ((!physical && !cpu_walk_debug(cpu, addr, &gpa)) ||
+			!guest_read(machine_board(mon->m)->mem, gpa, buf, n))
 			return false;
 		addr += n;
 		buf += n;
@@ -60,13 +61,15 @@ static bool fetch(Monitor *mon, Cpu *cpu, bool physical, uint64_t addr, uint8_t 
 	return true;
 }
 
-static void dump_code(Monitor *mon, Cpu *cpu, bool physical, uint64_t addr, unsigned count, GString *out)
+static void dump_code(Monitor *mon, Cpu *cpu, bool physical, uint64_t addr, unsigned count,
+	GString *out)
 {
 	unsigned mode = cpu->mode & (MODE_CODE_MASK | MODE_PROT);
 	for (unsigned i = 0; i < count; i++) {
 		uint8_t bytes[INSN_MAX];
 		unsigned avail = 0;
-		while (avail < INSN_MAX && fetch(mon, cpu, physical, addr + avail, bytes + avail, 1))
+		while (avail < INSN_MAX && fetch(mon, cpu, physical, addr + avail, bytes + avail,
+			1))
 			avail++;
 		g_string_append_printf(out, "0x%08" PRIx64 ": ", addr);
 		Decoded d;
@@ -92,7 +95,8 @@ static void dump_code(Monitor *mon, Cpu *cpu, bool physical, uint64_t addr, unsi
 	}
 }
 
-static void dump_strings(Monitor *mon, Cpu *cpu, bool physical, uint64_t addr, unsigned count, GString *out)
+static void dump_strings(Monitor *mon, Cpu *cpu, bool physical, uint64_t addr, unsigned count,
+	GString *out)
 {
 	for (unsigned i = 0; i < count; i++) {
 		uint8_t byte = 1;
@@ -113,7 +117,8 @@ static void dump_strings(Monitor *mon, Cpu *cpu, bool physical, uint64_t addr, u
 	}
 }
 
-static void dump_values(Monitor *mon, Cpu *cpu, bool physical, uint64_t addr, const Format *f, GString *out)
+static void dump_values(Monitor *mon, Cpu *cpu, bool physical, uint64_t addr, const Format *f,
+	GString *out)
 {
 	unsigned size = f->format == 'c' ? 1 : (unsigned)f->size, line = f->format == 'c' ? 8 : 16;
 	for (unsigned i = 0; i < f->count; i++, addr += size) {
@@ -177,7 +182,8 @@ static void save(Monitor *mon, const Args *args, bool physical, GString *out)
 	uint64_t addr = (uint64_t)args->number[0], size = (uint64_t)args->number[1];
 	FILE *file = fopen(args->text[2], "we");
 	if (!file) {
-		g_string_append_printf(out, "Could not open '%s': %s\n", args->text[2], g_strerror(errno));
+		g_string_append_printf(out, "Could not open '%s': %s\n", args->text[2],
+			g_strerror(errno));
 		return;
 	}
 	Cpu *cpu = monitor_hold(mon);
@@ -198,7 +204,8 @@ static void save(Monitor *mon, const Args *args, bool physical, GString *out)
 	if (!readable)
 		g_string_append(out, "Cannot access memory\n");
 	if (!written)
-		g_string_append_printf(out, "Writing '%s' failed: %s\n", args->text[2], g_strerror(errno));
+		g_string_append_printf(out, "Writing '%s' failed: %s\n", args->text[2],
+			g_strerror(errno));
 }
 
 void command_memsave(Monitor *mon, const Args *args, GString *out)

@@ -44,7 +44,8 @@ bool expr_register(const Cpu *cpu, const char *name, int64_t *out)
 		return true;
 	}
 	if (!strcmp(name, "pc")) /* linear, as x wants it */
-		*out = (int64_t)(cpu_code64(cpu) ? cpu->rip : (uint32_t)(cpu->seg[CS].base + cpu->rip));
+		*out = (int64_t)(cpu_code64(cpu) ? cpu->rip
+			: (uint32_t)(cpu->seg[CS].base + cpu->rip));
 	else if (!strcmp(name, "rip") || !strcmp(name, "eip"))
 		*out = (int64_t)cpu->rip;
 	else if (!strcmp(name, "sp"))
@@ -98,7 +99,8 @@ static int64_t number(Parser *s)
 	if (!*s->p)
 		return give_up(s, "unexpected end of expression");
 	errno = 0;
-	uint64_t value = g_ascii_isdigit(*s->p) ? g_ascii_strtoull(s->p, &end, 0) : (end = (char *)s->p, 0);
+	uint64_t value = g_ascii_isdigit(*s->p) ? g_ascii_strtoull(s->p, &end, 0)
+		: (end = (char *)s->p, 0);
 	if (end == s->p)
 		return give_up(s, "invalid char in expression");
 	if (errno == ERANGE)

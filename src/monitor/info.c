@@ -53,7 +53,8 @@ static void info_cpus(Monitor *mon, const Args *args, GString *out)
 {
 	const Board *b = machine_board(mon->m);
 	for (unsigned i = 0; i < b->cpu_count; i++)
-		g_string_append_printf(out, "%c CPU #%u: thread_id=%d\n", i == mon->cpu ? '*' : ' ', i, thread_id(i));
+		g_string_append_printf(out, "%c CPU #%u: thread_id=%d\n", i == mon->cpu ? '*' : ' ',
+			i, thread_id(i));
 }
 
 static void info_registers(Monitor *mon, const Args *args, GString *out)
@@ -65,7 +66,8 @@ static void info_registers(Monitor *mon, const Args *args, GString *out)
 	}
 	monitor_hold(mon);
 	for (unsigned i = 0; i < b->cpu_count; i++) {
-		bool wanted = args->given[0] || i == (args->given[1] ? (unsigned)args->number[1] : mon->cpu);
+		bool wanted = args->given[0] || i == (args->given[1] ? (unsigned)args->number[1]
+			: mon->cpu);
 		if (!wanted)
 			continue;
 		machine_sync_get(mon->m, b->cpus[i]);
@@ -116,7 +118,8 @@ static void append_field(const StateField *f, const uint8_t *at, GString *out)
 static void append_state(const Device *dev, GString *out)
 {
 	static const uint8_t width[] = {
-		[FIELD_BOOL] = sizeof(bool), [FIELD_U8] = 1, [FIELD_U16] = 2, [FIELD_U32] = 4, [FIELD_U64] = 8,
+		[FIELD_BOOL] = sizeof(bool), [FIELD_U8] = 1, [FIELD_U16] = 2, [FIELD_U32] = 4,
+			[FIELD_U64] = 8,
 		[FIELD_I64] = 8, [FIELD_TIMER] = sizeof(Timer),
 	};
 	size_t line = out->len;
@@ -176,7 +179,8 @@ static void info_lapic(Monitor *mon, const Args *args, GString *out)
 static void info_irq(Monitor *mon, const Args *args, GString *out)
 {
 	static const char *const names[] = { "isa-i8259", "ioapic", "apic", NULL };
-	g_string_append(out, "Interrupts are not counted in this version; the controllers' state:\n");
+	g_string_append(out, "Interrupts are not counted in this version; the controllers' "
+		"state:\n");
 	append_controllers(mon, names, out);
 }
 
@@ -186,7 +190,8 @@ static void info_qtree(Monitor *mon, const Args *args, GString *out)
 	machine_lock();
 	for (unsigned i = 0; i < b->devices->len; i++) {
 		Device *d = g_ptr_array_index(b->devices, i);
-		g_string_append_printf(out, "dev: %s, id \"%s\", bus %s\n", d->cls->name, d->id ? d->id : "", d->cls->bus);
+		g_string_append_printf(out, "dev: %s, id \"%s\", bus %s\n", d->cls->name, d->id
+			? d->id : "", d->cls->bus);
 		for (const Property *p = d->cls->props; p && p->name; p++) {
 			if (p->type == PROP_PTR)
 				continue;
@@ -203,9 +208,12 @@ static void info_qtree(Monitor *mon, const Args *args, GString *out)
 static const char *class_name(unsigned class_code)
 {
 	static const struct { uint16_t code; const char *name; } names[] = {
-		{ 0x0100, "SCSI controller" }, { 0x0101, "IDE controller" }, { 0x0106, "SATA controller" },
-		{ 0x0200, "Ethernet controller" }, { 0x0300, "VGA controller" }, { 0x0600, "Host bridge" },
-		{ 0x0601, "ISA bridge" }, { 0x0604, "PCI bridge" }, { 0x0680, "Bridge" }, { 0x0c03, "USB controller" },
+		{ 0x0100, "SCSI controller" }, { 0x0101, "IDE controller" },
+		{ 0x0106, "SATA controller" },
+		{ 0x0200, "Ethernet controller" }, { 0x0300, "VGA controller" },
+		{ 0x0600, "Host bridge" },
+		{ 0x0601, "ISA bridge" }, { 0x0604, "PCI bridge" }, { 0x0680, "Bridge" },
+		{ 0x0c03, "USB controller" },
 		{ 0x0c05, "SMBus" },
 	};
 	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
@@ -221,7 +229,9 @@ static void append_bar(const PciDevice *d, unsigned n, GString *out)
 	uint64_t raw = pci_get32(&d->config[reg]), size = bar->region->size;
 	if (bar->type == PCI_BAR_IO) {
 		uint64_t at = raw & ~3ull;
-		g_string_append_printf(out, "      BAR%u: I/O at 0x%04" PRIx64 " [0x%04" PRIx64 "].\n", n, at, at + size - 1);
+		g_string_append_printf(out,
+			"      BAR%u: I/O at 0x%04" PRIx64 " [0x%04" PRIx64 "].\n", n, at,
+			at + size - 1);
 		return;
 	}
 	bool wide = bar->type == PCI_BAR_MEM64 || bar->type == PCI_BAR_MEM64_PREFETCH;
@@ -229,7 +239,8 @@ static void append_bar(const PciDevice *d, unsigned n, GString *out)
 	uint64_t at = raw & (n == PCI_ROM_BAR ? ~0x7ffull : ~0xfull);
 	if (wide)
 		at |= (uint64_t)pci_get32(&d->config[reg + 4]) << 32;
-	g_string_append_printf(out, "      BAR%u: %d bit%s memory at 0x%08" PRIx64 " [0x%08" PRIx64 "].\n", n, wide ? 64 : 32,
+	g_string_append_printf(out, "      BAR%u: %d bit%s memory at 0x%08" PRIx64 " "
+		"[0x%08" PRIx64 "].\n", n, wide ? 64 : 32,
 		prefetch ? " prefetchable" : "", at, at + size - 1);
 }
 
@@ -238,7 +249,8 @@ static void append_function(PciDevice *d, void *opaque)
 	GString *out = opaque;
 	unsigned class_code = pci_get16(&d->config[PCI_CLASS]);
 	const char *name = class_name(class_code);
-	g_string_append_printf(out, "  Bus  0, device %3u, function %u:\n    ", d->devfn >> 3, d->devfn & 7);
+	g_string_append_printf(out, "  Bus  0, device %3u, function %u:\n    ", d->devfn >> 3,
+		d->devfn & 7);
 	if (name)
 		g_string_append_printf(out, "%s", name);
 	else
@@ -246,10 +258,12 @@ static void append_function(PciDevice *d, void *opaque)
 	g_string_append_printf(out, ": PCI device %04x:%04x\n", pci_get16(&d->config[PCI_VENDOR]),
 		pci_get16(&d->config[PCI_DEVICE]));
 	if (pci_get16(&d->config[PCI_SUBVENDOR]))
-		g_string_append_printf(out, "      PCI subsystem %04x:%04x\n", pci_get16(&d->config[PCI_SUBVENDOR]),
+		g_string_append_printf(out, "      PCI subsystem %04x:%04x\n",
+			pci_get16(&d->config[PCI_SUBVENDOR]),
 			pci_get16(&d->config[PCI_SUBSYSTEM]));
 	if (d->config[PCI_INT_PIN])
-		g_string_append_printf(out, "      IRQ %u, pin %c\n", d->config[PCI_INT_LINE], 'A' + d->config[PCI_INT_PIN] - 1);
+		g_string_append_printf(out, "      IRQ %u, pin %c\n", d->config[PCI_INT_LINE],
+			'A' + d->config[PCI_INT_PIN] - 1);
 	for (unsigned n = 0; n < PCI_BARS; n++)
 		if (d->bar[n].type != PCI_BAR_NONE && d->bar[n].region)
 			append_bar(d, n, out);
@@ -278,7 +292,8 @@ static void append_ranges(AddressSpace *as, const char *title, GString *out)
 	g_string_append_printf(out, "address-space: %s\n", title);
 	for (size_t i = 0; i < count; i++) {
 		const FlatRange *f = &ranges[i];
-		g_string_append_printf(out, "  %016" PRIx64 "-%016" PRIx64 " (prio %d, %s): %s", f->start, f->end,
+		g_string_append_printf(out, "  %016" PRIx64 "-%016" PRIx64 " (prio %d, %s): %s",
+			f->start, f->end,
 			f->region->priority, region_kind(f->region), f->region->name);
 		if (f->offset)
 			g_string_append_printf(out, " @%016" PRIx64, f->offset);
@@ -310,7 +325,9 @@ static void info_roms(Monitor *mon, const Args *args, GString *out)
 		for (size_t k = 0; k < i; k++)
 			again |= ranges[k].region == r;
 		if (!again && r->host_read && !r->host_write)
-			g_string_append_printf(out, "addr=%016" PRIx64 " size=0x%06" PRIx64 " mem=rom name=\"%s\"\n", r->base, r->size,
+			g_string_append_printf(out,
+				"addr=%016" PRIx64 " size=0x%06" PRIx64 " mem=rom name=\"%s\"\n",
+				r->base, r->size,
 				r->name);
 	}
 	machine_unlock();
@@ -333,7 +350,8 @@ static void info_name(Monitor *mon, const Args *args, GString *out)
 static void info_uuid(Monitor *mon, const Args *args, GString *out)
 {
 	for (unsigned i = 0; i < 16; i++)
-		g_string_append_printf(out, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+		g_string_append_printf(out, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-"
+			: "",
 			machine_config(mon->m)->uuid[i]);
 	g_string_append_c(out, '\n');
 }
@@ -368,7 +386,8 @@ const Command monitor_info_commands[] = {
 	{ "irq", NULL, { { NULL } }, "interrupt controllers and local APICs", info_irq },
 	{ "kvm", NULL, { { NULL } }, "is KVM in use?", info_kvm },
 	{ "lapic", NULL, { { NULL } }, "local APICs", info_lapic },
-	{ "mtree", NULL, { { "-f", ARG_FLAG, true } }, "memory and I/O as the guest sees them", info_mtree },
+	{ "mtree", NULL, { { "-f", ARG_FLAG, true } }, "memory and I/O as the guest sees them",
+	  info_mtree },
 	{ "name", NULL, { { NULL } }, "the guest's name", info_name },
 	{ "numa", NULL, { { NULL } }, "NUMA nodes", info_numa },
 	{ "pci", NULL, { { NULL } }, "PCI functions", info_pci },

@@ -122,7 +122,8 @@ static bool parse_arg(Line *l, const ArgDef *def, unsigned i, const Cpu *cpu, Ar
 		args->given[i] = *l->p == '/';
 		return !args->given[i] || parse_format(&l->p, &args->format, &l->why);
 	case ARG_FLAG:
-		if (strncmp(l->p, def->name, strlen(def->name)) || (l->p[strlen(def->name)] && l->p[strlen(def->name)] != ' '))
+		if (strncmp(l->p, def->name, strlen(def->name)) ||
+			(l->p[strlen(def->name)] && l->p[strlen(def->name)] != ' '))
 			return true;
 		l->p += strlen(def->name);
 		args->given[i] = true;
@@ -186,7 +187,8 @@ static bool wants_registers(const Command *c, const char *line)
 	return false;
 }
 
-static void run_command(Monitor *mon, const Command *c, const char *prefix, const char *rest, GString *out)
+static void run_command(Monitor *mon, const Command *c, const char *prefix, const char *rest,
+	GString *out)
 {
 	Line l = { rest, g_ptr_array_new_with_free_func(g_free), NULL };
 	Args args = { { false }, { 0 }, { NULL }, { 1, 'x', 4 } };
@@ -198,7 +200,8 @@ static void run_command(Monitor *mon, const Command *c, const char *prefix, cons
 	if (ok)
 		c->run(mon, &args, out);
 	else
-		g_string_append_printf(out, "%s\nTry \"help %s%s\" for more information\n", l.why, prefix, c->name);
+		g_string_append_printf(out, "%s\nTry \"help %s%s\" for more information\n", l.why,
+		prefix, c->name);
 	g_ptr_array_free(l.words, TRUE);
 }
 
@@ -217,7 +220,8 @@ void monitor_execute(Monitor *mon, const char *line, GString *out)
 		line += n;
 		if (!c)
 			unknown(name, prefix, table, out);
-		else if (table == monitor_commands && !strcmp(c->name, "info") && line[strspn(line, " ")]) {
+		else if (table == monitor_commands && !strcmp(c->name, "info") &&
+			line[strspn(line, " ")]) {
 			table = monitor_info_commands;
 			prefix = "info ";
 			g_free(name);

@@ -34,7 +34,8 @@ typedef struct ArgDef {
 } ArgDef;
 
 /* /fmt of x, xp and print. */
-typedef struct Format { unsigned count; char format, size; } Format; /* format x d u o c s i; size 1 2 4 8 */
+/* format x d u o c s i; size 1 2 4 8 */
+typedef struct Format { unsigned count; char format, size; } Format;
 
 #define ARGS_MAX 4
 /* Values by place in the command's list. */
@@ -61,11 +62,17 @@ const Command *command_find(const Command *table, const char *name);
 /* "name[|alias] args -- help", a line of help; `prefix` is "" or "info ". */
 void command_help_line(const Command *c, const char *prefix, GString *out);
 
-/* The vcpu that commands speak of, its registers current. Vcpus stand still until monitor_release(). */
+/*
+ * The vcpu that commands speak of, its registers current. Vcpus stand still until
+ * monitor_release().
+ */
 Cpu *monitor_hold(Monitor *mon);
 void monitor_release(Monitor *mon);
 
-/* expr.c: parses at *text, advances it. False with a reason in *why (static). $registers are of `cpu`. */
+/*
+ * expr.c: parses at *text, advances it. False with a reason in *why (static). $registers are of
+ * `cpu`.
+ */
 bool expr_parse(const char **text, const Cpu *cpu, int64_t *out, const char **why);
 /* A register's value by name without '$'. */
 bool expr_register(const Cpu *cpu, const char *name, int64_t *out);

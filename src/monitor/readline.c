@@ -122,14 +122,16 @@ static void complete(Readline *r, GString *echo)
 	if (words->len) {
 		const char *first = g_ptr_array_index(words, 0);
 		size_t n = common_prefix(words), typed = strlen(word);
-		char *more = g_strdup_printf("%.*s%s", (int)(n - MIN(n, typed)), first + MIN(n, typed),
+		char *more = g_strdup_printf("%.*s%s", (int)(n - MIN(n, typed)),
+			first + MIN(n, typed),
 			words->len == 1 ? " " : "");
 		if (*more) {
 			insert(r, more, echo);
 		} else {
 			g_string_append(echo, "\r\n");
 			for (unsigned i = 0; i < words->len; i++)
-				g_string_append_printf(echo, "%s%s", i ? "  " : "", (char *)g_ptr_array_index(words, i));
+				g_string_append_printf(echo, "%s%s", i ? "  " : "",
+					(char *)g_ptr_array_index(words, i));
 			g_string_append(echo, "\r\n");
 			readline_show(r, echo);
 		}

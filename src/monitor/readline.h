@@ -12,7 +12,10 @@
 
 typedef struct Readline Readline;
 
-/* Words that may stand where the last word of `line` stands; caller frees the array (strings are static). */
+/*
+ * Words that may stand where the last word of `line` stands; caller frees the array (strings
+ * are static).
+ */
 typedef GPtrArray *(*CompleteFn)(const char *line, void *opaque);
 
 Readline *readline_new(const char *prompt, CompleteFn complete, void *opaque);

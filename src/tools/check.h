@@ -27,7 +27,8 @@ typedef struct Checks {
 } Checks;
 
 /* `detail` is formatted; `cure` may be NULL. */
-void check_add(Checks *c, const char *name, Verdict verdict, const char *cure, const char *detail, ...)
+void check_add(Checks *c, const char *name, Verdict verdict, const char *cure, const char *detail,
+	...)
 	G_GNUC_PRINTF(5, 6);
 /* First line of a small file without its newline; NULL: not readable. Caller frees. */
 char *check_read(const char *path);

@@ -37,27 +37,35 @@ static void check_memory(Checks *c)
 	struct rlimit as, lock;
 	getrlimit(RLIMIT_AS, &as);
 	getrlimit(RLIMIT_MEMLOCK, &lock);
-	check_add(c, "memory", available < 512 ? CHECK_WARN : CHECK_PASS, available < 512 ? "ps aux --sort=-rss | head" : NULL,
-		"%" PRIu64 " MiB, %" PRIu64 " MiB available for guests; %ld processors", total, available,
+	check_add(c, "memory", available < 512 ? CHECK_WARN : CHECK_PASS, available < 512
+		? "ps aux --sort=-rss | head" : NULL,
+		"%" PRIu64 " MiB, %" PRIu64 " MiB available for guests; %ld processors", total,
+		available,
 		sysconf(_SC_NPROCESSORS_ONLN));
 	if (as.rlim_cur == RLIM_INFINITY)
 		check_add(c, "address space limit", CHECK_PASS, NULL, "none");
 	else
 		check_add(c, "address space limit", CHECK_WARN, "ulimit -v unlimited",
-			"%" PRIu64 " MiB: guest memory and 1 GiB more must fit", (uint64_t)as.rlim_cur >> 20);
+			"%" PRIu64 " MiB: guest memory and 1 GiB more must fit",
+			(uint64_t)as.rlim_cur >> 20);
 	if (lock.rlim_cur == RLIM_INFINITY)
 		check_add(c, "locked memory limit", CHECK_PASS, NULL, "none");
 	else
-		check_add(c, "locked memory limit", lock.rlim_cur >> 20 < 64 ? CHECK_WARN : CHECK_PASS,
-			lock.rlim_cur >> 20 < 64 ? "ulimit -l unlimited (or LimitMEMLOCK= of the unit)" : NULL,
-			"%" PRIu64 " KiB: devices assigned to a guest, and locked guest memory, need more",
+		check_add(c, "locked memory limit", lock.rlim_cur >> 20 < 64 ? CHECK_WARN
+		: CHECK_PASS,
+			lock.rlim_cur >> 20 < 64
+			? "ulimit -l unlimited (or LimitMEMLOCK= of the unit)" : NULL,
+			"%" PRIu64 " KiB: devices assigned to a guest, and locked guest memory, "
+			"need more",
 			(uint64_t)lock.rlim_cur >> 10);
 	uint64_t pages = meminfo("HugePages_Total:"), size = meminfo("Hugepagesize:");
 	char *thp = check_read("/sys/kernel/mm/transparent_hugepage/enabled");
 	bool transparent = thp && !strstr(thp, "[never]");
 	check_add(c, "huge pages", pages || transparent ? CHECK_PASS : CHECK_WARN,
-		pages || transparent ? NULL : "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled",
-		"%" PRIu64 " of %" PRIu64 " KiB reserved; transparent: %s", pages, size, thp ? thp : "not in this kernel");
+		pages || transparent ? NULL
+		: "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled",
+		"%" PRIu64 " of %" PRIu64 " KiB reserved; transparent: %s", pages, size, thp ? thp
+		: "not in this kernel");
 	g_free(thp);
 }
 
@@ -72,20 +80,24 @@ static void check_iommu(Checks *c)
 	if (groups)
 		check_add(c, "IOMMU", CHECK_PASS, NULL, "%u groups", groups);
 	else
-		check_add(c, "IOMMU", CHECK_WARN, c->cpu_module[4] == 'a' ? "add amd_iommu=on to the kernel's command line" :
-			"add intel_iommu=on to the kernel's command line", "no groups: host devices cannot be given to guests");
+		check_add(c, "IOMMU", CHECK_WARN, c->cpu_module[4] == 'a'
+		? "add amd_iommu=on to the kernel's command line" :
+			"add intel_iommu=on to the kernel's command line",
+				"no groups: host devices cannot be given to guests");
 }
 
 static void check_device(Checks *c, const char *path, const char *what, const char *module)
 {
-	char *load = g_strdup_printf("modprobe %s", module), *allow = g_strdup_printf("setfacl -m u:$USER:rw %s", path);
+	char *load = g_strdup_printf("modprobe %s", module),
+		*allow = g_strdup_printf("setfacl -m u:$USER:rw %s", path);
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd >= 0) {
 		check_add(c, path, CHECK_PASS, NULL, "opens");
 		close(fd);
 	} else {
 		bool denied = errno == EACCES || errno == EPERM;
-		check_add(c, path, CHECK_WARN, denied ? allow : load, "%s: %s", g_strerror(errno), what);
+		check_add(c, path, CHECK_WARN, denied ? allow : load, "%s: %s", g_strerror(errno),
+			what);
 	}
 	g_free(load);
 	g_free(allow);
@@ -101,11 +113,13 @@ static void check_io_uring(Checks *c)
 		check_add(c, "io_uring", CHECK_PASS, NULL, "works");
 		close(fd);
 	} else if (disabled && strcmp(disabled, "0")) {
-		check_add(c, "io_uring", CHECK_WARN, "sysctl kernel.io_uring_disabled=0", "%s: kernel.io_uring_disabled is %s",
+		check_add(c, "io_uring", CHECK_WARN, "sysctl kernel.io_uring_disabled=0",
+			"%s: kernel.io_uring_disabled is %s",
 			g_strerror(errno), disabled);
 	} else {
 		check_add(c, "io_uring", CHECK_WARN, NULL, "%s: %s", g_strerror(errno),
-			errno == ENOSYS ? "not in this kernel" : "a sandbox or container may forbid it");
+			errno == ENOSYS ? "not in this kernel"
+			: "a sandbox or container may forbid it");
 	}
 	g_free(disabled);
 }
@@ -117,30 +131,35 @@ static void check_kernel(Checks *c)
 		check_add(c, "userfaultfd", CHECK_PASS, NULL, "works");
 		close(fd);
 	} else {
-		check_add(c, "userfaultfd", CHECK_WARN, errno == EPERM ? "sysctl vm.unprivileged_userfaultfd=1" : NULL,
+		check_add(c, "userfaultfd", CHECK_WARN, errno == EPERM
+			? "sysctl vm.unprivileged_userfaultfd=1" : NULL,
 			"%s: migration that fetches memory afterwards needs it", g_strerror(errno));
 	}
 	uint32_t action = SECCOMP_RET_KILL_PROCESS;
 	if (!syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action))
 		check_add(c, "seccomp", CHECK_PASS, NULL, "filters can be used");
 	else
-		check_add(c, "seccomp", CHECK_WARN, NULL, "%s: sandboxing needs it", g_strerror(errno));
+		check_add(c, "seccomp", CHECK_WARN, NULL, "%s: sandboxing needs it",
+		g_strerror(errno));
 	/* landlock_create_ruleset(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) */
 	long abi = syscall(444, NULL, 0, 1);
 	if (abi > 0)
 		check_add(c, "landlock", CHECK_PASS, NULL, "version %ld", abi);
 	else
-		check_add(c, "landlock", CHECK_WARN, errno == EOPNOTSUPP ? "add lsm=landlock,... to the kernel's command line" :
+		check_add(c, "landlock", CHECK_WARN, errno == EOPNOTSUPP
+		? "add lsm=landlock,... to the kernel's command line" :
 			NULL, "%s: sandboxing of files needs it", g_strerror(errno));
 	struct rlimit files;
 	getrlimit(RLIMIT_NOFILE, &files);
 	check_add(c, "open files limit", files.rlim_cur < 1024 ? CHECK_WARN : CHECK_PASS,
-		files.rlim_cur < 1024 ? "ulimit -n 4096" : NULL, "%" PRIu64, (uint64_t)files.rlim_cur);
+		files.rlim_cur < 1024 ? "ulimit -n 4096" : NULL, "%" PRIu64,
+		(uint64_t)files.rlim_cur);
 }
 
 static void check_firmware(Checks *c)
 {
-	static const char *const dirs[] = { "/usr/share/vivarium", "/usr/share/seabios", "/usr/share/qemu" };
+	static const char *const dirs[] = { "/usr/share/vivarium", "/usr/share/seabios",
+		"/usr/share/qemu" };
 	for (unsigned i = 0; i < G_N_ELEMENTS(dirs); i++) {
 		char *path = g_build_filename(dirs[i], "bios-256k.bin", NULL);
 		bool there = !access(path, R_OK);
@@ -150,7 +169,8 @@ static void check_firmware(Checks *c)
 		if (there)
 			return;
 	}
-	check_add(c, "firmware", CHECK_FAIL, "apt-get install seabios", "bios-256k.bin is not there");
+	check_add(c, "firmware", CHECK_FAIL, "apt-get install seabios",
+		"bios-256k.bin is not there");
 	((Finding *)g_ptr_array_index(c->findings, c->findings->len - 1))->fatal = true;
 }
 
@@ -176,7 +196,8 @@ void check_accels(Checks *c)
 		if (score > 1)
 			check_add(c, name, CHECK_PASS, NULL, "%s", (*a)->desc);
 		else
-			check_add(c, name, CHECK_WARN, NULL, "%s: %s%s%s", (*a)->desc, score ? "works, not chosen by default" :
+			check_add(c, name, CHECK_WARN, NULL, "%s: %s%s%s", (*a)->desc, score
+			? "works, not chosen by default" :
 				"cannot be used", why ? "; " : "", why ? why : "");
 		if (score > best_score) {
 			best_score = score;
@@ -190,6 +211,8 @@ void check_accels(Checks *c)
 		return;
 	}
 	bool kvm = !strcmp(best->name, "kvm");
-	check_add(c, "default accelerator", kvm ? CHECK_PASS : CHECK_WARN, NULL, "viv runs guests with -accel %s: %s",
-		best->name, kvm ? "native speed" : "every instruction in software, some tens of times slower than the host");
+	check_add(c, "default accelerator", kvm ? CHECK_PASS : CHECK_WARN, NULL,
+		"viv runs guests with -accel %s: %s",
+		best->name, kvm ? "native speed"
+		: "every instruction in software, some tens of times slower than the host");
 }

@@ -45,14 +45,18 @@ static void check_processor(Checks *c)
 	c->cpu_flag = vmx || svm;
 	c->cpu_module = amd ? "kvm_amd" : "kvm_intel";
 	if (c->cpu_flag)
-		check_add(c, "processor", CHECK_PASS, NULL, "%s in /proc/cpuinfo", vmx ? "vmx" : "svm");
+		check_add(c, "processor", CHECK_PASS, NULL, "%s in /proc/cpuinfo", vmx ? "vmx"
+			: "svm");
 	else if (cpu_flag("hypervisor"))
-		check_add(c, "processor", CHECK_WARN, amd ? "on the outer host: modprobe -r kvm_amd; modprobe kvm_amd nested=1" :
+		check_add(c, "processor", CHECK_WARN, amd
+			? "on the outer host: modprobe -r kvm_amd; modprobe kvm_amd nested=1" :
 			"on the outer host: modprobe -r kvm_intel; modprobe kvm_intel nested=1",
-			"neither vmx nor svm: this host is a guest itself, and its hypervisor does not nest");
+			"neither vmx nor svm: this host is a guest itself, and its hypervisor "
+			"does not nest");
 	else
 		check_add(c, "processor", CHECK_WARN, "systemctl reboot --firmware-setup",
-			"neither vmx nor svm in /proc/cpuinfo: switched off in the firmware's setup, or not there");
+			"neither vmx nor svm in /proc/cpuinfo: switched off in the firmware's "
+			"setup, or not there");
 }
 
 static void check_module(Checks *c, const char *module)
@@ -64,7 +68,8 @@ static void check_module(Checks *c, const char *module)
 	else if (!strcmp(module, "kvm") || c->cpu_flag)
 		check_add(c, module, CHECK_WARN, cure, "the module is not loaded");
 	else
-		check_add(c, module, CHECK_WARN, NULL, "not loaded, and of no use without vmx or svm");
+		check_add(c, module, CHECK_WARN, NULL,
+		"not loaded, and of no use without vmx or svm");
 	g_free(cure);
 	g_free(path);
 }
@@ -73,7 +78,8 @@ static void open_kvm(Checks *c)
 {
 	struct stat st;
 	if (stat("/dev/kvm", &st)) {
-		check_add(c, "/dev/kvm", CHECK_WARN, c->cpu_module[4] == 'a' ? "modprobe kvm_amd" : "modprobe kvm_intel",
+		check_add(c, "/dev/kvm", CHECK_WARN, c->cpu_module[4] == 'a' ? "modprobe kvm_amd"
+			: "modprobe kvm_intel",
 			"%s", g_strerror(errno));
 		return;
 	}
@@ -82,7 +88,8 @@ static void open_kvm(Checks *c)
 		check_add(c, "/dev/kvm", CHECK_PASS, NULL, "opens");
 	else if (errno == EACCES || errno == EPERM)
 		check_add(c, "/dev/kvm", CHECK_WARN, "usermod -a -G kvm $USER (then log in again)",
-			"%s: mode %o, and you are not in its group", g_strerror(errno), st.st_mode & 07777);
+			"%s: mode %o, and you are not in its group", g_strerror(errno),
+			st.st_mode & 07777);
 	else
 		check_add(c, "/dev/kvm", CHECK_WARN, NULL, "%s", g_strerror(errno));
 }
@@ -93,11 +100,13 @@ static void check_backend(Checks *c)
 	if (version == KVM_API_VERSION)
 		check_add(c, "KVM API", CHECK_PASS, NULL, "version %d", version);
 	else
-		check_add(c, "KVM API", CHECK_WARN, NULL, "version %d, %d is needed: this kernel is too old", version,
+		check_add(c, "KVM API", CHECK_WARN, NULL,
+		"version %d, %d is needed: this kernel is too old", version,
 			KVM_API_VERSION);
 	int vm = ioctl(c->kvm_fd, KVM_CREATE_VM, 0);
 	if (vm < 0) {
-		check_add(c, "KVM backend", CHECK_WARN, errno == EBUSY ? "stop the other hypervisor (lsmod | grep -i vbox)" : NULL,
+		check_add(c, "KVM backend", CHECK_WARN, errno == EBUSY
+			? "stop the other hypervisor (lsmod | grep -i vbox)" : NULL,
 			"a machine cannot be made: %s", g_strerror(errno));
 		return;
 	}
@@ -106,11 +115,15 @@ static void check_backend(Checks *c)
 		check_add(c, "KVM backend", CHECK_PASS, NULL, "hardware virtualisation (%s)",
 			c->cpu_module[4] == 'a' ? "SVM" : "VMX");
 	else if (!access("/sys/module/kvm_pvm", F_OK))
-		check_add(c, "KVM backend", CHECK_WARN, NULL, "page tables (kvm_pvm), no hardware: kernel code of guests "
-			"is emulated in the host's kernel and slow; the software CPU is chosen by default");
+		check_add(c, "KVM backend", CHECK_WARN, NULL,
+			"page tables (kvm_pvm), no hardware: kernel code of guests "
+			"is emulated in the host's kernel and slow; the software CPU is chosen by "
+			"default");
 	else
-		check_add(c, "KVM backend", CHECK_WARN, NULL, "it works without vmx or svm, so most likely by page tables: "
-			"kernel code of guests is emulated and slow; the software CPU is chosen by default");
+		check_add(c, "KVM backend", CHECK_WARN, NULL,
+		"it works without vmx or svm, so most likely by page tables: "
+			"kernel code of guests is emulated and slow; the software CPU is chosen "
+			"by default");
 }
 
 static void check_limits(Checks *c)
@@ -118,10 +131,12 @@ static void check_limits(Checks *c)
 	int usual = ioctl(c->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_VCPUS);
 	int most = ioctl(c->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
 	int slots = ioctl(c->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS);
-	check_add(c, "KVM limits", CHECK_PASS, NULL, "%d vcpus recommended, %d at most, %d memory slots", usual,
+	check_add(c, "KVM limits", CHECK_PASS, NULL,
+		"%d vcpus recommended, %d at most, %d memory slots", usual,
 		MAX(most, usual), slots);
 	static const struct { int cap; const char *name; } needed[] = {
-		{ KVM_CAP_IRQCHIP, "IRQCHIP" }, { KVM_CAP_PIT2, "PIT2" }, { KVM_CAP_USER_MEMORY, "USER_MEMORY" },
+		{ KVM_CAP_IRQCHIP, "IRQCHIP" }, { KVM_CAP_PIT2, "PIT2" },
+		{ KVM_CAP_USER_MEMORY, "USER_MEMORY" },
 		{ KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT" }, { KVM_CAP_MP_STATE, "MP_STATE" },
 		{ KVM_CAP_IOEVENTFD, "IOEVENTFD" }, { KVM_CAP_IRQFD, "IRQFD" },
 	};
@@ -130,7 +145,8 @@ static void check_limits(Checks *c)
 		if (ioctl(c->kvm_fd, KVM_CHECK_EXTENSION, needed[i].cap) <= 0)
 			g_string_append_printf(missing, " %s", needed[i].name);
 	if (missing->len)
-		check_add(c, "KVM capabilities", CHECK_WARN, "boot a kernel of 4.12 or later", "missing:%s", missing->str);
+		check_add(c, "KVM capabilities", CHECK_WARN, "boot a kernel of 4.12 or later",
+			"missing:%s", missing->str);
 	else
 		check_add(c, "KVM capabilities", CHECK_PASS, NULL, "all that viv uses");
 	g_string_free(missing, TRUE);
@@ -141,14 +157,18 @@ static void check_nested(Checks *c)
 	char *path = g_strdup_printf("/sys/module/%s/parameters/nested", c->cpu_module);
 	char *value = check_read(path);
 	if (value && (*value == 'Y' || *value == '1'))
-		check_add(c, "nested virtualisation", CHECK_PASS, NULL, "on in %s: guests may run hypervisors", c->cpu_module);
+		check_add(c, "nested virtualisation", CHECK_PASS, NULL,
+			"on in %s: guests may run hypervisors", c->cpu_module);
 	else if (value) {
-		char *cure = g_strdup_printf("modprobe -r %s; modprobe %s nested=1", c->cpu_module, c->cpu_module);
-		check_add(c, "nested virtualisation", CHECK_WARN, cure, "off in %s: only guests that are hypervisors need it",
+		char *cure = g_strdup_printf("modprobe -r %s; modprobe %s nested=1", c->cpu_module,
+			c->cpu_module);
+		check_add(c, "nested virtualisation", CHECK_WARN, cure,
+			"off in %s: only guests that are hypervisors need it",
 			c->cpu_module);
 		g_free(cure);
 	} else
-		check_add(c, "nested virtualisation", CHECK_WARN, NULL, "not available without %s", c->cpu_module);
+		check_add(c, "nested virtualisation", CHECK_WARN, NULL, "not available without %s",
+		c->cpu_module);
 	g_free(value);
 	g_free(path);
 }

@@ -15,7 +15,8 @@
 static const char *const words[] = { "PASS", "WARN", "FAIL" };
 static const char *const colours[] = { "\033[32m", "\033[33m", "\033[31m" };
 
-void check_add(Checks *c, const char *name, Verdict verdict, const char *cure, const char *detail, ...)
+void check_add(Checks *c, const char *name, Verdict verdict, const char *cure, const char *detail,
+	...)
 {
 	va_list args;
 	Finding *f = g_new0(Finding, 1);
@@ -53,7 +54,8 @@ static void print_text(const Checks *c)
 	bool colour = isatty(STDOUT_FILENO);
 	for (unsigned i = 0; i < c->findings->len; i++) {
 		const Finding *f = g_ptr_array_index(c->findings, i);
-		printf("%-28s %s%s%s", f->name, colour ? colours[f->verdict] : "", words[f->verdict], colour ? "\033[0m" : "");
+		printf("%-28s %s%s%s", f->name, colour ? colours[f->verdict] : "",
+			words[f->verdict], colour ? "\033[0m" : "");
 		printf(" (%s)", f->detail);
 		if (f->cure)
 			printf(" - %s", f->cure);
@@ -67,12 +69,14 @@ static void print_json(const Checks *c, bool can_run)
 	json_t *list = json_array();
 	for (unsigned i = 0; i < c->findings->len; i++) {
 		const Finding *f = g_ptr_array_index(c->findings, i);
-		json_t *o = json_pack("{s:s, s:s, s:s}", "name", f->name, "result", verdicts[f->verdict], "detail", f->detail);
+		json_t *o = json_pack("{s:s, s:s, s:s}", "name", f->name, "result",
+			verdicts[f->verdict], "detail", f->detail);
 		if (f->cure)
 			json_object_set_new(o, "cure", json_string(f->cure));
 		json_array_append_new(list, o);
 	}
-	json_t *root = json_pack("{s:s, s:b, s:o}", "version", VIV_VERSION, "can-run-guests", can_run, "checks", list);
+	json_t *root = json_pack("{s:s, s:b, s:o}", "version", VIV_VERSION, "can-run-guests",
+		can_run, "checks", list);
 	json_dumpf(root, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(root);
@@ -81,7 +85,8 @@ static void print_json(const Checks *c, bool can_run)
 static const char usage[] =
 	"usage: viv-check [--json] [--help] [--version]\n"
 	"Says whether and how this host can run guests, with the cure for each fault.\n"
-	"Exit status: 0 guests can run; 1 something keeps every guest from running; 2 wrong usage.\n";
+	"Exit status: 0 guests can run; 1 something keeps every guest from running; 2 wrong "
+	"usage.\n";
 
 int main(int argc, char **argv)
 {

@@ -38,7 +38,8 @@ static void advise_memory(const HostConfig *h, const RamArena *arena)
 }
 
 /* The machine is there: monitors, signals, log, and leave for the background. */
-static bool attend(Cli *cli, HostSide *host, Machine *m, GPtrArray *monitors, int ready_fd, GError **error)
+static bool attend(Cli *cli, HostSide *host, Machine *m, GPtrArray *monitors, int ready_fd,
+	GError **error)
 {
 	if (!viv_log_start(cli, machine_board(m), error))
 		return false;

@@ -169,7 +169,8 @@ static void test_attach(void)
 
 static void test_file(void)
 {
-	char *dir = g_dir_make_tmp("viv-XXXXXX", NULL), *path = g_build_filename(dir, "out", NULL), *text;
+	char *dir = g_dir_make_tmp("viv-XXXXXX", NULL), *path = g_build_filename(dir, "out", NULL),
+		*text;
 	for (unsigned i = 0; i < 3; i++) {
 		ChardevOptions o = { .id = "f", .path = path, .append = i == 1 };
 		Chardev *c = chardev_open("file", &o, NULL);

@@ -109,7 +109,8 @@ static void start(Cli *cli, const char *line, const char *error_part)
 static void test_machine(void)
 {
 	Cli cli;
-	start(&cli, "viv -m 1.5G -smp 8,sockets=2,threads=2 -name guest=a,,b -machine pc,acpi=off,nohpet "
+	start(&cli, "viv -m 1.5G -smp 8,sockets=2,threads=2 -name guest=a,,b -machine "
+		"pc,acpi=off,nohpet "
 		"-boot order=dc,menu=on -device pvpanic,id=p,events=1 -accel interp", NULL);
 	const MachineConfig *c = &cli.machine;
 	g_assert_cmpuint(c->ram_size, ==, 1536ull << 20);
@@ -137,8 +138,10 @@ static void test_machine(void)
 static void test_lines(void)
 {
 	static const struct { const char *line, *serial, *monitor; } cases[] = {
-		{ "viv -nographic", "mon:stdio", NULL }, { "viv -nographic -serial null", "null", "stdio" },
-		{ "viv -nographic -monitor none", "stdio", NULL }, { "viv -nographic -nodefaults", NULL, NULL },
+		{ "viv -nographic", "mon:stdio", NULL },
+		  { "viv -nographic -serial null", "null", "stdio" },
+		{ "viv -nographic -monitor none", "stdio", NULL },
+		  { "viv -nographic -nodefaults", NULL, NULL },
 		{ "viv -display none", "null", NULL }, { "viv -serial none", NULL, NULL },
 		{ "viv -nographic -device isa-serial,chardev=c -chardev null,id=c", NULL, "stdio" },
 	};
