@@ -69,7 +69,8 @@ static void bind_address(const Cpu *cpu, const Decoded *d, Insn *i)
 		i->disp += (int64_t)(i->end - d->len);
 	i->amask = d->asize == 8 ? UINT64_MAX : d->asize == 4 ? UINT32_MAX : UINT16_MAX;
 	i->seg = d->seg;
-	if (!code64 && (!(cpu->mode & MODE_FLAT) || d->seg == FS || d->seg == GS))
+	/* Through CS nothing is written, however flat it is. */
+	if (!code64 && (!(cpu->mode & MODE_FLAT) || d->seg == CS || d->seg == FS || d->seg == GS))
 		i->seg |= INSN_SEGCHECK;
 }
 
