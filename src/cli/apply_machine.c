@@ -167,6 +167,8 @@ bool apply_rom(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GEr
 {
 	const char *file = kv_list_get(kv, "romfile"), *index = kv_list_get(kv, "bootindex");
 	uint64_t n = 0;
+	if (!file)
+		file = kv_list_get(kv, "file");
 	if (!file || !*file)
 		return fail(error, VIV_ERROR_INVALID, "a file is needed: -option-rom FILE");
 	if (index)

@@ -260,8 +260,6 @@ static bool complete(Cli *cli, GError **error)
 		cli_warn(cli, "-smp: %u vcpus are started; the other %u places stay empty, as "
 			"vcpu hot-plug is not built "
 			"yet in this version", c->smp.cpus, c->smp.maxcpus - c->smp.cpus);
-	if (c->kernel && c->boot.splash)
-		cli_warn(cli, "-boot splash=: with -kernel the boot menu is seldom seen");
 	if (!accel_choose(cli, error))
 		return false;
 	complete_lines(cli);

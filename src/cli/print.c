@@ -136,7 +136,7 @@ static void add_uuid(GPtrArray *out, const MachineConfig *c)
 		return;
 	GString *text = g_string_new(NULL);
 	for (unsigned i = 0; i < 16; i++)
-		g_string_append_printf(text, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i]);
+		g_string_append_printf(text, "%s%02x", i >= 4 && i <= 10 && i % 2 == 0 ? "-" : "", u[i]);
 	add(out, "uuid", text->str);
 	g_string_free(text, TRUE);
 }

@@ -151,6 +151,7 @@ static const SubKey global_keys[] = {
 
 static const SubKey rom_keys[] = {
 	{ "romfile", KEY_STRING, 0, NULL, "file" },
+	{ "file", KEY_STRING, 0, NULL, "the same as romfile" },
 	{ "bootindex", KEY_UINT, 0, NULL, "place in the boot order", .max = INT32_MAX },
 	END
 };
