@@ -114,10 +114,9 @@ static bool vex(Cursor *c, uint8_t first, bool code64, Decoded *d, uint8_t *enc,
 			d->evex_aaa = p2 & 7;
 		}
 	}
-	if (!code64) {
+	if (!code64) { /* of vvvv: see fields_ok */
 		d->rex &= 8;
-		d->vvvv &= 7;
-		d->evex_reg_hi = d->evex_v_hi = 0;
+		d->evex_reg_hi = 0;
 	}
 	return *map < OPTAB_MAPS && *map != 0;
 }
@@ -341,6 +340,12 @@ static bool names_operand(const OpRow *r, const char *letters, char size)
 	return false;
 }
 
+/* General registers of 32 or 64 bits, the implicit ones of VPCMPESTRx included. */
+static bool sized_by_w(const OpRow *r)
+{
+	return names_operand(r, "EG", 'y') || (r->vec & VEC_SPECIAL && r->vec & VEC_FLAGS);
+}
+
 /* A vector index: SIB only, and no two registers alike (vol. 2, VGATHERDPS and others). */
 static bool vsib_ok(const Decoded *d)
 {
@@ -354,7 +359,7 @@ static bool vsib_ok(const Decoded *d)
 }
 
 /* The #UD rules of VEX and EVEX fields (vol. 2A, 2.4 and 2.7.11). */
-static bool fields_ok(const Decoded *d)
+static bool fields_ok(Decoded *d)
 {
 	const OpRow *r = d->row;
 	bool k_dest = opnd_letter(r->operands[0]) == 'K';
@@ -362,6 +367,11 @@ static bool fields_ok(const Decoded *d)
 	if (!names_operand(r, "HB", 0) && !names_operand(r, "K", 'v') &&
 	    (d->vvvv || (d->evex_v_hi && !(r->vec & VEC_VSIB))))
 		return false;
+	if (!d->code64) {
+		if (d->evex_v_hi)
+			return false;
+		d->vvvv &= 7;
+	}
 	if ((names_operand(r, "K", 'v') && d->vvvv > 7) ||
 	    (names_operand(r, "K", 'r') && (d->reg > 7 || d->evex_reg_hi)))
 		return false;
@@ -375,7 +385,9 @@ static bool fields_ok(const Decoded *d)
 		return false;
 	if (d->evex_aaa && !(r->vec & (VEC_ELEM1 | VEC_ELEM2 | VEC_ELEM4 | VEC_ELEM8)))
 		return false;
-	return !d->evex_z || (d->evex_aaa && !k_dest && !(r->vec & VEC_VSIB) && !(r->vec & VEC_STORE && d->mod != 3));
+	if (!d->evex_z)
+		return true;
+	return d->evex_aaa && !k_dest && !(r->vec & VEC_VSIB) && !(r->vec & VEC_STORE && d->mod != 3);
 }
 
 /* The opcode proper: which map, which byte. False: #UD. */
@@ -455,7 +467,7 @@ DecodeResult decode(const uint8_t *bytes, unsigned avail, unsigned mode, const u
 		return DECODE_UD;
 	}
 	d->opsize = (uint8_t)operand_size(d, code);
-	if (!code64 && enc != ENC_LEGACY && names_operand(d->row, "EG", 'y')) /* W counts in 64-bit mode only */
+	if (!code64 && enc != ENC_LEGACY && sized_by_w(d->row)) /* W counts in 64-bit mode only */
 		d->w = 0;
 	/* MOV to and from CR and DR ignore mod: always registers. */
 	bool reg_only = map == 1 && d->opcode >= 0x20 && d->opcode <= 0x23 && enc == ENC_LEGACY;

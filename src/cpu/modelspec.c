@@ -140,10 +140,29 @@ static void model_features(const CpuModel *m, uint32_t *words)
 	apply_list(words, m->drop, false);
 }
 
+/* Vector units that the host's kernel has not enabled cannot be used (vol. 1, 14.3 and 15.2). */
+static void drop_disabled(uint32_t *host)
+{
+	static const uint16_t avx[] = {FEAT_AVX, FEAT_AVX2, FEAT_FMA, FEAT_F16C, FEAT_VAES, FEAT_VPCLMULQDQ, FEAT_AVX_VNNI};
+	static const uint16_t avx512[] = {FEAT_AVX512F, FEAT_AVX512DQ, FEAT_AVX512IFMA, FEAT_AVX512CD, FEAT_AVX512BW,
+		FEAT_AVX512VL, FEAT_AVX512VBMI, FEAT_AVX512VBMI2, FEAT_AVX512VNNI, FEAT_AVX512BITALG,
+		FEAT_AVX512_VPOPCNTDQ};
+	uint32_t xcr0 = 0, high, regs[4];
+
+	cpu_host_cpuid(1, 0, regs);
+	if (regs[2] & 1u << (FEAT_OSXSAVE & 31))
+		asm volatile("xgetbv" : "=a"(xcr0), "=d"(high) : "c"(0));
+	for (unsigned i = 0; i < G_N_ELEMENTS(avx) && (xcr0 & 6) != 6; i++)
+		host[avx[i] >> 5] &= ~(1u << (avx[i] & 31));
+	for (unsigned i = 0; i < G_N_ELEMENTS(avx512) && (xcr0 & 0xe6) != 0xe6; i++)
+		host[avx512[i] >> 5] &= ~(1u << (avx512[i] & 31));
+}
+
 static void software_features(uint32_t *words)
 {
 	uint32_t host[FEAT_WORD_COUNT];
 	cpu_host_features(host);
+	drop_disabled(host);
 	for (unsigned w = 0; w < FEAT_WORD_COUNT; w++)
 		words[w] = cpu_interp_features[w] | (cpu_interp_host_features[w] & host[w]);
 }

@@ -134,6 +134,9 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 		uc->uc_mcontext.gregs[greg_of[i]] = (greg_t)s->regs[i];
 	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)s->rip;
 	uc->uc_mcontext.gregs[REG_EFL] = s->rflags | 0x202;
+	/* The kernel's user code segments, 32 and 64 bits. */
+	greg_t *segments = &uc->uc_mcontext.gregs[REG_CSGSFS];
+	*segments = (*segments & ~0xffffll) | (s->code32 ? 0x23 : 0x33);
 	memcpy(frame, s->fx, 160);
 	memcpy(frame + 24, &s->mxcsr, 4);
 	*(uint64_t *)(frame + 512) |= 3;
@@ -155,6 +158,7 @@ static void child_main(Native *n, pid_t parent)
 		sigaction(signals[i], &sa, NULL);
 	mmap((void *)NATIVE_CODE, NATIVE_CODE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, n->fd_code, 0);
 	mmap((void *)NATIVE_DATA, NATIVE_DATA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, n->fd_data, 0);
+	asm volatile("movl %0, %%ds; movl %0, %%es" : : "r"(0x2b)); /* for 32-bit code */
 	raise(SIGUSR1);
 	_exit(2);
 }

@@ -22,6 +22,7 @@ typedef struct NativeState {
 	uint32_t mxcsr;
 	uint8_t fx[160];      /* FXSAVE layout up to ST7 */
 	uint8_t zmm[32][64];
+	bool code32;          /* in: runs as 32-bit code */
 	uint64_t k[8];
 	int signal;           /* out: what ended the run */
 	int trap;             /* out: exception vector, as the kernel tells */
