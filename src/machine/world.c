@@ -99,6 +99,13 @@ static void world_exclusive_end(void *opaque, Cpu *cpu)
 		interp_exclusive_end(accel, cpu);
 }
 
+static void world_flush_others(void *opaque, Cpu *cpu)
+{
+	Accel *accel = ((Vcpu *)opaque)->m->accel;
+	if (!accel->cls->irqchip)
+		interp_flush_others(accel, cpu);
+}
+
 static void world_triple_fault(void *opaque, Cpu *cpu)
 {
 	board_request(&((Vcpu *)opaque)->m->board, RUN_TRIPLE_FAULT, 0);
@@ -214,6 +221,7 @@ const CpuWorld machine_world = {
 	.translate = world_translate, .mmio_read = world_mmio_read, .mmio_write = world_mmio_write,
 	.io_read = world_io_read, .io_write = world_io_write, .tsc = world_tsc,
 	.exclusive_begin = world_exclusive_begin, .exclusive_end = world_exclusive_end,
+	.flush_others = world_flush_others,
 	.triple_fault = world_triple_fault, .msr_read = world_msr_read, .msr_write = world_msr_write,
 };
 
