@@ -11,7 +11,7 @@ ARGS ?=
 FUZZ_SECONDS ?= 600
 JOBS ?= 2
 
-.PHONY: all build run test test-full test-build bench fuzz install asan clean
+.PHONY: all build run test test-full bench fuzz install asan clean
 
 all: build
 
@@ -51,10 +51,9 @@ install: build
 	@meson configure $(BUILD) --prefix=$(PREFIX) >/dev/null
 	@meson install -C $(BUILD)
 
-asan: MESON_ARGS = -Db_sanitize=address,undefined -Db_lundef=false
 asan:
 	@scripts/deps.sh build test
-	@[ -e build-asan/build.ninja ] || meson setup build-asan $(MESON_ARGS)
+	@[ -e build-asan/build.ninja ] || meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false $(MESON_ARGS)
 	@ninja -C build-asan
 	@scripts/test.sh build-asan asan $(JOBS)
 

@@ -12,7 +12,7 @@ import sys
 
 INITTAB = """\
 ::sysinit:/etc/rc
-::respawn:/bin/setsid /bin/cttyhack /bin/sh -l
+::respawn:/bin/cttyhack /bin/sh -l
 ::ctrlaltdel:/bin/reboot
 ::shutdown:/bin/sync
 """
