@@ -6,6 +6,7 @@ start:
 	ENTER_PM main
 	.code32
 main:
+	fninit                         /* out of reset all x87 exceptions are unmasked */
 	movl $ROUNDS, %ebp
 	movl $0x2545f491, %ebx
 again:
