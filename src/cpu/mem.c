@@ -108,6 +108,9 @@ bool cpu_translate(Cpu *cpu, uint64_t gpa, Translation *out)
 	return true;
 }
 
+/* One store of eight bytes, wherever they lie. */
+typedef struct __attribute__((packed, may_alias)) Unaligned64 { uint64_t v; } Unaligned64;
+
 typedef struct Page {
 	uint64_t gpa;
 	Translation t;
@@ -224,7 +227,7 @@ void cpu_code_store(Cpu *cpu, uint8_t *host, const void *buf, unsigned len)
 	if (touched && interp_own_block_hit(cpu, host, len))
 		interp_retry_alone(cpu);
 	if (len == 8)
-		*(volatile uint64_t *)host = *(const uint64_t *)buf;
+		((volatile Unaligned64 *)host)->v = ((const Unaligned64 *)buf)->v;
 	else
 		memcpy(host, buf, len);
 	atomic_thread_fence(memory_order_seq_cst);

@@ -8,7 +8,8 @@
 
 /*
  * Between begin and end the calling vcpu runs alone: every other vcpu stands between two
- * instructions or waits. Vcpu threads, machine lock not held. No exception may unwind in between.
+ * instructions or waits. Vcpu threads, machine lock not held. The interpreter ends it when an
+ * exception unwinds in between (interp_alone_begin).
  */
 void interp_exclusive_begin(Accel *accel, Cpu *cpu);
 void interp_exclusive_end(Accel *accel, Cpu *cpu);

@@ -84,19 +84,19 @@ typedef uint64_t u64;
 typedef uint64_t (*SlowOp)(Cpu *cpu, uint64_t old, uint64_t operand);
 static void slow_rmw(Cpu *cpu, const Insn *i, uint64_t linear, unsigned size, uint64_t operand, SlowOp op)
 {
-	bool alone = i->flags & INSN_LOCK && cpu->world->exclusive_begin;
+	bool alone = i->flags & INSN_LOCK;
 	uint16_t arith = cpu->arith;
 	unsigned access = cpu_data_access(cpu);
 
 	if (alone)
-		cpu->world->exclusive_begin(cpu->world_opaque, cpu);
+		interp_alone_begin(cpu);
 	uint64_t result = op(cpu, cpu_lin_read(cpu, linear, size, access), operand);
 	uint16_t after = cpu->arith;
 	cpu->arith = arith; /* the write may still unwind, to be run again alone */
 	cpu_lin_write(cpu, linear, result, size, access);
 	cpu->arith = after;
 	if (alone)
-		cpu->world->exclusive_end(cpu->world_opaque, cpu);
+		interp_alone_end(cpu);
 }
 
 #define DEF_ALU(op, T, n, s) \

@@ -33,13 +33,13 @@ static void bit_in_memory(Cpu *cpu, const Insn *i, uint64_t linear, unsigned siz
 						  __atomic_fetch_xor(byte, m, __ATOMIC_SEQ_CST);
 			old = (uint64_t)was << (bit & ~7u);
 		} else {
-			bool alone = i->flags & INSN_LOCK && cpu->world->exclusive_begin;
+			bool alone = i->flags & INSN_LOCK;
 			if (alone)
-				cpu->world->exclusive_begin(cpu->world_opaque, cpu);
+				interp_alone_begin(cpu);
 			old = load_lin(cpu, linear, size);
 			store_lin(cpu, linear, bit_result(old, bit, op), size);
 			if (alone)
-				cpu->world->exclusive_end(cpu->world_opaque, cpu);
+				interp_alone_end(cpu);
 		}
 	}
 	cpu->arith = (uint16_t)((cpu->arith & ~AR_CF) | (old >> bit & 1) << 8);

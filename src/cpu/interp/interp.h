@@ -94,6 +94,10 @@ static inline uint64_t sync_rip(Cpu *cpu, const Insn *i)
 	return next;
 }
 
+/* Around what must look atomic to other vcpus; what is raised in between ends it as well. */
+void interp_alone_begin(Cpu *cpu);
+void interp_alone_end(Cpu *cpu);
+
 /* ---- memory ---- */
 
 /* Checks of vol. 3A, 5.3 for segments that are not flat; gives the linear address. Raises #GP or #SS. */
@@ -336,6 +340,7 @@ struct ICache {
 	size_t pool_used, pool_size;
 	const Block *running;
 	bool retry_alone;
+	bool alone;                  /* the other vcpus stand still (interp_alone_begin) */
 	bool no_trap;                /* the instruction was INT n or its like: no single-step trap after it */
 	struct { Block b; Insn insns[2]; } single;
 	struct ThunkPool *thunks;    /* host code of vector and x87 instructions (thunk.h) */

@@ -59,16 +59,37 @@ void interp_retry_alone(Cpu *cpu)
 	longjmp(cpu->unwind, 2);
 }
 
+static void serve_flush(Cpu *cpu)
+{
+	cpu_clear(cpu, CPU_EV_FLUSH);
+	cpu->region.size = 0;
+	cpu_tlb_flush(cpu, true);
+}
+
+void interp_alone_begin(Cpu *cpu)
+{
+	if (cpu->world->exclusive_begin)
+		cpu->world->exclusive_begin(cpu->world_opaque, cpu);
+	cpu->icache->alone = true;
+	/* Waiting was like standing between instructions: what was asked for meanwhile counts. */
+	if (atomic_load(&cpu->events) & CPU_EV_FLUSH)
+		serve_flush(cpu);
+}
+
+void interp_alone_end(Cpu *cpu)
+{
+	cpu->icache->alone = false;
+	if (cpu->world->exclusive_end)
+		cpu->world->exclusive_end(cpu->world_opaque, cpu);
+}
+
 /* INIT, SIPI, flushes, NMI and maskable interrupts. False: leave the loop. */
 static bool serve_events(Cpu *cpu)
 {
 	uint32_t ev = atomic_load(&cpu->events);
 
-	if (ev & CPU_EV_FLUSH) {
-		cpu_clear(cpu, CPU_EV_FLUSH);
-		cpu->region.size = 0;
-		cpu_tlb_flush(cpu, true);
-	}
+	if (ev & CPU_EV_FLUSH)
+		serve_flush(cpu);
 	if (ev & CPU_EV_INIT) {
 		cpu_clear(cpu, CPU_EV_INIT | CPU_EV_NMI);
 		cpu_init_ipi(cpu);
@@ -82,7 +103,8 @@ static bool serve_events(Cpu *cpu)
 		cpu_clear(cpu, CPU_EV_KICK);
 		return false;
 	}
-	if (cpu->wait_sipi)
+	/* An endless row of MOV SS holds off interrupts, but not whoever wants the thread. */
+	if (cpu->wait_sipi || cpu->inhibit)
 		return true;
 	if (ev & CPU_EV_SMI)
 		cpu_clear(cpu, CPU_EV_SMI); /* no SMM: the firmware in use works without */
@@ -161,6 +183,8 @@ static void landed(Cpu *cpu, int how)
 {
 	const Insn *i = cpu->cur;
 
+	if (cpu->icache->alone)
+		interp_alone_end(cpu);
 	if (i) {
 		if (cpu->icache->running)
 			icache_left_early(cpu, i);
@@ -188,7 +212,7 @@ bool interp_run(Cpu *cpu)
 			c->retry_alone = false;
 			step(cpu);
 		}
-		if (unlikely(atomic_load_explicit(&cpu->events, memory_order_relaxed)) && !cpu->inhibit)
+		if (unlikely(atomic_load_explicit(&cpu->events, memory_order_relaxed)))
 			if (!serve_events(cpu))
 				return false;
 		if (unlikely(cpu->halted))

@@ -423,17 +423,14 @@ static const Insn *cmpxchg16b(Cpu *cpu, const Insn *i)
 		asm volatile("lock; cmpxchg16b %1\n\tsetz %0" : "=q"(equal), "+m"(*(unsigned __int128 *)p), "+a"(lo), "+d"(hi)
 			     : "b"(cpu->regs[RBX]), "c"(cpu->regs[RCX]) : "memory", "cc");
 	} else {
-		bool alone = cpu->world->exclusive_begin != NULL;
-		if (alone)
-			cpu->world->exclusive_begin(cpu->world_opaque, cpu);
+				interp_alone_begin(cpu);
 		uint64_t mlo = load_lin(cpu, linear, 8), mhi = load_lin(cpu, linear + 8, 8);
 		equal = mlo == lo && mhi == hi;
 		uint64_t out[2] = {equal ? cpu->regs[RBX] : mlo, equal ? cpu->regs[RCX] : mhi};
 		cpu_lin_write_buf(cpu, linear, out, 16, cpu_data_access(cpu));
 		lo = mlo;
 		hi = mhi;
-		if (alone)
-			cpu->world->exclusive_end(cpu->world_opaque, cpu);
+		interp_alone_end(cpu);
 	}
 	if (!equal) {
 		cpu->regs[RAX] = lo;
@@ -453,14 +450,14 @@ static const Insn *cmpxchg8b(Cpu *cpu, const Insn *i)
 		old = want;
 		equal = __atomic_compare_exchange_n(p, &old, fresh, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	} else {
-		bool alone = i->flags & INSN_LOCK && cpu->world->exclusive_begin;
+		bool alone = i->flags & INSN_LOCK;
 		if (alone)
-			cpu->world->exclusive_begin(cpu->world_opaque, cpu);
+			interp_alone_begin(cpu);
 		old = load_lin(cpu, linear, 8);
 		equal = old == want;
 		store_lin(cpu, linear, equal ? fresh : old, 8);
 		if (alone)
-			cpu->world->exclusive_end(cpu->world_opaque, cpu);
+			interp_alone_end(cpu);
 	}
 	if (!equal)
 		set_edx_eax(cpu, old);
