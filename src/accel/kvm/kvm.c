@@ -21,7 +21,6 @@
 /* Below the BIOS, where the PC has nothing: the pages Intel's real-mode support wants (KVM_SET_TSS_ADDR). */
 #define IDENTITY_MAP_ADDR 0xfeffc000ull
 #define TSS_ADDR 0xfeffd000ul
-#define KICK_SIGNAL SIGUSR1
 
 static bool host_has_vmx_or_svm(void)
 {
@@ -122,7 +121,7 @@ static Accel *create(Board *board, GError **error)
 
 	k->base = (Accel){ &accel_kvm, board };
 	k->fd = k->vm = -1;
-	sigaction(KICK_SIGNAL, &sa, NULL); /* without SA_RESTART: it ends KVM_RUN */
+	sigaction(KVM_KICK_SIGNAL, &sa, NULL); /* without SA_RESTART: it ends KVM_RUN */
 	if (!create_vm(k, error)) {
 		destroy(&k->base);
 		return NULL;
@@ -141,7 +140,7 @@ static void kick(Cpu *cpu)
 		return;
 	v->run->immediate_exit = 1;
 	if (v->has_thread && !pthread_equal(v->thread, pthread_self()))
-		pthread_kill(v->thread, KICK_SIGNAL);
+		pthread_kill(v->thread, KVM_KICK_SIGNAL);
 }
 
 static void vcpu_destroy(Accel *accel, Cpu *cpu)

@@ -30,6 +30,9 @@ typedef struct KvmAccel {
 	uint32_t xsave_at[16];/* offset of each state component in it; 0: the host has none */
 } KvmAccel;
 
+/* Ends KVM_RUN; handled by doing nothing. */
+#define KVM_KICK_SIGNAL SIGUSR1
+
 typedef struct KvmVcpu {
 	int fd;
 	struct kvm_run *run;

@@ -7,6 +7,7 @@
 #include "accel/kvm/kvm.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -130,17 +131,28 @@ static RunResult exited(Accel *accel, Cpu *cpu)
 	}
 }
 
+/* Threads start with all signals blocked: without this one a sleep in KVM_RUN would never end. */
+static void take_kicks(KvmVcpu *v)
+{
+	sigset_t kick;
+
+	sigemptyset(&kick);
+	sigaddset(&kick, KVM_KICK_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+	v->thread = pthread_self();
+	atomic_store(&v->has_thread, true);
+}
+
 RunResult kvm_vcpu_run(Accel *accel, Cpu *cpu)
 {
 	KvmVcpu *v = kvm_vcpu(cpu);
 
-	if (!v->has_thread) {
-		v->thread = pthread_self();
-		v->has_thread = true;
-	}
+	if (!v->has_thread)
+		take_kicks(v);
 	for (;;) {
 		/* A kick that comes now sets immediate_exit again, or its signal ends KVM_RUN. */
 		v->run->immediate_exit = 0;
+		atomic_thread_fence(memory_order_seq_cst);
 		if (atomic_load(&cpu->events) & CPU_EV_KICK) {
 			cpu_clear(cpu, CPU_EV_KICK);
 			return RUN_AGAIN;
