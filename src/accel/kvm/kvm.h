@@ -13,7 +13,6 @@
 #include "accel/accel.h"
 
 #define KVM_SLOTS_MAX 64
-#define KVM_KICK_SIGNAL SIGUSR1 /* ends KVM_RUN; has a handler that does nothing */
 
 typedef struct KvmSlot {
 	uint64_t gpa, size;   /* bytes; size 0: free */
