@@ -31,7 +31,10 @@ private_apt() {
     [ -e "$keys" ] && signed=" signed-by=$keys"
     env -u APT_CONFIG apt-get indextargets --format '$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)' 'Created-By: Packages' |
         awk -F'|' -v o="[arch=$arch$signed]" '$1 == "Debian" { print "deb", o, $2, $3, $4 }' | sort -u >"$dir/sources.list"
-    [ -s "$dir/sources.list" ] || echo "deb [arch=$arch$signed] http://deb.debian.org/debian stable main" >"$dir/sources.list"
+    [ -s "$dir/sources.list" ] || {
+        echo "guest.sh: apt knows no Debian sources to take $arch packages from; add Debian's to sources.list." >&2
+        return 1
+    }
     cat >"$APT_CONFIG" <<END
 APT::Architecture "$arch";
 APT::Architectures { "$arch"; };
