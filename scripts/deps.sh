@@ -26,7 +26,8 @@ missing=()
 for purpose in "$@"; do
     wanted=$(packages_of "$purpose")
     for package in $wanted; do
-        dpkg -s "$package" 2>/dev/null | grep -q '^Status: .* installed$' || missing+=("$package")
+        # Of several architectures' copies one is enough; "ii" is installed.
+        [[ " $(dpkg-query -W -f '${db:Status-Abbrev} ' "$package" 2>/dev/null)" == *" ii "* ]] || missing+=("$package")
     done
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
