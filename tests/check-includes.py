@@ -14,12 +14,13 @@ ARROWS = {
     "core": [],
     "cpu": ["core"],
     "chardev": ["core"],
-    "hw": ["core", "cpu", "chardev"],
+    "block": ["core"],
+    "hw": ["core", "cpu", "chardev", "block"],
     "accel": ["core", "cpu"],
-    "machine": ["core", "cpu", "hw", "accel"],
-    "monitor": ["core", "cpu", "chardev", "hw", "accel", "machine"],
-    "cli": ["core", "cpu", "chardev", "hw", "accel", "machine"],
-    "tools": ["core", "cpu", "chardev", "hw", "accel", "machine", "monitor", "cli"],
+    "machine": ["core", "cpu", "block", "hw", "accel"],
+    "monitor": ["core", "cpu", "chardev", "block", "hw", "accel", "machine"],
+    "cli": ["core", "cpu", "chardev", "block", "hw", "accel", "machine"],
+    "tools": ["core", "cpu", "chardev", "block", "hw", "accel", "machine", "monitor", "cli"],
 }
 # Files that may know KVM's ioctls: the accelerator, and viv-check, which looks at the host.
 KVM = re.compile(r"^(accel/kvm/|tools/check_)")
