@@ -13,14 +13,14 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ARROWS = {
     "core": [],
     "cpu": ["core"],
-    "chardev": ["core"],
     "block": ["core"],
-    "hw": ["core", "cpu", "chardev", "block"],
+    "chardev": ["core"],
+    "hw": ["core", "block", "cpu", "chardev"],
     "accel": ["core", "cpu"],
-    "machine": ["core", "cpu", "block", "hw", "accel"],
-    "monitor": ["core", "cpu", "chardev", "block", "hw", "accel", "machine"],
-    "cli": ["core", "cpu", "chardev", "block", "hw", "accel", "machine"],
-    "tools": ["core", "cpu", "chardev", "block", "hw", "accel", "machine", "monitor", "cli"],
+    "machine": ["core", "block", "cpu", "hw", "accel"],
+    "monitor": ["core", "block", "cpu", "chardev", "hw", "accel", "machine"],
+    "cli": ["core", "block", "cpu", "chardev", "hw", "accel", "machine"],
+    "tools": ["core", "block", "cpu", "chardev", "hw", "accel", "machine", "monitor", "cli"],
 }
 # Files that may know KVM's ioctls: the accelerator, and viv-check, which looks at the host.
 KVM = re.compile(r"^(accel/kvm/|tools/check_)")

@@ -28,6 +28,7 @@ void iov_copy_out(Iov from, size_t offset, void *to, size_t len);
 void iov_copy_in(Iov to, size_t offset, const void *from, size_t len);
 void iov_fill(Iov to, size_t offset, uint8_t byte, size_t len);
 bool iov_is_zero(Iov iov);
+bool buffer_is_zero(const void *buf, size_t len);
 /* A pointer to the whole view if it is one piece, else NULL. */
 void *iov_flat(Iov iov);
 

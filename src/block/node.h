@@ -40,6 +40,7 @@ enum {
 	NODE_SHARE      = 1 << 6, /* -U, force-share: others may write; read only (inherited) */
 	NODE_PROBED     = 1 << 7, /* raw was a guess: see node_open */
 	NODE_NO_IO      = 1 << 8, /* only metadata is asked for (info); no key is needed for encryption (inherited) */
+	NODE_EXCLUSIVE  = 1 << 9, /* nobody else may write or resize (file children of formats; guests' disks) */
 };
 
 /* Flags of requests. */
@@ -51,7 +52,7 @@ enum {
 
 typedef enum Prealloc { PREALLOC_OFF, PREALLOC_METADATA, PREALLOC_FALLOC, PREALLOC_FULL } Prealloc;
 
-typedef enum BlockOptType { BLOCK_BOOL, BLOCK_INT, BLOCK_SIZE, BLOCK_STRING, BLOCK_ENUM } BlockOptType;
+typedef enum BlockOptType { OPT_BOOL, OPT_INT, OPT_SIZE, OPT_STRING, OPT_ENUM } BlockOptType;
 
 /* A key of a driver, at open (stored at `offset` of the driver's state) or at creation (read by opt_*()). */
 typedef struct BlockOption {
@@ -60,7 +61,7 @@ typedef struct BlockOption {
 	size_t offset;
 	const char *def;    /* as text; NULL: zero */
 	const char *help;   /* as `-o help` prints it */
-	const char *const *values; /* BLOCK_ENUM */
+	const char *const *values; /* OPT_ENUM */
 } BlockOption;
 
 /* What lies at an offset; the words of `map`. */
@@ -145,6 +146,7 @@ struct Driver {
 	int (*discard)(Node *node, uint64_t offset, uint64_t bytes); /* a hint; NULL: nothing */
 	/* Formats: metadata to the file (the caller then flushes it). Protocols: the host's cache. */
 	int (*flush)(Node *node);
+	int64_t (*allocated)(Node *node); /* protocols: bytes the host keeps; NULL: unknown */
 	/* out->bytes comes in as the length asked about. NULL: all data. want_zero false: only ALLOCATED matters. */
 	int (*status)(Node *node, uint64_t offset, bool want_zero, NodeStatus *out);
 	/* exact false: the protocol may stay longer. New bytes read as zeroes. Sets node->length. */
@@ -186,12 +188,16 @@ struct Node {
 	uint64_t length;         /* bytes the guest sees; any multiple of 1 for protocols, of 512 for most formats */
 	uint32_t align;          /* every request to the driver is a multiple (power of two, 1..64 KiB) */
 	bool read_only;
-	bool variable_length;    /* protocols whose size is asked for anew (host CD) */
+	bool detect_zeroes, detect_unmap; /* detect-zeroes=on, unmap */
+	bool locking_off;
 	Node *file;              /* formats and filters */
 	Node *backing;           /* may be NULL */
 	GPtrArray *children;     /* further Node * (data file, extents), owned references */
 	char *backing_file, *backing_format; /* as the header says; NULL: none */
-	struct NodeRequests *requests; /* those in flight: node.c */
+	/* request.c */
+	struct NodeRequest *requests; /* writes in flight, where align matters */
+	FiberQueue request_ended;
+	unsigned in_flight;
 };
 
 #define NODE_STATE(node, type) ((type *)(node)->state)
@@ -212,6 +218,8 @@ Node *node_open(Loop *loop, const char *filename, json_t *opts, unsigned flags, 
 Node *node_open_file(const char *filename, unsigned flags, GError **error);
 /* Makes (or empties) the protocol's file, `length` bytes. */
 bool node_create_file(const char *filename, uint64_t length, GError **error);
+/* The same with all creation options that the protocol has ("size" in bytes and others). */
+bool protocol_create(const char *filename, json_t *opts, GError **error);
 Node *node_ref(Node *node);
 /* The last one flushes, closes and frees the node and its children. Any thread; NULL is fine. */
 void node_unref(Node *node);
@@ -221,6 +229,12 @@ Node *node_find(const char *name);
 void node_each(void (*fn)(Node *node, void *opaque), void *opaque);
 /* read-only <-> read-write, with its `file`. */
 bool node_set_writable(Node *node, bool writable, GError **error);
+/* The same by flags; `file` stays as it is. For open.c and drivers. */
+bool node_set_flags(Node *node, unsigned flags, GError **error);
+/* Takes it out of the list. For open.c. */
+void node_forget(Node *node);
+/* Waits until no request is in flight. */
+void node_drain(Node *node);
 /* The child's full name: `name` as the image `of` has it (relative to its directory). Caller frees. */
 char *node_path(const char *of, const char *name);
 

@@ -1,0 +1,12 @@
+/*
+ * drivers.h - the driver of each format and protocol; drivers.c lists them.
+ */
+#ifndef VIV_BLOCK_DRIVERS_H
+#define VIV_BLOCK_DRIVERS_H
+
+#include "block/node.h"
+
+extern const Driver file_driver, host_device_driver, host_cdrom_driver, null_co_driver;
+extern const Driver raw_driver;
+
+#endif
