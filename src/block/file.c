@@ -145,6 +145,7 @@ static bool file_open(Node *node, GError **error)
 	}
 	if (node->flags & NODE_DIRECT)
 		node->align = direct_align(f);
+	node->grows = !f->device;
 	return true;
 }
 

@@ -52,12 +52,14 @@ enum {
 
 typedef enum Prealloc { PREALLOC_OFF, PREALLOC_METADATA, PREALLOC_FALLOC, PREALLOC_FULL } Prealloc;
 
-typedef enum BlockOptType { OPT_BOOL, OPT_INT, OPT_SIZE, OPT_STRING, OPT_ENUM } BlockOptType;
+typedef enum BlockOptType { OPT_BOOL, OPT_INT, OPT_SIZE, OPT_STRING, OPT_ENUM, OPT_CHILD } BlockOptType;
 
 /* A key of a driver, at open (stored at `offset` of the driver's state) or at creation (read by opt_*()). */
 typedef struct BlockOption {
 	const char *name;
-	BlockOptType type;  /* C type at offset: bool, int64_t, uint64_t, char * (owned by the node), int */
+	/* C type at offset: bool, int64_t, uint64_t, char * (owned by the node), int, json_t * (owned; a
+	 * node's name or the options to open it with). */
+	BlockOptType type;
 	size_t offset;
 	const char *def;    /* as text; NULL: zero */
 	const char *help;   /* as `-o help` prints it */
@@ -190,6 +192,7 @@ struct Node {
 	bool read_only;
 	bool detect_zeroes, detect_unmap; /* detect-zeroes=on, unmap */
 	bool locking_off;
+	bool grows;              /* protocols: a write past the end makes the file longer */
 	Node *file;              /* formats and filters */
 	Node *backing;           /* may be NULL */
 	GPtrArray *children;     /* further Node * (data file, extents), owned references */
@@ -240,7 +243,7 @@ char *node_path(const char *of, const char *name);
 
 /* ---- Requests, for drivers on their children, and for jobs ------------------------------------ */
 
-/* Any offset and length within node->length; alignment is made good here. */
+/* Any offset and length within node->length (writes: any, if the node grows); alignment is made good here. */
 int node_read(Node *node, uint64_t offset, Iov iov);
 int node_write(Node *node, uint64_t offset, Iov iov, unsigned flags);
 int node_write_compressed(Node *node, uint64_t offset, Iov iov);

@@ -20,12 +20,40 @@ static char *text_of(const json_t *v)
 	}
 }
 
-char *opts_take_text(json_t *opts, const char *key)
+/* Takes `key` out if `wanted` says so; looks into objects for "a.b". The reference is the caller's. */
+static json_t *take(json_t *opts, const char *key, bool (*wanted)(const json_t *v))
 {
 	json_t *v = json_object_get(opts, key);
-	char *text = v ? text_of(v) : NULL;
-	if (text)
+	if (v && wanted(v)) {
+		json_incref(v);
 		json_object_del(opts, key);
+		return v;
+	}
+	const char *dot = strchr(key, '.');
+	char *group = dot ? g_strndup(key, dot - key) : NULL;
+	json_t *in = group ? json_object_get(opts, group) : NULL;
+	v = json_is_object(in) ? take(in, dot + 1, wanted) : NULL;
+	if (v && !json_object_size(in))
+		json_object_del(opts, group);
+	g_free(group);
+	return v;
+}
+
+static bool has_text(const json_t *v)
+{
+	return !json_is_object(v) && !json_is_array(v) && !json_is_null(v) && !json_is_real(v);
+}
+
+static bool names_child(const json_t *v)
+{
+	return json_is_string(v) || json_is_object(v);
+}
+
+char *opts_take_text(json_t *opts, const char *key)
+{
+	json_t *v = take(opts, key, has_text);
+	char *text = v ? text_of(v) : NULL;
+	json_decref(v);
 	return text;
 }
 
@@ -63,7 +91,7 @@ static bool parse_enum(const char *text, const char *const *values, int *out)
 static bool refuse_value(const BlockOption *o, const char *text, const char *driver, GError **error)
 {
 	static const char *const what[] = {
-		[OPT_BOOL] = "'on' or 'off'", [OPT_INT] = "a number", [OPT_STRING] = "text",
+		[OPT_CHILD] = "a node's name or its options", [OPT_BOOL] = "'on' or 'off'", [OPT_INT] = "a number", [OPT_STRING] = "text",
 		[OPT_SIZE] = "a size: a number with an optional suffix k, M, G, T, P or E",
 	};
 	char *words = o->type == OPT_ENUM ? g_strjoinv(", ", (char **)o->values) : g_strdup(what[o->type]);
@@ -91,6 +119,8 @@ static bool store(const BlockOption *o, const char *text, void *at)
 	case OPT_STRING:
 		*(char **)at = g_strdup(text);
 		return true;
+	case OPT_CHILD:
+		break;
 	}
 	return false;
 }
@@ -98,6 +128,10 @@ static bool store(const BlockOption *o, const char *text, void *at)
 bool opts_store(const BlockOption *table, json_t *opts, void *state, const char *driver, GError **error)
 {
 	for (const BlockOption *o = table; o && o->name; o++) {
+		if (o->type == OPT_CHILD) {
+			*(json_t **)((char *)state + o->offset) = take(opts, o->name, names_child);
+			continue;
+		}
 		char *given = opts_take_text(opts, o->name);
 		const char *text = given ? given : o->def;
 		bool ok = !text || store(o, text, (char *)state + o->offset) ||
@@ -111,9 +145,13 @@ bool opts_store(const BlockOption *table, json_t *opts, void *state, const char 
 
 void opts_clear(const BlockOption *table, void *state)
 {
-	for (const BlockOption *o = table; o && o->name; o++)
+	for (const BlockOption *o = table; o && o->name; o++) {
+		void *at = (char *)state + o->offset;
 		if (o->type == OPT_STRING)
-			g_clear_pointer((char **)((char *)state + o->offset), g_free);
+			g_clear_pointer((char **)at, g_free);
+		else if (o->type == OPT_CHILD)
+			g_clear_pointer((json_t **)at, json_decref);
+	}
 }
 
 static bool refuse(const BlockOption *table, const char *key, const char *driver, GError **error)

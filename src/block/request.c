@@ -144,6 +144,12 @@ static bool may_write(const Node *node, uint64_t offset, uint64_t bytes, int *er
 	return !*err;
 }
 
+/* Is this a write past the end that makes the file longer? */
+static bool may_grow(const Node *node, uint64_t offset, uint64_t bytes)
+{
+	return node->grows && !node->read_only && offset <= NODE_LENGTH_MAX && bytes <= NODE_LENGTH_MAX - offset;
+}
+
 /* Runs fn as one write of the node. */
 #define AS_WRITE(node, offset, bytes, call) ({ \
 	Request r_; \
@@ -160,11 +166,15 @@ static bool may_write(const Node *node, uint64_t offset, uint64_t bytes, int *er
 int node_write(Node *node, uint64_t offset, Iov iov, unsigned flags)
 {
 	int err;
-	if (!may_write(node, offset, iov.len, &err) || !iov.len)
+	bool inside = may_write(node, offset, iov.len, &err);
+	if ((!inside && !may_grow(node, offset, iov.len)) || !iov.len)
 		return err;
-	if (node->detect_zeroes && iov_is_zero(iov))
+	if (inside && node->detect_zeroes && iov_is_zero(iov))
 		return node_write_zeroes(node, offset, iov.len, flags | (node->detect_unmap ? REQ_UNMAP : 0));
-	return AS_WRITE(node, offset, iov.len, write_data(node, offset, iov, flags));
+	err = AS_WRITE(node, offset, iov.len, write_data(node, offset, iov, flags));
+	if (err >= 0 && !inside)
+		node->length = MAX(node->length, align_up(offset + iov.len, node->align));
+	return err;
 }
 
 int node_write_compressed(Node *node, uint64_t offset, Iov iov)
@@ -262,14 +272,6 @@ int node_pread(Node *node, uint64_t offset, void *buf, size_t len)
 int node_pwrite(Node *node, uint64_t offset, const void *buf, size_t len)
 {
 	struct iovec v = { (void *)buf, len };
-	/* Protocols grow by writing past their end. */
-	if (node->driver->protocol && offset <= NODE_LENGTH_MAX - len && offset + len > node->length) {
-		GError *error = NULL;
-		if (!node_truncate(node, offset + len, false, PREALLOC_OFF, &error)) {
-			g_error_free(error);
-			return -ENOSPC;
-		}
-	}
 	return node_write(node, offset, iov_one(&v), 0);
 }
 
