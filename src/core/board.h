@@ -17,6 +17,7 @@
 #include "core/irq.h"
 #include "core/memory.h"
 
+struct Blk;
 struct Chardev;
 struct Cpu;
 
@@ -44,9 +45,12 @@ typedef struct Board {
 	void (*msi)(struct Board *board, uint64_t addr, uint32_t data);
 	struct PciBus *pci;
 	GPtrArray *devices;        /* Device *, in order of realization */
+	GPtrArray *buses;          /* Bus *, in order of creation; made with the first */
 	struct Cpu **cpus;         /* by index; [0, cpu_count) */
 	unsigned cpu_count, cpu_max;
 	GHashTable *chardevs;      /* id -> struct Chardev * */
+	/* A drive by its id, or one around the block node of that name; NULL with *error. */
+	struct Blk *(*find_drive)(struct Board *board, const char *name, GError **error);
 
 	_Atomic int request;       /* RunRequest, the most severe not yet handled */
 	_Atomic int exit_status;   /* for RUN_QUIT */

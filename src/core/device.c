@@ -27,6 +27,11 @@ static const Property *find_property(const DeviceClass *cls, const char *key)
 	return NULL;
 }
 
+static bool has_bus(const DeviceClass *cls)
+{
+	return cls->bus && strcmp(cls->bus, "system");
+}
+
 static bool user_settable(const Property *p)
 {
 	return p->type != PROP_PTR;
@@ -148,6 +153,18 @@ static bool set_chardev(Device *dev, const Property *p, const char *value, GErro
 	return true;
 }
 
+static bool set_drive(Device *dev, const Property *p, const char *value, GError **error)
+{
+	struct Blk **at = field(dev, p->offset);
+	*at = NULL;
+	if (!*value)
+		return true;
+	if (!dev->board->find_drive)
+		return fail(error, VIV_ERROR_INVALID, "Device '%s': this machine has no drives.", dev->cls->name);
+	*at = dev->board->find_drive(dev->board, value, error);
+	return *at;
+}
+
 static bool set_property(Device *dev, const Property *p, const char *value, GError **error)
 {
 	switch (p->type) {
@@ -166,6 +183,8 @@ static bool set_property(Device *dev, const Property *p, const char *value, GErr
 		return set_enum(dev, p, value, error);
 	case PROP_CHARDEV:
 		return set_chardev(dev, p, value, error);
+	case PROP_DRIVE:
+		return set_drive(dev, p, value, error);
 	default:
 		return set_number(dev, p, value, error);
 	}
@@ -188,6 +207,11 @@ Device *device_new(struct Board *board, const DeviceClass *cls, const char *id)
 bool device_set(Device *dev, const char *key, const char *value, GError **error)
 {
 	const Property *p = find_property(dev->cls, key);
+	if (!p && !strcmp(key, "bus") && has_bus(dev->cls)) {
+		g_free(dev->bus_name);
+		dev->bus_name = g_strdup(value);
+		return true;
+	}
 	if (!p || !user_settable(p))
 		return unknown_property(dev->cls, key, error);
 	return set_property(dev, p, value, error);
@@ -196,7 +220,7 @@ bool device_set(Device *dev, const char *key, const char *value, GError **error)
 void device_set_ptr(Device *dev, const char *key, void *ptr)
 {
 	const Property *p = find_property(dev->cls, key);
-	if (!p || (p->type != PROP_PTR && p->type != PROP_CHARDEV))
+	if (!p || (p->type != PROP_PTR && p->type != PROP_CHARDEV && p->type != PROP_DRIVE))
 		g_error("%s has no pointer property %s", dev->cls->name, key);
 	*(void **)field(dev, p->offset) = ptr;
 }
@@ -255,8 +279,44 @@ Irq device_input(Device *dev, const char *input, unsigned n)
 	g_error("%s has no input %s[%u]", dev->cls->name, input, n);
 }
 
+/* A bus of the class's type: the one that the user named, or the first with room. */
+static bool find_bus(Device *dev, GError **error)
+{
+	const GPtrArray *buses = dev->board->buses;
+	bool any = false;
+	if (!has_bus(dev->cls))
+		return true;
+	for (unsigned i = 0; buses && i < buses->len; i++) {
+		Bus *bus = g_ptr_array_index(buses, i);
+		if (dev->bus_name && strcmp(bus->name, dev->bus_name))
+			continue;
+		if (strcmp(bus->type, dev->cls->bus)) {
+			if (dev->bus_name)
+				return fail(error, VIV_ERROR_INVALID, "Device '%s' can't go on %s bus", dev->cls->name, bus->type);
+			continue;
+		}
+		any = true;
+		if (bus->max && bus->devices->len >= bus->max)
+			continue;
+		dev->bus = bus;
+		return true;
+	}
+	if (any)
+		return fail(error, VIV_ERROR_INVALID, dev->bus_name ? "Bus '%s' is full" :
+			"No free place on a '%s' bus for another device", dev->bus_name ? dev->bus_name : dev->cls->bus);
+	if (dev->bus_name)
+		return fail(error, VIV_ERROR_INVALID, "Bus '%s' not found", dev->bus_name);
+	/* The buses of the board itself need no object in a test. */
+	return !strcmp(dev->cls->bus, "pci") || !strcmp(dev->cls->bus, "isa") ||
+		fail(error, VIV_ERROR_INVALID, "No '%s' bus found for device '%s'", dev->cls->bus, dev->cls->name);
+}
+
 bool device_realize(Device *dev, GError **error)
 {
+	if (!find_bus(dev, error)) {
+		device_free(dev);
+		return false;
+	}
 	if (dev->cls->realize && !dev->cls->realize(dev, error)) {
 		device_free(dev);
 		return false;
@@ -264,6 +324,8 @@ bool device_realize(Device *dev, GError **error)
 	dev->realized = true;
 	if (dev->board->devices)
 		g_ptr_array_add(dev->board->devices, dev);
+	if (dev->bus)
+		g_ptr_array_add(dev->bus->devices, dev);
 	device_reset(dev);
 	return true;
 }
@@ -308,9 +370,12 @@ void device_free(Device *dev)
 			reset_field(dev, f);
 	if (dev->board->devices)
 		g_ptr_array_remove(dev->board->devices, dev);
+	if (dev->bus)
+		g_ptr_array_remove(dev->bus->devices, dev);
 	for (const Property *p = dev->cls->props; p && p->name; p++)
 		if (p->type == PROP_STRING)
 			g_free(*(char **)field(dev, p->offset));
+	g_free(dev->bus_name);
 	g_free(dev->id);
 	g_free(dev);
 }

@@ -26,6 +26,7 @@ typedef enum PropType {
 	PROP_STRING, /* char *, owned by the device, NULL if unset */
 	PROP_ENUM,   /* int: index into `values` */
 	PROP_CHARDEV,/* struct Chardev *: looked up by id in the board's chardevs */
+	PROP_DRIVE,  /* struct Blk *: the board's find_drive gives it */
 	PROP_PTR,    /* void *: set by the board with device_set_ptr, never by users */
 } PropType;
 
@@ -82,12 +83,37 @@ typedef struct DeviceClass {
 	void (*info)(Device *dev, GString *out);
 } DeviceClass;
 
+/*
+ * Where devices of one kind plug in: an IDE channel, a SCSI bus. A controller makes its own in
+ * realize; a device finds its place in device_realize, by its property "bus" or the first that
+ * has room, before its class's realize is called.
+ */
+typedef struct Bus {
+	struct Board *board;
+	const char *type;   /* what DeviceClass.bus says: "ide", "scsi", "floppy", "pci", "isa" */
+	char *name;         /* "ide.0" */
+	Device *owner;      /* the controller; NULL: the board */
+	void *opaque;       /* what the controller shows its devices */
+	unsigned max;       /* devices that fit; 0: no limit */
+	GPtrArray *devices; /* Device *, in order of realization; not owned */
+} Bus;
+
 struct Device {
 	const DeviceClass *cls;
 	struct Board *board;
 	char *id;         /* user's id or NULL */
+	char *bus_name;   /* what the user set bus= to, or NULL */
+	Bus *bus;         /* NULL: on none ("system", or a test without buses) */
 	bool realized;
 };
+
+/* Adds a bus to the board's list; name is copied. */
+Bus *bus_new(struct Board *board, const char *type, const char *name, Device *owner, void *opaque, unsigned max);
+/* As a controller names its n-th bus: "ID.n" by its own id, else "TYPE.k" with the next free k. */
+Bus *bus_new_of(Device *owner, const char *type, unsigned n, void *opaque, unsigned max);
+/* Frees the devices on it, then itself. NULL is fine. */
+void bus_free(Bus *bus);
+Bus *bus_find(struct Board *board, const char *name);
 
 /* Makes a device with default properties; the board's list owns it once realized. Never fails. */
 Device *device_new(struct Board *board, const DeviceClass *cls, const char *id);

@@ -37,7 +37,8 @@ struct Loop {
 	bool uring;
 	unsigned unsubmitted;
 	int wake_fd;             /* eventfd: something was posted */
-	bool polling;            /* someone is inside loop_poll: no need to wake */
+	_Atomic bool polling;    /* someone is inside loop_poll: no need to wake */
+	pthread_t poller;        /* who */
 	Sleeper *sleepers;       /* earliest first */
 	FiberQueue yielded;
 	GArray *watches;         /* Watch */
@@ -171,13 +172,20 @@ static void wake(Loop *l)
 		g_warning("eventfd: %s", g_strerror(errno));
 }
 
+/* Is it this thread that handles the loop's events just now? Then it will look again before it waits. */
+static bool is_polling(Loop *l)
+{
+	return atomic_load(&l->polling) && pthread_equal(l->poller, pthread_self());
+}
+
 void loop_post(Loop *l, void (*fn)(void *opaque), void *opaque)
 {
 	Post post = { fn, opaque };
 	pthread_mutex_lock(&l->post_lock);
 	g_array_append_val(l->posts, post);
 	pthread_mutex_unlock(&l->post_lock);
-	wake(l);
+	if (!is_polling(l))
+		wake(l);
 }
 
 static void job_done(Job *job)
@@ -448,7 +456,7 @@ static bool run_ready(Loop *l)
 /* ms until the next sleeper, rounded up; -1: none */
 static int timeout_ms(Loop *l)
 {
-	if (l->yielded.head)
+	if (l->yielded.head || post_count(l))
 		return 0;
 	if (!l->sleepers)
 		return -1;
@@ -492,6 +500,7 @@ static bool run_watches(Loop *l, const struct pollfd *p, unsigned count)
 bool loop_poll(Loop *l, bool wait)
 {
 	bool outer = !l->polling;
+	l->poller = pthread_self();
 	l->polling = true;
 	submit(l);
 	bool any = run_ready(l);

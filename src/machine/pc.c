@@ -280,6 +280,8 @@ static bool add_chipset(Machine *m, GError **error)
 	device_set_ptr(nb, "bios", m->bios);
 	if (!device_realize(nb, error))
 		return false;
+	bus_new(&m->board, "pci", "pci.0", NULL, NULL, 0);
+	bus_new(&m->board, "isa", "isa.0", NULL, NULL, 0);
 	Device *isa = make(m, &piix3_class, error);
 	if (!isa)
 		return false;
@@ -495,6 +497,10 @@ void pc_free(Machine *m)
 	ram_arena_free(&b->arena);
 	if (b->clock)
 		clock_free(b->clock);
+	while (b->buses && b->buses->len)
+		bus_free(g_ptr_array_index(b->buses, 0));
+	if (b->buses)
+		g_ptr_array_free(b->buses, TRUE);
 	if (b->devices)
 		g_ptr_array_free(b->devices, TRUE);
 	if (b->chardevs)
