@@ -45,9 +45,12 @@ typedef struct AccelClass {
 	void (*set_gsi)(Accel *accel, int gsi, int level);
 	void (*msi)(Accel *accel, uint64_t addr, uint32_t data);
 	void (*reset_irqchip)(Accel *accel);
-	/* An eventfd that raises a gsi; one that a guest's write of `size` bytes at addr signals. NULL: none. */
+	/*
+	 * An eventfd that raises a gsi; one that a guest's write of `size` bytes at addr signals (of the
+	 * value `match` only, unless that is negative). NULL: none.
+	 */
 	bool (*irqfd)(Accel *accel, int fd, int gsi, bool assign);
-	bool (*ioeventfd)(Accel *accel, int fd, uint64_t addr, unsigned size, bool port, bool assign);
+	bool (*ioeventfd)(Accel *accel, int fd, uint64_t addr, unsigned size, bool port, int match, bool assign);
 } AccelClass;
 
 struct Accel {

@@ -43,6 +43,13 @@ typedef struct Board {
 	Irq gsi[BOARD_GSI_COUNT];  /* global system interrupts; ISA irq n is gsi[n] (board routes to both PIC and I/O APIC) */
 	/* Delivers a message-signalled interrupt. Machine lock held. */
 	void (*msi)(struct Board *board, uint64_t addr, uint32_t data);
+	/*
+	 * Has writes of `size` bytes to a guest address (a port if `port`) signal an eventfd instead of
+	 * reaching the region there; match >= 0: only writes of that value. False: it cannot. NULL: the
+	 * accelerator has no such thing. Machine lock held.
+	 */
+	bool (*ioeventfd)(struct Board *board, int fd, uint64_t addr, unsigned size, bool port, int match,
+		bool assign);
 	struct PciBus *pci;
 	GPtrArray *devices;        /* Device *, in order of realization */
 	GPtrArray *buses;          /* Bus *, in order of creation; made with the first */

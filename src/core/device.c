@@ -330,13 +330,14 @@ bool device_realize(Device *dev, GError **error)
 	return true;
 }
 
-static void reset_field(Device *dev, const StateField *f)
+/* A field of the struct at `base`. */
+static void reset_field(void *base, const StateField *f)
 {
 	static const uint8_t width[] = {
 		[FIELD_BOOL] = sizeof(bool), [FIELD_U8] = 1, [FIELD_U16] = 2, [FIELD_U32] = 4,
 		[FIELD_U64] = 8, [FIELD_I64] = 8, [FIELD_TIMER] = sizeof(Timer),
 	};
-	uint8_t *at = field(dev, f->offset);
+	uint8_t *at = (uint8_t *)base + f->offset;
 
 	for (unsigned i = 0; i < f->count; i++, at += width[f->type]) {
 		if (f->type == FIELD_TIMER) {
@@ -349,11 +350,32 @@ static void reset_field(Device *dev, const StateField *f)
 	}
 }
 
+static void reset_group(void *base, const StateField *f)
+{
+	uint8_t *element = *(uint8_t **)((uint8_t *)base + f->offset);
+	unsigned count = *(unsigned *)((uint8_t *)base + f->group_count);
+
+	for (unsigned i = 0; element && i < count; i++, element += f->group_size)
+		state_reset(element, f->group);
+}
+
+void state_reset(void *base, const StateField *fields)
+{
+	for (const StateField *f = fields; f && f->name; f++) {
+		if (f->type == FIELD_STRUCT)
+			state_reset((uint8_t *)base + f->offset, f->group);
+		else if (f->type == FIELD_GROUP)
+			reset_group(base, f);
+		else if (!f->keep)
+			reset_field(base, f);
+	}
+}
+
 void device_reset(Device *dev)
 {
-	for (const StateField *f = dev->cls->state; f && f->name; f++)
-		if (!f->keep)
-			reset_field(dev, f);
+	if (dev->cls->quiesce)
+		dev->cls->quiesce(dev);
+	state_reset(dev, dev->cls->state);
 	if (dev->cls->reset)
 		dev->cls->reset(dev);
 }

@@ -41,7 +41,11 @@ typedef struct Property {
 } Property;
 
 /* State: how reset sets it, `info` prints it and a snapshot stores it. */
-typedef enum FieldType { FIELD_BOOL, FIELD_U8, FIELD_U16, FIELD_U32, FIELD_U64, FIELD_I64, FIELD_TIMER } FieldType;
+typedef enum FieldType {
+	FIELD_BOOL, FIELD_U8, FIELD_U16, FIELD_U32, FIELD_U64, FIELD_I64, FIELD_TIMER,
+	FIELD_STRUCT, /* an embedded struct with a table of its own */
+	FIELD_GROUP,  /* a pointer to an array of such structs, which realize allocated */
+} FieldType;
 
 typedef struct StateField {
 	const char *name;
@@ -51,12 +55,22 @@ typedef struct StateField {
 	unsigned version;  /* class version that introduced it, from 1 */
 	uint64_t reset;    /* every element's value after reset (timers: idle) */
 	bool keep;         /* reset leaves it alone */
+	/* FIELD_STRUCT, FIELD_GROUP: the table of one struct, without timers; FIELD_GROUP: the struct's size,
+	 * and where the number of structs stands (an unsigned). */
+	const struct StateField *group;
+	size_t group_size, group_count;
 } StateField;
 
 #define STATE(type_, struct_, member, reset_) \
 	{ .name = #member, .type = type_, .offset = offsetof(struct_, member), .count = 1, .version = 1, .reset = reset_ }
 #define STATE_ARRAY(type_, struct_, member, n, reset_) \
 	{ .name = #member, .type = type_, .offset = offsetof(struct_, member), .count = n, .version = 1, .reset = reset_ }
+
+#define STATE_STRUCT(struct_, member, fields_) \
+	{ .name = #member, .type = FIELD_STRUCT, .offset = offsetof(struct_, member), .version = 1, .group = fields_ }
+#define STATE_GROUP(struct_, member, count_, fields_, element_) \
+	{ .name = #member, .type = FIELD_GROUP, .offset = offsetof(struct_, member), .version = 1, \
+	  .group = fields_, .group_size = sizeof(element_), .group_count = offsetof(struct_, count_) }
 
 /* An output line: an Irq (or array of them) in the device's struct. */
 typedef struct LineOut { const char *name; size_t offset; unsigned count; } LineOut;
@@ -76,6 +90,8 @@ typedef struct DeviceClass {
 	const LineIn *inputs;
 	/* Claims resources (regions, timers). On failure it has released everything. */
 	bool (*realize)(Device *dev, GError **error);
+	/* Before reset: ends what other threads do with the device's state. May be NULL. */
+	void (*quiesce)(Device *dev);
 	/* After the state table's reset values were stored: what the table cannot say. May be NULL. */
 	void (*reset)(Device *dev);
 	void (*unrealize)(Device *dev);
@@ -127,6 +143,8 @@ Irq device_input(Device *dev, const char *input, unsigned n);
 /* Connects it to the board (appends to board->devices), then resets it. On failure the device is freed. */
 bool device_realize(Device *dev, GError **error);
 void device_reset(Device *dev);
+/* Stores the reset values of a struct's own table, for a device that guests reset in part. */
+void state_reset(void *base, const StateField *fields);
 void device_free(Device *dev); /* unrealizes if realized, takes it off the board's list */
 
 #endif

@@ -16,6 +16,14 @@ void machine_lock(void)
 		pthread_mutex_lock(&mutex);
 }
 
+bool machine_trylock(void)
+{
+	if (depth == 0 && pthread_mutex_trylock(&mutex))
+		return false;
+	depth++;
+	return true;
+}
+
 void machine_unlock(void)
 {
 	if (--depth == 0)

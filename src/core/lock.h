@@ -12,6 +12,8 @@
 
 void machine_lock(void);
 void machine_unlock(void);
+/* Takes it if that needs no waiting. For threads that a holder of the lock may be waiting for. */
+bool machine_trylock(void);
 bool machine_lock_held(void); /* by this thread */
 
 #endif

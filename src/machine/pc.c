@@ -82,9 +82,18 @@ static void route_msi(Board *board, uint64_t addr, uint32_t data)
 		apic_deliver_msi(board, addr, data);
 }
 
+static bool route_ioeventfd(Board *board, int fd, uint64_t addr, unsigned size, bool port, int match,
+	bool assign)
+{
+	Machine *m = (Machine *)board;
+	return m->accel->cls->ioeventfd(m->accel, fd, addr, size, port, match, assign);
+}
+
 static bool add_interrupt_controllers(Machine *m, GError **error)
 {
 	Board *b = &m->board;
+	if (m->accel->cls->ioeventfd)
+		b->ioeventfd = route_ioeventfd;
 	for (int i = 0; i < BOARD_GSI_COUNT; i++)
 		b->gsi[i] = (Irq){ route_gsi, m, i };
 	b->msi = route_msi;

@@ -103,6 +103,8 @@ static void append_field(const StateField *f, const uint8_t *at, GString *out)
 	case FIELD_U32: g_string_append_printf(out, "%08x", *(const uint32_t *)at); break;
 	case FIELD_U64: g_string_append_printf(out, "%016" PRIx64, *(const uint64_t *)at); break;
 	case FIELD_I64: g_string_append_printf(out, "%" PRId64, *(const int64_t *)at); break;
+	case FIELD_STRUCT:
+	case FIELD_GROUP: break; /* devices that have one tell of it themselves */
 	case FIELD_TIMER: {
 		const Timer *t = (const Timer *)(const void *)at;
 		if (timer_armed(t))
@@ -120,7 +122,7 @@ static void append_state(const Device *dev, GString *out)
 	static const uint8_t width[] = {
 		[FIELD_BOOL] = sizeof(bool), [FIELD_U8] = 1, [FIELD_U16] = 2, [FIELD_U32] = 4,
 			[FIELD_U64] = 8,
-		[FIELD_I64] = 8, [FIELD_TIMER] = sizeof(Timer),
+		[FIELD_I64] = 8, [FIELD_TIMER] = sizeof(Timer), [FIELD_STRUCT] = 0, [FIELD_GROUP] = 0,
 	};
 	size_t line = out->len;
 	for (const StateField *f = dev->cls->state; f && f->name; f++) {

@@ -277,12 +277,12 @@ static void test_ioeventfd(void)
 
 	put_image(r, 0x1000, doorbell_start, doorbell_end);
 	start_real(r);
-	g_assert_true(accel_kvm.ioeventfd(r->accel, fd, DOORBELL_PORT, 2, true, true));
+	g_assert_true(accel_kvm.ioeventfd(r->accel, fd, DOORBELL_PORT, 2, true, -1, true));
 	g_assert_cmpint(run(r), ==, 0);
 	g_assert_cmpint(read(fd, &count, 8), ==, 8);
 	g_assert_cmpuint(count, ==, 3);
 	g_assert_cmpint(atomic_load(&r->rung), ==, 0);
-	g_assert_true(accel_kvm.ioeventfd(r->accel, fd, DOORBELL_PORT, 2, true, false));
+	g_assert_true(accel_kvm.ioeventfd(r->accel, fd, DOORBELL_PORT, 2, true, -1, false));
 	close(fd);
 	rig_free(r);
 }

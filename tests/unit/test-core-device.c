@@ -148,6 +148,59 @@ static void test_properties(void)
 	device_free(&t->dev);
 }
 
+/* ---- tables within tables ---- */
+
+typedef struct Part { uint16_t a; uint8_t b; } Part;
+typedef struct Whole {
+	Device dev;
+	Part inner, *parts;
+	unsigned count, quiesced;
+} Whole;
+
+static const StateField part_state[] = {
+	STATE(FIELD_U16, Part, a, 0x55aa),
+	{ "b", FIELD_U8, offsetof(Part, b), 1, 1, 7, .keep = true },
+	{ 0 }
+};
+static const StateField whole_state[] = {
+	STATE_STRUCT(Whole, inner, part_state),
+	STATE_GROUP(Whole, parts, count, part_state, Part),
+	{ 0 }
+};
+
+/* Before the table's values are stored. */
+static void whole_quiesce(Device *dev)
+{
+	Whole *w = (Whole *)dev;
+	w->quiesced += w->parts && w->parts[1].a == 3;
+}
+
+static const DeviceClass whole_class = {
+	.name = "whole", .bus = "system", .size = sizeof(Whole), .state = whole_state, .quiesce = whole_quiesce,
+};
+
+static void test_groups(void)
+{
+	Board board = { 0 };
+	Whole *w = (Whole *)device_new(&board, &whole_class, NULL);
+
+	device_reset(&w->dev); /* no parts yet */
+	g_assert_cmphex(w->inner.a, ==, 0x55aa);
+	w->parts = g_new0(Part, 2);
+	w->count = 2;
+	w->parts[1] = (Part){ 3, 4 };
+	w->inner = (Part){ 5, 6 };
+	device_reset(&w->dev);
+	g_assert_cmpuint(w->quiesced, ==, 1);
+	g_assert_cmphex(w->parts[0].a, ==, 0x55aa);
+	g_assert_cmphex(w->parts[1].a, ==, 0x55aa);
+	g_assert_cmphex(w->parts[1].b, ==, 4);
+	g_assert_cmphex(w->inner.a, ==, 0x55aa);
+	g_assert_cmphex(w->inner.b, ==, 6);
+	g_free(w->parts);
+	device_free(&w->dev);
+}
+
 static void test_life(void)
 {
 	Board board = { .devices = g_ptr_array_new() };
@@ -220,6 +273,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/core/clock", test_clock);
 	g_test_add_func("/core/properties", test_properties);
 	g_test_add_func("/core/life", test_life);
+	g_test_add_func("/core/groups", test_groups);
 	g_test_add_func("/core/sizes", test_sizes);
 	g_test_add_func("/core/suggest", test_suggest);
 	g_test_add_func("/core/requests", test_requests);

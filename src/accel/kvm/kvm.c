@@ -215,10 +215,15 @@ static bool irqfd(Accel *accel, int fd, int gsi, bool assign)
 	return ioctl(kvm_of(accel)->vm, KVM_IRQFD, &i) == 0;
 }
 
-static bool ioeventfd(Accel *accel, int fd, uint64_t addr, unsigned size, bool port, bool assign)
+static bool ioeventfd(Accel *accel, int fd, uint64_t addr, unsigned size, bool port, int match, bool assign)
 {
 	struct kvm_ioeventfd e = { .fd = fd, .addr = addr, .len = size, .flags = (port ? KVM_IOEVENTFD_FLAG_PIO : 0) |
 				   (assign ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN) };
+
+	if (match >= 0) {
+		e.datamatch = (uint64_t)match;
+		e.flags |= KVM_IOEVENTFD_FLAG_DATAMATCH;
+	}
 
 	return ioctl(kvm_of(accel)->vm, KVM_IOEVENTFD, &e) == 0;
 }
