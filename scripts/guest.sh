@@ -12,7 +12,9 @@ cache=${VIV_GUESTS:-$PWD/guests}
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
 here=$PWD
-modules="drivers/acpi/button drivers/input/evdev"
+modules="drivers/acpi/button drivers/input/evdev drivers/virtio/virtio_ring drivers/virtio/virtio
+    drivers/virtio/virtio_pci_legacy_dev drivers/virtio/virtio_pci_modern_dev drivers/virtio/virtio_pci
+    drivers/char/hw_random/rng-core drivers/char/hw_random/virtio-rng"
 
 die() { echo "guest.sh: $*" >&2; exit 1; }
 say() { echo "guest.sh: $*" >&2; }
@@ -68,7 +70,8 @@ unpack() {
 
 prepare() {
     local kernel=$1 dir=$cache/$1 arch=amd64 image work bb m
-    [ -e "$dir/initrd.gz" ] && [ -z "${FRESH:-}" ] && return
+    # An initramfs of another list of modules is made anew.
+    [ -e "$dir/initrd.gz" ] && [ -z "${FRESH:-}" ] && [ "$(cat "$dir/modules" 2>/dev/null)" = "$modules" ] && return
     unset APT_CONFIG
     case $kernel in
     686*) arch=i386 ;;
@@ -95,6 +98,7 @@ prepare() {
     echo "$image" >"$dir/name"
     python3 "$here/scripts/initramfs.py" "$dir/initrd.tmp" "$bb" "${list[@]}"
     mv "$dir/initrd.tmp" "$dir/initrd.gz"
+    echo "$modules" >"$dir/modules"
     rm -rf "$work"
 }
 
