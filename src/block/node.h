@@ -223,6 +223,8 @@ Node *node_open_file(const char *filename, unsigned flags, GError **error);
 bool node_create_file(const char *filename, uint64_t length, GError **error);
 /* The same with all creation options that the protocol has ("size" in bytes and others). */
 bool protocol_create(const char *filename, json_t *opts, GError **error);
+/* A temporary qcow2 over `base`, whose reference is taken over; gone when closed. Any thread. */
+Node *node_open_overlay(Node *base, GError **error);
 Node *node_ref(Node *node);
 /* The last one flushes, closes and frees the node and its children. Any thread; NULL is fine. */
 void node_unref(Node *node);

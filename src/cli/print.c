@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "block/drive.h"
 #include "cli/options.h"
 
 typedef struct Item {
@@ -141,8 +142,31 @@ static void add_uuid(GPtrArray *out, const MachineConfig *c)
 	g_string_free(text, TRUE);
 }
 
+/* In the words that made them, with their places. */
+static void add_drives(GPtrArray *out, const MachineConfig *c)
+{
+	for (unsigned i = 0; i < c->blockdevs->len; i++) {
+		char *text = json_dumps(g_ptr_array_index(c->blockdevs, i), JSON_COMPACT);
+		add(out, "blockdev", text);
+		free(text);
+	}
+	for (unsigned i = 0; i < c->drives->len; i++) {
+		static const char *const own[] = { "index", "bus", "unit", "if", "id", NULL };
+		const DriveSpec *s = g_ptr_array_index(c->drives, i);
+		GArray *kv = add_kv(out, "drive");
+		put(kv, "if", "%s", drive_if_names[s->interface]);
+		put(kv, "id", "%s", s->id);
+		put(kv, "bus", "%d", s->bus);
+		put(kv, "unit", "%d", s->unit);
+		for (unsigned k = 0; k + 1 < s->words->len; k += 2)
+			if (!g_strv_contains(own, g_ptr_array_index(s->words, k)))
+				kv_list_add(kv, g_ptr_array_index(s->words, k), g_ptr_array_index(s->words, k + 1));
+	}
+}
+
 static void add_lists(GPtrArray *out, const MachineConfig *c)
 {
+	add_drives(out, c);
 	for (unsigned i = 0; i < c->option_roms->len; i++) {
 		const RomConfig *r = g_ptr_array_index(c->option_roms, i);
 		GArray *kv = add_kv(out, "option-rom");

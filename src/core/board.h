@@ -24,6 +24,7 @@ struct Cpu;
 /* Why the machine stops or resets; the run loop (machine/run.c) acts on it in the main loop. */
 typedef enum RunRequest {
 	RUN_NONE,
+	RUN_IO_ERROR,      /* a drive's werror= or rerror= says stop: pause until the user goes on */
 	RUN_RESET,         /* guest or user asked for a reset (-no-reboot makes it a shutdown) */
 	RUN_SHUTDOWN,      /* ACPI S5, `system_powerdown` obeyed, ... (-no-shutdown pauses instead) */
 	RUN_QUIT,          /* user: leave now with exit_status */

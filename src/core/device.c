@@ -196,12 +196,27 @@ Device *device_new(struct Board *board, const DeviceClass *cls, const char *id)
 	dev->cls = cls;
 	dev->board = board;
 	dev->id = g_strdup(id);
+	dev->bootindex = -1;
 	for (const Property *p = cls->props; p && p->name; p++) {
 		GError *error = NULL;
 		if (p->def && !set_property(dev, p, p->def, &error))
 			g_error("default of %s.%s: %s", cls->name, p->name, error->message);
 	}
 	return dev;
+}
+
+static bool set_bootindex(Device *dev, const char *value, GError **error)
+{
+	gint64 n;
+	if (!g_ascii_string_to_signed(value, 10, -1, INT32_MAX, &n, NULL))
+		return fail(error, VIV_ERROR_INVALID, "Device '%s': bootindex=%s is not a number from 0.", dev->cls->name, value);
+	for (unsigned i = 0; n >= 0 && dev->board->devices && i < dev->board->devices->len; i++) {
+		const Device *other = g_ptr_array_index(dev->board->devices, i);
+		if (other != dev && other->bootindex == n)
+			return fail(error, VIV_ERROR_INVALID, "The bootindex %d has already been used", (int)n);
+	}
+	dev->bootindex = (int)n;
+	return true;
 }
 
 bool device_set(Device *dev, const char *key, const char *value, GError **error)
@@ -212,6 +227,8 @@ bool device_set(Device *dev, const char *key, const char *value, GError **error)
 		dev->bus_name = g_strdup(value);
 		return true;
 	}
+	if (!p && !strcmp(key, "bootindex") && dev->cls->boot_path)
+		return set_bootindex(dev, value, error);
 	if (!p || !user_settable(p))
 		return unknown_property(dev->cls, key, error);
 	return set_property(dev, p, value, error);

@@ -95,6 +95,9 @@ typedef struct DeviceClass {
 	/* After the state table's reset values were stored: what the table cannot say. May be NULL. */
 	void (*reset)(Device *dev);
 	void (*unrealize)(Device *dev);
+	/* Where firmware finds it, as an Open Firmware path ("/pci@i0cf8/ide@1,1/drive@0/disk@0"); NULL: it
+	 * cannot boot, and has no bootindex=. Caller frees; NULL result: not now. */
+	char *(*boot_path)(Device *dev);
 	/* One or more lines for `info` beyond the state table. May be NULL. */
 	void (*info)(Device *dev, GString *out);
 } DeviceClass;
@@ -118,6 +121,7 @@ struct Device {
 	const DeviceClass *cls;
 	struct Board *board;
 	char *id;         /* user's id or NULL */
+	int bootindex;    /* -1: none */
 	char *bus_name;   /* what the user set bus= to, or NULL */
 	Bus *bus;         /* NULL: on none ("system", or a test without buses) */
 	bool realized;

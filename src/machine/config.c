@@ -10,7 +10,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "block/drive.h"
 #include "core/error.h"
+#include "hw/classes.h"
 
 #define MIB (1024ull * 1024)
 #define GIB (1024 * MIB)
@@ -104,6 +106,8 @@ void machine_config_init(MachineConfig *c)
 	c->smbios = g_ptr_array_new_with_free_func(smbios_config_free);
 	c->fw_cfg = g_ptr_array_new_with_free_func(fw_cfg_config_free);
 	c->devices = g_ptr_array_new_with_free_func(device_config_free);
+	c->blockdevs = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+	c->drives = g_ptr_array_new_with_free_func((GDestroyNotify)drive_spec_free);
 	c->globals = g_ptr_array_new_with_free_func(device_config_free);
 	c->boot.splash_time = -1;
 	c->boot.reboot_timeout = -1;
@@ -135,7 +139,7 @@ void machine_config_free(MachineConfig *c)
 	for (unsigned i = 0; i < MACHINE_PARALLELS; i++)
 		g_free(c->parallel[i]);
 	GPtrArray *lists[] = { c->numa, c->data_dirs, c->option_roms, c->smbios, c->fw_cfg, c->devices,
-	                       c->globals };
+	                       c->globals, c->blockdevs, c->drives };
 	for (unsigned i = 0; i < G_N_ELEMENTS(lists); i++)
 		if (lists[i])
 			g_ptr_array_free(lists[i], TRUE);
@@ -365,6 +369,55 @@ static bool check_memory(MachineConfig *c, GError **error)
 	return true;
 }
 
+/* ---- drives ---- */
+
+static bool has_device(const MachineConfig *c, const char *a, const char *b)
+{
+	for (unsigned i = 0; i < c->devices->len; i++) {
+		const char *driver = ((const DeviceConfig *)g_ptr_array_index(c->devices, i))->driver;
+		if (!strcmp(driver, a) || !strcmp(driver, b))
+			return true;
+	}
+	return false;
+}
+
+static bool has_drive(const MachineConfig *c, bool cdrom, DriveIf interface, int bus, int unit)
+{
+	for (unsigned i = 0; i < c->drives->len; i++) {
+		const DriveSpec *s = g_ptr_array_index(c->drives, i);
+		if ((cdrom && s->cdrom) || (s->interface == interface && s->bus == bus && s->unit == unit))
+			return true;
+	}
+	return false;
+}
+
+static bool add_drive(MachineConfig *c, const char *interface, const char *index, bool cdrom, GError **error)
+{
+	DriveSpec *s = drive_spec_new(DRIVE_IDE);
+	g_ptr_array_add(c->drives, s);
+	return drive_spec_set(s, "if", interface, error) && drive_spec_set(s, "index", index, error) &&
+		(!cdrom || drive_spec_set(s, "media", "cdrom", error)) && drive_place(s, c->drives, error);
+}
+
+/* Every drive gets its place; then the CD and floppy drives that a PC has even when they are empty. */
+static bool complete_drives(MachineConfig *c, GError **error)
+{
+	for (unsigned i = 0; i < c->drives->len; i++) {
+		DriveSpec *s = g_ptr_array_index(c->drives, i);
+		if (s->placed || drive_place(s, c->drives, error))
+			continue;
+		g_prefix_error(error, "-drive %s%s: ", s->file ? "file=" : "", s->file ? s->file : "");
+		return false;
+	}
+	if (c->no_defaults || !device_class_find("ide-cd"))
+		return true;
+	if (!has_drive(c, true, DRIVE_IDE, 1, 0) && !has_device(c, "ide-cd", "scsi-cd") &&
+	    !add_drive(c, "ide", "2", true, error))
+		return false;
+	return has_drive(c, false, DRIVE_FLOPPY, 0, 0) || has_device(c, "floppy", "isa-fdc") ||
+		add_drive(c, "floppy", "0", false, error);
+}
+
 bool machine_config_complete(MachineConfig *c, GError **error)
 {
 	if (!c->type)
@@ -388,7 +441,7 @@ bool machine_config_complete(MachineConfig *c, GError **error)
 		return fail(error, VIV_ERROR_INVALID,
 			"-boot reboot-timeout=%" PRId64 ": it lies between -1 and 65535 ms.",
 			c->boot.reboot_timeout);
-	return check_memory(c, error) && complete_smp(&c->smp, error) && complete_numa(c, error) &&
+	return complete_drives(c, error) && check_memory(c, error) && complete_smp(&c->smp, error) && complete_numa(c, error) &&
 	       check_boot_letters("order", c->boot.order, error) &&
 	       check_boot_letters("once", c->boot.once, error);
 }

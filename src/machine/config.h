@@ -134,6 +134,9 @@ typedef struct MachineConfig {
 
 	/* What is plugged in */
 	GPtrArray *devices;    /* DeviceConfig *: -device, in order */
+	GPtrArray *blockdevs;  /* json_t *: -blockdev, in order */
+	GPtrArray *drives;     /* struct DriveSpec *: -drive and its short forms, in order; placed by the machine */
+	bool snapshot;         /* -snapshot: for every drive that does not say */
 	GPtrArray *globals;    /* DeviceConfig * with one property: -global */
 	char *serial[MACHINE_SERIALS];     /* chardev ids; NULL: no port */
 	char *parallel[MACHINE_PARALLELS]; /* chardev ids */

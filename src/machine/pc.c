@@ -25,7 +25,7 @@
 
 /* ---- helpers ---- */
 
-static bool apply_globals(Machine *m, Device *dev, GError **error)
+bool pc_apply_globals(Machine *m, Device *dev, GError **error)
 {
 	const GPtrArray *list = m->config->globals;
 	for (unsigned i = 0; i < list->len; i++) {
@@ -43,7 +43,7 @@ static bool apply_globals(Machine *m, Device *dev, GError **error)
 static Device *make(Machine *m, const DeviceClass *cls, GError **error)
 {
 	Device *dev = device_new(&m->board, cls, NULL);
-	if (apply_globals(m, dev, error))
+	if (pc_apply_globals(m, dev, error))
 		return dev;
 	device_free(dev);
 	return NULL;
@@ -424,7 +424,7 @@ static bool add_user_devices(Machine *m, GError **error)
 			return fail(error, VIV_ERROR_INVALID, "-device %s,id=%s: Duplicate device ID '%s'.",
 				d->driver, d->id, d->id);
 		Device *dev = device_new(&m->board, cls, d->id);
-		bool ok = apply_globals(m, dev, error);
+		bool ok = pc_apply_globals(m, dev, error);
 		for (unsigned k = 0; ok && k < d->props->len; k++) {
 			const KeyValue *kv = &g_array_index(d->props, KeyValue, k);
 			ok = device_set(dev, kv->key, kv->value, error);
@@ -449,12 +449,13 @@ bool pc_build(Machine *m, GError **error)
 		g_hash_table_new(g_str_hash, g_str_equal);
 	b->clock = clock_new();
 	m->fw_cfg = fw_cfg_table_new();
-	if (!add_memory(m, error) || !pc_load_bios(m, error) || !choose_accel(m, error) ||
+	if (!drives_open(m, error) || !add_memory(m, error) || !pc_load_bios(m, error) || !choose_accel(m, error) ||
 	    !add_cpus(m, error) || !start_accel_vcpus(m, error))
 		return false;
 	as_add_listener(b->mem, (MapListener){ map_changed, b });
 	if (!add_interrupt_controllers(m, error) || !add_chipset(m, error) || !add_timers(m, error) ||
-	    !add_isa(m, error) || !add_user_devices(m, error) || !pc_fill_fw_cfg(m, error))
+	    !add_isa(m, error) || !add_user_devices(m, error) ||
+	    !drives_add_devices(m, error) || !pc_fill_fw_cfg(m, error))
 		return false;
 	pc_fill_cmos(m);
 	return true;
@@ -504,6 +505,7 @@ void pc_free(Machine *m)
 		as_free(b->io);
 	}
 	ram_arena_free(&b->arena);
+	drives_close(m);
 	if (b->clock)
 		clock_free(b->clock);
 	while (b->buses && b->buses->len)

@@ -235,6 +235,32 @@ static void fill_basics(Machine *m)
 	fill_hpet(m);
 }
 
+static gint devices_by_bootindex(gconstpointer a, gconstpointer b)
+{
+	const Device *x = *(Device *const *)a, *y = *(Device *const *)b;
+	return x->bootindex < y->bootindex ? -1 : x->bootindex > y->bootindex;
+}
+
+/* Devices with a bootindex, as the firmware's paths to them. */
+static void list_boot_devices(Machine *m, GString *order)
+{
+	GPtrArray *list = g_ptr_array_new();
+	for (unsigned i = 0; i < m->board.devices->len; i++) {
+		Device *dev = g_ptr_array_index(m->board.devices, i);
+		if (dev->bootindex >= 0 && dev->cls->boot_path)
+			g_ptr_array_add(list, dev);
+	}
+	g_ptr_array_sort(list, devices_by_bootindex);
+	for (unsigned i = 0; i < list->len; i++) {
+		Device *dev = g_ptr_array_index(list, i);
+		char *path = dev->cls->boot_path(dev);
+		if (path)
+			g_string_append_printf(order, "%s\n", path);
+		g_free(path);
+	}
+	g_ptr_array_free(list, TRUE);
+}
+
 static bool fill_boot(Machine *m, GString *order, GError **error)
 {
 	const BootConfig *b = &m->config->boot;
@@ -261,6 +287,7 @@ static bool fill_boot(Machine *m, GString *order, GError **error)
 		if (!ok)
 			return false;
 	}
+	list_boot_devices(m, order);
 	if (b->strict == TRI_ON)
 		g_string_append(order, "HALT\n");
 	/* S3 and S4 are not offered; 80h marks the states that are. */

@@ -38,6 +38,9 @@ struct Machine {
 	FwCfgTable *fw_cfg;
 	LinuxBoot linux_boot;       /* empty without -kernel */
 
+	/* drives.c */
+	GPtrArray *blks;            /* Blk *: owned */
+
 	/* run.c. Lock order: machine lock, then run_lock. */
 	pthread_mutex_t run_lock;
 	pthread_cond_t parked_cond; /* some vcpu parked */
@@ -60,6 +63,7 @@ struct Machine {
 
 /* pc.c: builds everything below the run loop. Machine lock held. */
 bool pc_build(Machine *m, GError **error);
+bool pc_apply_globals(Machine *m, Device *dev, GError **error); /* -global */
 void pc_reset(Machine *m);
 void pc_free(Machine *m);
 /* pc_firmware.c */
@@ -69,6 +73,13 @@ void pc_fill_cmos(Machine *m);      /* once: a reset leaves the guest's CMOS alo
 void pc_fill_boot_cmos(Machine *m); /* but for the boot order, which -boot once= changes */
 /* A file as given, or in the data directories; NULL: not found. Caller frees. */
 char *machine_find_file(const MachineConfig *c, const char *name);
+
+/* drives.c: opens what -blockdev and -drive name; makes devices of them. Machine lock held. */
+bool drives_open(Machine *m, GError **error);
+bool drives_add_devices(Machine *m, GError **error); /* after -device, which may have taken some */
+void drives_close(Machine *m);
+/* The image of -drive if=pflash,unit=N; NULL: none. */
+struct Blk *drives_pflash(Machine *m, int unit);
 
 /* world.c */
 extern const CpuWorld machine_world;

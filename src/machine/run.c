@@ -12,6 +12,7 @@
 
 #include <glib-unix.h>
 
+#include "block/blk.h"
 #include "core/error.h"
 #include "core/lock.h"
 #include "core/thread.h"
@@ -153,7 +154,11 @@ bool machine_stop(Machine *m, RunState why)
 	machine_lock();
 	clock_stop(m->board.clock);
 	world_stop(m);
+	/* What the guest was told is on disk is, and what comes next may be a copy of the files. */
+	int err = blk_flush_all();
 	machine_unlock();
+	if (err < 0)
+		g_printerr("flushing the disks failed: %s\n", g_strerror(-err));
 	tell(m, MACHINE_EVENT_STOP, false);
 	return true;
 }
@@ -182,6 +187,9 @@ bool machine_start(Machine *m, GError **error)
 	world_start(m);
 	machine_unlock();
 	atomic_store(&m->state, STATE_RUNNING);
+	machine_lock();
+	blk_retry_all();
+	machine_unlock();
 	tell(m, MACHINE_EVENT_RESUME, false);
 	unpark_all(m);
 	return true;
@@ -229,6 +237,9 @@ static void handle_request(Machine *m, int request)
 	switch ((RunRequest)request) {
 	case RUN_NONE:
 		break;
+	case RUN_IO_ERROR:
+		machine_stop(m, STATE_IO_ERROR);
+		break;
 	case RUN_RESET:
 	case RUN_TRIPLE_FAULT:
 		do_reset(m, true);
@@ -272,6 +283,14 @@ static void on_request(Board *board, RunRequest why)
 		continue;
 }
 
+/* On the thread of the drive's loop. */
+static void on_block_error(void *opaque, Blk *blk, bool write, int err, const char *action)
+{
+	Machine *m = opaque;
+	if (!strcmp(action, "stop"))
+		board_request(&m->board, RUN_IO_ERROR, 0);
+}
+
 /* ---- life ---- */
 
 void run_init(Machine *m)
@@ -282,6 +301,7 @@ void run_init(Machine *m)
 	m->loop = g_main_loop_new(NULL, FALSE);
 	m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	m->board.request_fn = on_request;
+	blk_set_error_fn(on_block_error, m);
 	m->event_source = g_unix_fd_add(m->event_fd, G_IO_IN, on_event, m);
 }
 
@@ -297,6 +317,7 @@ void run_free(Machine *m)
 		if (m->vcpus[i].started)
 			thread_join(m->vcpus[i].thread);
 	m->board.request_fn = NULL;
+	blk_set_error_fn(NULL, NULL);
 	g_source_remove(m->event_source);
 	close(m->event_fd);
 	g_main_loop_unref(m->loop);
