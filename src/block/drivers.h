@@ -7,6 +7,6 @@
 #include "block/node.h"
 
 extern const Driver file_driver, host_device_driver, host_cdrom_driver, null_co_driver;
-extern const Driver raw_driver;
+extern const Driver raw_driver, qcow2_driver;
 
 #endif

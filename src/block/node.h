@@ -170,6 +170,10 @@ struct Driver {
 	GArray *(*snapshot_list)(Node *node);    /* SnapshotInfo; NULL: none can be */
 	bool (*snapshot_load)(Node *node, const char *id_or_name, GError **error); /* read this one from now on (-l) */
 
+	/* The state of a paused machine that a snapshot keeps, a file of its own. NULL: no place for it. */
+	int (*vmstate_read)(Node *node, uint64_t offset, Iov iov);
+	int (*vmstate_write)(Node *node, uint64_t offset, Iov iov);
+
 	GPtrArray *(*bitmap_list)(Node *node);   /* BitmapInfo *, owned by the array */
 	bool (*bitmap_add)(Node *node, const char *name, uint64_t granularity, bool disabled, GError **error);
 	bool (*bitmap_remove)(Node *node, const char *name, GError **error);
