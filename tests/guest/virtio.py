@@ -1,7 +1,9 @@
 """virtio.py - Debian's own drivers on our virtio devices, each kind of transport and ring side by side."""
 import re
+import shutil
 
-from linux import poweroff, start, to_shell
+from linux import kernel_args, poweroff, start, to_shell
+from vm import Vm
 
 RNG = "/sys/class/misc/hw_random/"
 # What -device says, and what the guest then sees: PCI id, features it takes (bit 32 VERSION_1,
@@ -80,5 +82,56 @@ def rng_reload(case):
         poweroff(case, vm)
 
 
+def pci_view(vm):
+    """What lspci -xxx would show of our functions (slots 10h and up), and the sizes of their BARs."""
+    view = {}
+    for slot in range(0x10, 0x10 + len(KINDS)):
+        path = "/sys/bus/pci/devices/0000:00:%02x.0" % slot
+        words = vm.sh("od -An -v -tx1 -w256 %s/config" % path)[0].split()
+        # BARs are where the firmware put them, the interrupt line is the slot's, the latency timer the
+        # firmware's choice; from 84h on the window of the modern capability has what was read last.
+        for at in list(range(0x10, 0x28)) + [0x0c, 0x0d, 0x3c] + ([] if ",disable-modern" in KINDS[slot - 0x10][1] else
+                                                            list(range(0x88, 0x98))):
+            words[at] = "--"
+        sizes = []
+        for line in vm.sh("head -6 %s/resource" % path)[0].splitlines():
+            first, last, flags = (int(w, 16) for w in line.split())
+            sizes.append((last - first + 1 if flags else 0, hex(flags)))
+        view[slot] = (words, sizes)
+    return view
+
+
+def same_as_qemu(case):
+    """Debian's kernel sees the same functions here as on QEMU: configuration space, features, BARs."""
+    qemu = shutil.which("qemu-system-x86_64")
+    if not qemu:
+        case.skip("no qemu-system-x86_64 to compare with")
+        return
+    devices = []
+    for n, kind in enumerate(KINDS):
+        devices += ["-device", "virtio-rng-pci%s,addr=%x" % (kind[1].split(",addr")[0], 0x10 + n)]
+    args = ["-nographic", "-m", "256", *devices]
+    views, features = [], []
+    command = "for d in /sys/bus/virtio/devices/*; do cat $d/features; done"
+    with start(case, "amd64", "-accel", "interp", *args[1:], append="quiet") as vm:
+        to_shell(vm)
+        views.append(pci_view(vm))
+        features.append(vm.sh(command)[0])
+        poweroff(case, vm)
+    with Vm([qemu, "-accel", "tcg", "-nic", "none", *args, *kernel_args(case, "amd64", "quiet")],
+            case.log() + ".qemu") as vm:
+        to_shell(vm)
+        views.append(pci_view(vm))
+        features.append(vm.sh(command)[0])
+    case.equal(features[0], features[1], "the same features are negotiated")
+    for slot, (words, sizes) in views[0].items():
+        name = KINDS[slot - 0x10][0]
+        differs = {hex(i): (a, b) for i, (a, b) in enumerate(zip(words, views[1][slot][0])) if a != b}
+        case.equal(differs, {}, "%s: configuration space as QEMU's" % name)
+        case.equal(sizes, views[1][slot][1], "%s: BARs as QEMU's" % name)
+
+
 def cases(options):
-    return [] if options.list == "asan" else [("virtio-rng", rng), ("virtio-rng reloaded", rng_reload)]
+    if options.list == "asan":
+        return []
+    return [("virtio-rng", rng), ("virtio-rng reloaded", rng_reload), ("virtio-rng compared", same_as_qemu)]
