@@ -207,9 +207,9 @@ static int enter(Qcow2 *s, const Alloc *a)
 	unsigned i = slice_index(s, a->guest);
 	for (uint64_t at = 0; at < a->bytes; at += s->cluster_size, i++) {
 		uint64_t old = entry_get(s, t, i), bitmap = bitmap_get(s, t, i);
-		uint64_t from = MAX(a->cow_start, a->guest + at) - (a->guest + at);
-		uint64_t to = MIN(a->cow_end, a->guest + at + s->cluster_size) - (a->guest + at);
-		uint64_t subs = s->subclusters > 1 ? sub_mask(s, from, to) : 0;
+		uint64_t from = MAX(a->cow_start, a->guest + at), base = a->guest + at;
+		uint64_t to = MIN(a->cow_end, base + s->cluster_size);
+		uint64_t subs = s->subclusters > 1 && from < to ? sub_mask(s, from - base, to - base) : 0;
 		if (old & QCOW2_COMPRESSED)
 			bitmap = 0;
 		bitmap = (bitmap | subs) & ~(subs << 32);

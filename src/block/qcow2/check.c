@@ -226,6 +226,17 @@ static int clean_bits(Check *c)
 	return s->incompatible == old && !drop ? 0 : qcow2_header_commit(s);
 }
 
+int qcow2_repair(Qcow2 *s)
+{
+	CheckResult result = { 0 };
+	Check c = { .s = s, .r = &result, .fix = FIX_LEAKS | FIX_ERRORS };
+	int ret = qcow2_write_all(s);
+	if (ret >= 0)
+		ret = check_image(&c);
+	g_free(c.counts);
+	return ret < 0 ? ret : qcow2_write_all(s);
+}
+
 int qcow2_check(Node *node, CheckResult *result, unsigned fix)
 {
 	Qcow2 *s = NODE_STATE(node, Qcow2);

@@ -580,6 +580,8 @@ bool qcow2_bitmap_merge(Node *node, const char *name, Node *source, const char *
 /* ---- check.c, check_refs.c, rebuild.c ---------------------------------------------------------------- */
 
 int qcow2_check(Node *node, CheckResult *result, unsigned fix);
+/* After a change of many counts failed half way: makes them right again. Alone. */
+int qcow2_repair(Qcow2 *s);
 
 typedef struct Check {
 	Qcow2 *s;

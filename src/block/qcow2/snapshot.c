@@ -195,11 +195,14 @@ static bool begin_change(Qcow2 *s, const char *what, GError **error)
 
 static bool end_change(Qcow2 *s, int ret, const char *what, GError **error)
 {
-	int r = qcow2_write_all(s);
-	ret = ret < 0 ? ret : r;
-	if (ret >= 0)
-		ret = qcow2_mark_dirty(s, false);
+	int r = ret < 0 ? qcow2_repair(s) : qcow2_write_all(s);
+	if (r >= 0)
+		r = qcow2_mark_dirty(s, false);
 	qcow2_end(s);
+	ret = ret < 0 ? ret : r;
+	if (ret == -EOVERFLOW)
+		return fail(error, VIV_ERROR_INVALID, "the snapshot could not be %s: a cluster would be shared more often "
+			"than the image can count. `qemu-img amend -o refcount_bits=` makes the counts wider", what);
 	return ret >= 0 || fail(error, VIV_ERROR_FAILED, "the snapshot could not be %s: %s", what, g_strerror(-ret));
 }
 
@@ -242,10 +245,8 @@ static int create(Qcow2 *s, const SnapshotInfo *info)
 	ret = qcow2_add_tree(s, s->l1, s->l1_size, 1, true);
 	if (ret >= 0)
 		ret = qcow2_write_all(s);
-	if (ret < 0) {
-		qcow2_add_tree(s, s->l1, s->l1_size, 0, true);
-		return ret; /* counts that are too high: the dirty bit stays, and the next opening repairs */
-	}
+	if (ret < 0)
+		return ret; /* what was counted, and the copy: end_change repairs */
 	sn.id = g_strdup(info->id);
 	sn.name = g_strdup(info->name);
 	s->snapshots = g_renew(Snapshot, s->snapshots, s->nb_snapshots + 1);
@@ -253,7 +254,6 @@ static int create(Qcow2 *s, const SnapshotInfo *info)
 	ret = qcow2_snapshots_write(s);
 	if (ret < 0) {
 		snapshot_clear(&s->snapshots[--s->nb_snapshots]);
-		qcow2_add_tree(s, s->l1, s->l1_size, -1, true);
 		return ret;
 	}
 	/* The VM state belongs to the snapshot now. */
