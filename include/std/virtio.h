@@ -24,7 +24,7 @@
 #define VIRTIO_F_ANY_LAYOUT VIRTIO_BIT(27)        /* legacy (6.3) */
 #define VIRTIO_F_INDIRECT_DESC VIRTIO_BIT(28)
 #define VIRTIO_F_EVENT_IDX VIRTIO_BIT(29)
-#define VIRTIO_F_LEGACY_PROBE VIRTIO_BIT(30)      /* legacy (6.3): a driver that takes it misreads features */
+#define VIRTIO_F_LEGACY_PROBE VIRTIO_BIT(30)      /* legacy (6.3): takers misread features */
 #define VIRTIO_F_VERSION_1 VIRTIO_BIT(32)
 #define VIRTIO_F_ACCESS_PLATFORM VIRTIO_BIT(33)
 #define VIRTIO_F_RING_PACKED VIRTIO_BIT(34)

@@ -1,6 +1,7 @@
 /*
- * fuzz-virtio.c - random drivers against the echo device: rings with random content, registers written in
- * random order, elements held across resets. Nothing may abort, hang, or touch what is not guest RAM.
+ * fuzz-virtio.c - random drivers against the echo device: rings with random content, registers
+ * written in random order, elements held across resets. Nothing may abort, hang, or touch what is
+ * not guest RAM.
  *
  *     fuzz-virtio [--seconds N] [--seed N]
  */
@@ -16,7 +17,8 @@
 #define IN_RING 0x10000u
 
 static const char *const machines[] = {
-	"", "packed=on", "disable-legacy=on,packed=on", "disable-modern=on", "vectors=0", "event_idx=off",
+	"", "packed=on", "disable-legacy=on,packed=on", "disable-modern=on", "vectors=0",
+	"event_idx=off",
 	"indirect_desc=off", "packed=on,event_idx=off,vectors=1",
 };
 
@@ -62,8 +64,9 @@ static void add_something(Driver *d, GRand *r)
 	unsigned readable = below(r, n + 1);
 
 	for (unsigned i = 0; i < n; i++)
-		part[i] = sane ? (Part){ 0x80000 + below(r, 0x200000), 1 + below(r, 3000), i >= readable ? VIRTQ_DESC_WRITE : 0 } :
-			any_part(r);
+		part[i] = !sane ? any_part(r) : (Part){ 0x80000 + below(r, 0x200000), 1 + below(r,
+			3000),
+			i >= readable ? VIRTQ_DESC_WRITE : 0 };
 	if (below(r, 3))
 		driver_add(d, part, n);
 	else
@@ -80,7 +83,9 @@ static void poke(Harness *h, GRand *r)
 	case 1: as_store(h->board.mem, MODERN + below(r, 0x4000), value, size); break;
 	case 2: as_store(h->board.io, PORTS + below(r, 64), value, size); break;
 	case 3: as_store(h->board.mem, TABLE + below(r, 4096), value, size); break;
-	case 4: pci_out(h, SLOT, 0, 0x40 + below(r, 0xc0) / size * size, (uint32_t)value, size); break;
+	case 4:
+		pci_out(h, SLOT, 0, 0x40 + below(r, 0xc0) / size * size, (uint32_t)value, size);
+		break;
 	default:
 		as_load(h->board.mem, MODERN + below(r, 0x4000), size);
 		as_load(h->board.io, PORTS + below(r, 64), size);
@@ -125,14 +130,16 @@ static void begin(Driver *d, Harness *h, Echo *dev, GRand *r)
 {
 	VirtioPci *p = &dev->vp;
 	bool packed = p->packed && p->has_modern && below(r, 3);
-	Kind kind = packed ? KIND_PACKED : !p->has_modern || (p->has_legacy && below(r, 2)) ? KIND_LEGACY : KIND_MODERN;
+	Kind kind = packed ? KIND_PACKED : !p->has_modern || (p->has_legacy && below(r, 2)) ?
+		KIND_LEGACY : KIND_MODERN;
 	uint64_t some = below(r, 2) ? VIRTIO_F_EVENT_IDX : 0;
 
 	board_reset(h, dev);
 	some |= below(r, 2) ? VIRTIO_F_INDIRECT_DESC : 0;
 	some |= below(r, 2) ? VIRTIO_F_RING_RESET : 0;
 	some &= p->vdev.features;
-	driver_start(d, h, dev, kind, below(r, ECHO_QUEUES), kind == KIND_LEGACY ? (uint32_t)some : some);
+	driver_start(d, h, dev, kind, below(r, ECHO_QUEUES),
+		kind == KIND_LEGACY ? (uint32_t)some : some);
 	if (p->msix.vectors && below(r, 2))
 		driver_msix(d);
 }
@@ -204,7 +211,8 @@ int main(int argc, char **argv)
 	do
 		popped += run(runs % G_N_ELEMENTS(machines), seed + runs);
 	while (++runs, g_get_monotonic_time() < end);
-	printf("# %u runs of %u steps, %llu buffers taken\n", runs, STEPS, (unsigned long long)popped);
+	printf("# %u runs of %u steps, %llu buffers taken\n", runs, STEPS,
+		(unsigned long long)popped);
 	printf("%s 1 - rings and registers at random\n", popped > runs ? "ok" : "not ok");
 	return popped > runs ? 0 : 1;
 }

@@ -1,4 +1,7 @@
-/* test-virtio.c - transports, both rings, notifications, malformed rings, threads, the entropy device. */
+/*
+ * test-virtio.c - transports, both rings, notifications, malformed rings, threads, the entropy
+ * device.
+ */
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
@@ -61,7 +64,11 @@ static unsigned find_cap(Harness *h, unsigned type)
 
 static void test_identity(void)
 {
-	static const struct { const char *props; uint32_t id, revision, subsystem; bool io, mem, msix; } kinds[] = {
+	static const struct {
+		const char *props;
+		uint32_t id, revision, subsystem;
+		bool io, mem, msix;
+	} kinds[] = {
 		{ "", 0x10101af4, 0, 0x003c1af4, true, true, true },
 		{ "disable-legacy=auto", 0x10101af4, 0, 0x003c1af4, true, true, true },
 		{ "disable-legacy=on", 0x107c1af4, 1, 0x11001af4, false, true, true },
@@ -76,7 +83,8 @@ static void test_identity(void)
 		g_assert_cmphex(pci_in(h, SLOT, 0, 0x2c, 4), ==, kinds[i].subsystem);
 		g_assert_cmphex(pci_in(h, SLOT, 0, 0x3d, 1), ==, 1);
 		pci_out(h, SLOT, 0, 0x10, UINT32_MAX, 4);
-		g_assert_cmphex(pci_in(h, SLOT, 0, 0x10, 4), ==, !kinds[i].io ? 0 : kinds[i].msix ? 0xffffffc1 : 0xffffffe1);
+		g_assert_cmphex(pci_in(h, SLOT, 0, 0x10, 4), ==,
+			!kinds[i].io ? 0 : kinds[i].msix ? 0xffffffc1 : 0xffffffe1);
 		g_assert_cmphex(pci_in(h, SLOT, 0, 0x14, 4), ==, kinds[i].msix ? TABLE : 0);
 		g_assert_cmphex(pci_in(h, SLOT, 0, 0x20, 4), ==, kinds[i].mem ? MODERN | 0xc : 0);
 		for (unsigned type = 1; type <= 5; type++)
@@ -88,7 +96,8 @@ static void test_identity(void)
 static void test_refused_properties(void)
 {
 	static const char *const bad[][4] = {
-		{ "disable-legacy", "on", "disable-modern", "on" }, { "iommu_platform", "on", NULL, NULL },
+		{ "disable-legacy", "on", "disable-modern", "on" },
+		{ "iommu_platform", "on", NULL, NULL },
 		{ "vectors", "2049", NULL, NULL }, { "addr", "40", NULL, NULL },
 	};
 	Harness *h = harness_new();
@@ -152,7 +161,8 @@ static void test_common(void)
 static void test_features(void)
 {
 	static const uint64_t bad[] = {
-		0, VIRTIO_F_EVENT_IDX, VIRTIO_F_VERSION_1 | ECHO_F_REFUSED, VIRTIO_F_VERSION_1 | VIRTIO_BIT(5),
+		0, VIRTIO_F_EVENT_IDX, VIRTIO_F_VERSION_1 | ECHO_F_REFUSED,
+		VIRTIO_F_VERSION_1 | VIRTIO_BIT(5),
 		VIRTIO_F_VERSION_1 | VIRTIO_F_RING_PACKED, VIRTIO_F_VERSION_1 | VIRTIO_BIT(63),
 		VIRTIO_F_VERSION_1 | VIRTIO_F_NOTIFY_ON_EMPTY,
 	};
@@ -166,7 +176,8 @@ static void test_features(void)
 		for (unsigned k = 0; k < 2; k++) {
 			put32(h, COMMON(driver_feature_select), k);
 			put32(h, COMMON(driver_feature), (uint32_t)(bad[i] >> 32 * k));
-			g_assert_cmphex(readl(h, COMMON(driver_feature)), ==, (uint32_t)(bad[i] >> 32 * k));
+			g_assert_cmphex(readl(h, COMMON(driver_feature)), ==,
+				(uint32_t)(bad[i] >> 32 * k));
 		}
 		as_store(h->board.mem, COMMON(device_status), 11, 1);
 		g_assert_cmphex(as_load(h->board.mem, COMMON(device_status), 1), ==, 3);
@@ -231,7 +242,8 @@ static void test_window(void)
 	g_assert_cmphex(as_load(h->board.mem, COMMON(device_status), 1), ==, 3);
 	/* what points nowhere does nothing */
 	static const struct { uint32_t bar, offset, len; } bad[] = {
-		{ 0, 0, 4 }, { 1, 0, 4 }, { 4, 0x4000, 4 }, { 4, 0xfffffffc, 4 }, { 4, 2, 4 }, { 4, 0, 3 }, { 4, 0, 0 },
+		{ 0, 0, 4 }, { 1, 0, 4 }, { 4, 0x4000, 4 }, { 4, 0xfffffffc, 4 }, { 4, 2, 4 },
+		{ 4, 0, 3 }, { 4, 0, 0 },
 		{ 255, 0, 4 }, { 4, 0, UINT32_MAX },
 	};
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
@@ -265,7 +277,9 @@ static void echo_rounds(Driver *d, bool indirect)
 			for (unsigned i = 0; i < parts; i++)
 				part[n++] = (Part){ IN + 0x1000 * k + 64 * i, 64, W };
 			head[k] = indirect && (round & 1) ?
-				driver_add_indirect(d, TABLE_AT + 0x1000 * k + round % 16, part, n) : driver_add(d, part, n);
+				driver_add_indirect(d, TABLE_AT + 0x1000 * k + round % 16, part,
+					n) :
+				driver_add(d, part, n);
 		}
 		driver_kick(d);
 		for (unsigned k = 0; k < together; k++) {
@@ -285,7 +299,8 @@ static void test_echo(gconstpointer kind)
 	Kind k = (Kind)GPOINTER_TO_INT(kind);
 	Echo *dev;
 	Harness *h = echo_machine(kind_props[k], &dev);
-	static const uint64_t sets[] = { 0, VIRTIO_F_EVENT_IDX, VIRTIO_F_INDIRECT_DESC, RING_FEATURES };
+	static const uint64_t sets[] = { 0, VIRTIO_F_EVENT_IDX, VIRTIO_F_INDIRECT_DESC,
+		RING_FEATURES };
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(sets); i++) {
 		for (unsigned q = 0; q < ECHO_QUEUES; q++) {
@@ -419,14 +434,20 @@ static void one(Driver *d, uint64_t addr, uint32_t len, uint16_t flags)
 }
 static void wrong_zero(Driver *d) { one(d, OUT, 0, 0); }
 static void wrong_zero_in(Driver *d) { one(d, OUT, 0, W); }
-static void wrong_zero_second(Driver *d) { driver_add(d, (Part[]){ { OUT, 4, 0 }, { IN, 0, W } }, 2); }
+static void wrong_zero_second(Driver *d)
+{
+	driver_add(d, (Part[]){ { OUT, 4, 0 }, { IN, 0, W } }, 2);
+}
 static void wrong_hole(Driver *d) { one(d, 0x40000000, 8, 0); }
 static void wrong_edge(Driver *d) { one(d, HARNESS_RAM - 4, 8, W); }
 static void wrong_top(Driver *d) { one(d, UINT64_MAX - 3, 8, W); }
 static void wrong_overflow(Driver *d) { one(d, UINT64_MAX - 3, UINT32_MAX, 0); }
 static void wrong_device(Driver *d) { one(d, MODERN, 8, W); }
 static void wrong_order(Driver *d) { driver_add(d, (Part[]){ { IN, 4, W }, { OUT, 4, 0 } }, 2); }
-static void wrong_huge(Driver *d) { driver_add(d, (Part[]){ { 0, UINT32_MAX, 0 }, { 0, UINT32_MAX, 0 } }, 2); }
+static void wrong_huge(Driver *d)
+{
+	driver_add(d, (Part[]){ { 0, UINT32_MAX, 0 }, { 0, UINT32_MAX, 0 } }, 2);
+}
 static void wrong_no_indirect(Driver *d)
 {
 	d->dev->vp.vdev.driver_features &= ~VIRTIO_F_INDIRECT_DESC;
@@ -442,7 +463,8 @@ static void wrong_indirect_next(Driver *d)
 }
 static void wrong_nested(Driver *d)
 {
-	driver_add_indirect(d, TABLE_AT, (Part[]){ { OUT, 4, 0 }, { TABLE_AT, 16, VIRTQ_DESC_INDIRECT } }, 2);
+	driver_add_indirect(d, TABLE_AT,
+		(Part[]){ { OUT, 4, 0 }, { TABLE_AT, 16, VIRTQ_DESC_INDIRECT } }, 2);
 }
 static void wrong_indirect_pieces(Driver *d)
 {
@@ -586,13 +608,23 @@ static void test_wrong(gconstpointer kind)
 static void test_wrong_queue(gconstpointer kind)
 {
 	Kind k = (Kind)GPOINTER_TO_INT(kind);
-	static const struct { uint16_t size; uint64_t desc, driver, device; bool split_only; } bad[] = {
-		{ 0, 0x10000, 0x11000, 0x12000, false }, { 17, 0x10000, 0x11000, 0x12000, false },
-		{ 0xffff, 0x10000, 0x11000, 0x12000, false }, { 12, 0x10000, 0x11000, 0x12000, true },
-		{ 16, 0x10008, 0x11000, 0x12000, false }, { 16, 0x10000, 0x11001, 0x12000, false },
-		{ 16, 0x10000, 0x11000, 0x12002, false }, { 16, HARNESS_RAM - 16, 0x11000, 0x12000, false },
-		{ 16, 0x10000, HARNESS_RAM - 2, 0x12000, false }, { 16, 0x10000, 0x11000, MODERN, false },
-		{ 16, UINT64_MAX & ~15ull, 0x11000, 0x12000, false }, { 16, 0x10000, 0x11000, 0x80000000, false },
+	static const struct {
+		uint16_t size;
+		uint64_t desc, driver, device;
+		bool split_only;
+	} bad[] = {
+		{ 0, 0x10000, 0x11000, 0x12000, false },
+		{ 17, 0x10000, 0x11000, 0x12000, false },
+		{ 0xffff, 0x10000, 0x11000, 0x12000, false },
+		{ 12, 0x10000, 0x11000, 0x12000, true },
+		{ 16, 0x10008, 0x11000, 0x12000, false },
+		{ 16, 0x10000, 0x11001, 0x12000, false },
+		{ 16, 0x10000, 0x11000, 0x12002, false },
+		{ 16, HARNESS_RAM - 16, 0x11000, 0x12000, false },
+		{ 16, 0x10000, HARNESS_RAM - 2, 0x12000, false },
+		{ 16, 0x10000, 0x11000, MODERN, false },
+		{ 16, UINT64_MAX & ~15ull, 0x11000, 0x12000, false },
+		{ 16, 0x10000, 0x11000, 0x80000000, false },
 	};
 	Echo *dev;
 	Harness *h = echo_machine(kind_props[k], &dev);
@@ -620,7 +652,8 @@ static void test_wrong_queue(gconstpointer kind)
 /* A legacy queue whose page leads out of RAM, or nowhere. */
 static void test_legacy_pages(void)
 {
-	static const uint32_t pages[] = { 1, HARNESS_RAM / 4096 - 1, HARNESS_RAM / 4096, UINT32_MAX, 0xfee00, MODERN >> 12 };
+	static const uint32_t pages[] = { 1, HARNESS_RAM / 4096 - 1, HARNESS_RAM / 4096,
+		UINT32_MAX, 0xfee00, MODERN >> 12 };
 	Echo *dev;
 	Harness *h = echo_machine("", &dev);
 
@@ -724,12 +757,13 @@ static void test_code(gconstpointer kind)
 
 	driver_start(&d, h, dev, k, 0, 0);
 	const uint64_t pages[] = { IN, IN + 4096, d.used, d.desc, OUT };
+	uint64_t ring = k == KIND_PACKED ? d.desc : d.used;
 	for (unsigned i = 0; i < G_N_ELEMENTS(pages); i++)
 		atomic_fetch_or(ram_page_state(arena, h->board.ram + pages[i]), PAGE_CODE);
 	works(&d);
 	g_assert_false(atomic_load(ram_page_state(arena, h->board.ram + IN)) & PAGE_CODE);
 	g_assert_true(atomic_load(ram_page_state(arena, h->board.ram + IN + 4096)) & PAGE_CODE);
-	g_assert_false(atomic_load(ram_page_state(arena, h->board.ram + (k == KIND_PACKED ? d.desc : d.used))) & PAGE_CODE);
+	g_assert_false(atomic_load(ram_page_state(arena, h->board.ram + ring)) & PAGE_CODE);
 	g_assert_true(atomic_load(ram_page_state(arena, h->board.ram + OUT)) & PAGE_CODE);
 	harness_free(h);
 }
@@ -754,7 +788,8 @@ static void test_map(gconstpointer kind)
 	h->board.ram[IN] = 0;
 	uint32_t id, len;
 	fill(h, OUT, 8, 3);
-	driver_add(&d, (Part[]){ { OUT, 8, 0 }, { IN - 4, 8, W } }, 2); /* crosses from one to the other */
+	/* crosses from one to the other */
+	driver_add(&d, (Part[]){ { OUT, 8, 0 }, { IN - 4, 8, W } }, 2);
 	driver_kick(&d);
 	g_assert_true(driver_used(&d, &id, &len));
 	g_assert_cmphex(h->board.ram[IN], ==, 0);
@@ -795,7 +830,8 @@ static void *io_thread(void *opaque)
 			virtq_push(io->q, e, written);
 			io->served++;
 		}
-		virtq_notify(io->q); /* the main thread has the machine lock: this must not wait for it */
+		/* the main thread has the machine lock: this must not wait for it */
+		virtq_notify(io->q);
 	}
 	atomic_store(&io->pushed, true);
 	return NULL;
@@ -845,9 +881,11 @@ static void test_io_thread(gconstpointer kind)
 /* The accelerator's side of doorbells: who is told what. */
 static GString *told;
 
-static bool fake_ioeventfd(Board *board, int fd, uint64_t addr, unsigned size, bool port, int match, bool assign)
+static bool fake_ioeventfd(Board *board, int fd, uint64_t addr, unsigned size, bool port,
+	int match, bool assign)
 {
-	g_string_append_printf(told, "%c%s%" G_GINT64_MODIFIER "x/%u=%d ", assign ? '+' : '-', port ? "io" : "", addr, size,
+	g_string_append_printf(told, "%c%s%" G_GINT64_MODIFIER "x/%u=%d ", assign ? '+' : '-',
+		port ? "io" : "", addr, size,
 		match);
 	return true;
 }
@@ -881,7 +919,8 @@ static void test_copying(void)
 {
 	uint8_t a[3], b[5], buf[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
 	struct iovec iov[] = { { a, 3 }, { b, 5 } }, to[2];
-	VirtElement e = { .out = iov, .out_count = 2, .out_bytes = 8, .in = iov, .in_count = 2, .in_bytes = 8 };
+	VirtElement e = { .out = iov, .out_count = 2, .out_bytes = 8, .in = iov, .in_count = 2,
+		.in_bytes = 8 };
 
 	g_assert_cmpuint(virt_write(&e, 0, buf, 8), ==, 8);
 	memset(buf, 0, 8);
@@ -892,7 +931,8 @@ static void test_copying(void)
 	g_assert_cmpuint(virt_read(&e, UINT64_MAX, buf, 8), ==, 0);
 	g_assert_cmpuint(virt_write(&e, 7, buf, 4), ==, 1);
 	g_assert_cmpuint(virt_slice(iov, 2, 1, 4, to), ==, 2);
-	g_assert_true(to[0].iov_base == a + 1 && to[0].iov_len == 2 && to[1].iov_base == b && to[1].iov_len == 2);
+	g_assert_true(to[0].iov_base == a + 1 && to[0].iov_len == 2 && to[1].iov_base == b &&
+		to[1].iov_len == 2);
 	g_assert_cmpuint(virt_slice(iov, 2, 3, 100, to), ==, 1);
 	g_assert_cmpuint(to[0].iov_len, ==, 5);
 	g_assert_cmpuint(virt_slice(iov, 2, 8, 1, to), ==, 0);

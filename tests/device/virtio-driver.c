@@ -72,9 +72,12 @@ static void echo_quiesce(VirtioDevice *v, VirtQueue *q)
 }
 
 static const VirtioClass echo = {
-	.name = "virtio-echo", .id = 60, .features = ECHO_F_ONE | ECHO_F_REFUSED, .config_size = ECHO_CONFIG,
-	.config_read = echo_config_read, .config_write = echo_config_write, .features_ok = echo_features_ok,
-	.start = echo_start, .notify = echo_notify, .quiesce = echo_quiesce, .reset = echo_reset_own,
+	.name = "virtio-echo", .id = 60, .features = ECHO_F_ONE | ECHO_F_REFUSED,
+	.config_size = ECHO_CONFIG,
+	.config_read = echo_config_read, .config_write = echo_config_write,
+	.features_ok = echo_features_ok,
+	.start = echo_start, .notify = echo_notify, .quiesce = echo_quiesce,
+	.reset = echo_reset_own,
 };
 
 static bool echo_realize(Device *dev, GError **error)
@@ -97,7 +100,8 @@ static void echo_unrealize(Device *dev)
 static const Property props[] = { VIRTIO_PCI_PROPERTIES, { 0 } };
 static const StateField state[] = { VIRTIO_PCI_STATE, { 0 } };
 const DeviceClass echo_class = {
-	.name = "virtio-echo-pci", .bus = "pci", .size = sizeof(Echo), .props = props, .state = state,
+	.name = "virtio-echo-pci", .bus = "pci", .size = sizeof(Echo), .props = props,
+	.state = state,
 	.realize = echo_realize, .quiesce = virtio_pci_quiesce, .reset = virtio_pci_reset,
 	.unrealize = echo_unrealize, .info = virtio_pci_info,
 };
@@ -265,7 +269,8 @@ uint16_t driver_add_indirect(Driver *d, uint64_t table, const Part *parts, unsig
 			put16(d->h, at + 12, 0);
 			put16(d->h, at + 14, parts[i].flags);
 		} else {
-			put16(d->h, at + 12, parts[i].flags | (i + 1 < count ? VIRTQ_DESC_NEXT : 0));
+			put16(d->h, at + 12,
+				parts[i].flags | (i + 1 < count ? VIRTQ_DESC_NEXT : 0));
 			put16(d->h, at + 14, (uint16_t)(i + 1));
 		}
 	}
@@ -286,7 +291,8 @@ bool driver_used(Driver *d, uint32_t *id, uint32_t *len)
 	if (d->kind == KIND_PACKED) {
 		uint64_t at = d->desc + 16u * d->seen;
 		uint16_t flags = get16(h, at + 14);
-		if (!(flags & VIRTQ_DESC_AVAIL) != !d->seen_wrap || !(flags & VIRTQ_DESC_USED) != !d->seen_wrap)
+		if (!(flags & VIRTQ_DESC_AVAIL) != !d->seen_wrap ||
+		    !(flags & VIRTQ_DESC_USED) != !d->seen_wrap)
 			return false;
 		*id = get16(h, at + 12);
 		*len = readl(h, at + 8);

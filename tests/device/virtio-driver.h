@@ -1,6 +1,6 @@
 /*
- * virtio-driver.h - a driver and a device to try queues with: the device gives back what it reads, byte by
- * byte plus one, and the driver writes rings of either format, right or wrong.
+ * virtio-driver.h - a driver and a device to try queues with: the device gives back what it reads,
+ * byte by byte plus one, and the driver writes rings of either format, right or wrong.
  */
 #ifndef VIV_TESTS_DEVICE_VIRTIO_DRIVER_H
 #define VIV_TESTS_DEVICE_VIRTIO_DRIVER_H
@@ -43,7 +43,8 @@ typedef struct Driver {
 	/* split: free-running; packed: positions with wrap counters */
 	uint16_t next, seen;
 	bool next_wrap, seen_wrap;
-	unsigned sizes[ECHO_SIZE];    /* packed: entries of the buffer that begins at each, in order of use */
+	/* packed: entries of the buffer that begins at each, in order of use */
+	unsigned sizes[ECHO_SIZE];
 	unsigned free_desc;           /* split: next descriptor to write, round and round */
 } Driver;
 

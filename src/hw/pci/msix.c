@@ -1,8 +1,8 @@
 /*
  * msix.c - MSI-X capability, table and pending bits.
  *
- * PCI Local Bus Specification 3.0, 6.8.2 and 6.8.3. Left out: MSI, which no device here has. Machine
- * lock held.
+ * PCI Local Bus Specification 3.0, 6.8.2 and 6.8.3. Left out: MSI, which no device here has.
+ * Machine lock held.
  */
 #include "hw/pci/msix.h"
 
@@ -130,11 +130,13 @@ static uint64_t power_of_two(uint64_t n)
 bool msix_init(Msix *m, PciDevice *pci, unsigned vectors, unsigned bar, GError **error)
 {
 	if (!vectors || vectors > MSIX_VECTORS_MAX)
-		return fail(error, VIV_ERROR_INVALID, "Device '%s': MSI-X has 1 to %u vectors, not %u.",
+		return fail(error, VIV_ERROR_INVALID,
+			"Device '%s': MSI-X has 1 to %u vectors, not %u.",
 			pci->dev.cls->name, MSIX_VECTORS_MAX, vectors);
 	m->cap = pci_add_capability(pci, CAP_ID, CAP_SIZE);
 	if (!m->cap)
-		return fail(error, VIV_ERROR_FAILED, "Device '%s': no room for the MSI-X capability.",
+		return fail(error, VIV_ERROR_FAILED,
+			"Device '%s': no room for the MSI-X capability.",
 			pci->dev.cls->name);
 	m->pci = pci;
 	m->vectors = vectors;

@@ -3,8 +3,8 @@
  *
  * A function with MSI-X has a struct Msix in its own, calls msix_init() in realize,
  * msix_config_written() from its config_written, msix_reset() in reset, after pci_reset(), and
- * msix_exit() in unrealize before pci_exit(); its state table has STATE_STRUCT(..., msix_state). Machine lock
- * held in all functions.
+ * msix_exit() in unrealize before pci_exit(); its state table has STATE_STRUCT(..., msix_state).
+ * Machine lock held in all functions.
  */
 #ifndef VIV_HW_PCI_MSIX_H
 #define VIV_HW_PCI_MSIX_H
@@ -32,8 +32,8 @@ typedef struct Msix {
 extern const StateField msix_state[];
 
 /*
- * Adds the capability, and BAR `bar` with table and pending array: 32-bit memory, a page unless more
- * than 128 vectors need more. vectors is 1..MSIX_VECTORS_MAX. False with *error: the
+ * Adds the capability, and BAR `bar` with table and pending array: 32-bit memory, a page unless
+ * more than 128 vectors need more. vectors is 1..MSIX_VECTORS_MAX. False with *error: the
  * configuration space is full, or too many vectors; nothing was claimed then.
  */
 bool msix_init(Msix *m, PciDevice *pci, unsigned vectors, unsigned bar, GError **error);
@@ -43,7 +43,10 @@ void msix_reset(Msix *m);
 void msix_config_written(Msix *m, unsigned offset, unsigned len);
 /* Does the function signal with MSI-X now, and not with its pin? */
 static inline bool msix_enabled(const Msix *m) { return m->enabled; }
-/* Sends the vector's message, or marks it pending while masked. Vectors that there are not: nothing. */
+/*
+ * Sends the vector's message, or marks it pending while masked. Vectors that there are not:
+ * nothing.
+ */
 void msix_notify(Msix *m, unsigned vector);
 /* Forgets a pending message, for a function that takes the vector out of use. */
 void msix_forget(Msix *m, unsigned vector);

@@ -33,7 +33,10 @@ static bool look_up(VirtQueue *q, uint64_t addr, Translation *t)
 	if (!as_translate(q->vdev->board->mem, addr, t))
 		return false;
 	if (t->host_read && t->host_read == t->host_write && t->contiguous) {
-		/* One entry for each of the two large pieces of a PC's RAM; see what the other holds. */
+		/*
+		 * One entry for each of the two large pieces of a PC's RAM; see what the other
+		 * holds.
+		 */
 		VirtqPiece *p = &q->piece[addr >> 32 ? 1 : 0];
 		*p = (VirtqPiece){ addr, addr + (t->contiguous - 1), t->host_read };
 	}
@@ -68,7 +71,8 @@ static bool map_parts(VirtQueue *q)
 		Translation t = { 0 };
 		if (addr[i] & (align[i] - 1) || !as_translate(q->vdev->board->mem, addr[i], &t) ||
 		    t.contiguous < bytes[i] || !t.host_read || t.host_read != t.host_write) {
-			virtio_error(q->vdev, "queue %u: its memory at %#" G_GINT64_MODIFIER "x is not RAM "
+			virtio_error(q->vdev,
+				"queue %u: its memory at %#" G_GINT64_MODIFIER "x is not RAM "
 				"or not aligned", q->index, addr[i]);
 			return false;
 		}
@@ -165,7 +169,8 @@ bool virtq_add_buffer(VirtQueue *q, VirtElement *e, uint64_t addr, uint32_t len,
 	return true;
 }
 
-const uint8_t *virtq_indirect(VirtQueue *q, uint64_t addr, uint32_t len, uint16_t flags, unsigned *count)
+const uint8_t *virtq_indirect(VirtQueue *q, uint64_t addr, uint32_t len, uint16_t flags,
+	unsigned *count)
 {
 	const char *wrong = NULL;
 	uint64_t contiguous = 0;
@@ -176,7 +181,10 @@ const uint8_t *virtq_indirect(VirtQueue *q, uint64_t addr, uint32_t len, uint16_
 		wrong = "an indirect descriptor, which was not negotiated";
 	else if (flags & VIRTQ_DESC_NEXT)
 		wrong = "an indirect descriptor with a next one";
-	/* More entries than the queue has are forbidden, but drivers do that; pieces are limited anyway. */
+	/*
+	 * More entries than the queue has are forbidden, but drivers do that; pieces are limited
+	 * anyway.
+	 */
 	else if (!len || len % sizeof(VirtqDesc) || *count > VIRTQ_SPLIT_SIZE_MAX)
 		wrong = "an indirect table of an odd size";
 	else if (!(host = find_ram(q, addr, false, &contiguous)) || contiguous < len)
@@ -196,13 +204,18 @@ VirtElement *virtq_pop(VirtQueue *q)
 	if (q->in_use >= q->num) {
 		/* All of them are out, so whatever else is offered is offered twice. */
 		if (!q->ring->empty(q))
-			virtio_error(q->vdev, "queue %u: a buffer is offered again before it came back", q->index);
+			virtio_error(q->vdev,
+				"queue %u: a buffer is offered again before it came back",
+				q->index);
 		return NULL;
 	}
 	bool found = q->ring->pop(q, &e);
 	if (!found && !atomic_load(&q->vdev->broken) && !q->kicks_off &&
 	    virtio_has(q->vdev, VIRTIO_F_EVENT_IDX)) {
-		/* Empty: ask for the doorbell, then look whether a buffer came before that was seen. */
+		/*
+		 * Empty: ask for the doorbell, then look whether a buffer came before that was
+		 * seen.
+		 */
 		q->ring->set_kicks(q, true);
 		atomic_thread_fence(memory_order_seq_cst);
 		found = q->ring->pop(q, &e);
@@ -337,8 +350,8 @@ void virtq_close_kick_fd(VirtQueue *q)
 
 /* ---- copying ---- */
 
-static size_t copy(const struct iovec *iov, unsigned count, uint64_t offset, uint8_t *to, const uint8_t *from,
-	size_t len)
+static size_t copy(const struct iovec *iov, unsigned count, uint64_t offset, uint8_t *to,
+	const uint8_t *from, size_t len)
 {
 	size_t done = 0;
 
@@ -371,7 +384,8 @@ size_t virt_write(const VirtElement *e, uint64_t offset, const void *buf, size_t
 	return copy(e->in, e->in_count, offset, NULL, buf, len);
 }
 
-unsigned virt_slice(const struct iovec *iov, unsigned count, uint64_t offset, uint64_t len, struct iovec *to)
+unsigned virt_slice(const struct iovec *iov, unsigned count, uint64_t offset, uint64_t len,
+	struct iovec *to)
 {
 	unsigned n = 0;
 

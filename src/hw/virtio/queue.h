@@ -12,13 +12,18 @@ typedef struct VirtRing {
 	bool (*size_ok)(unsigned num);
 	/* Bytes and alignment (a power of two) of the parts: descriptors, driver's, device's. */
 	void (*layout)(unsigned num, uint64_t bytes[3], uint64_t align[3]);
-	/* The next available buffer goes into *e, taken by virtq_element; false: none, or virtio_error. */
+	/*
+	 * The next available buffer goes into *e, taken by virtq_element; false: none, or
+	 * virtio_error.
+	 */
 	bool (*pop)(VirtQueue *q, VirtElement **e);
 	void (*push)(VirtQueue *q, const VirtElement *e, uint32_t written);
 	/* Does the driver wish to be interrupted for the last `unsignalled` entries? */
 	bool (*wants_interrupt)(VirtQueue *q);
 	bool (*empty)(VirtQueue *q);
-	/* Writes the device's wish for doorbells: `on`, and with EVENT_IDX from the next buffer on. */
+	/*
+	 * Writes the device's wish for doorbells: `on`, and with EVENT_IDX from the next buffer on.
+	 */
 	void (*set_kicks)(VirtQueue *q, bool on);
 } VirtRing;
 
@@ -33,13 +38,19 @@ bool virtq_add_buffer(VirtQueue *q, VirtElement *e, uint64_t addr, uint32_t len,
  * Checks an INDIRECT descriptor (2.7.5.3) and finds its table: readable RAM in one piece of *count
  * descriptors. NULL: virtio_error was called.
  */
-const uint8_t *virtq_indirect(VirtQueue *q, uint64_t addr, uint32_t len, uint16_t flags, unsigned *count);
+const uint8_t *virtq_indirect(VirtQueue *q, uint64_t addr, uint32_t len, uint16_t flags,
+	unsigned *count);
 
-/* Interrupts the driver for a queue, or (q NULL) for the configuration; by this thread or the main loop. */
+/*
+ * Interrupts the driver for a queue, or (q NULL) for the configuration; by this thread or the main
+ * loop.
+ */
 void virtq_interrupt(VirtioDevice *v, VirtQueue *q);
 gboolean virtq_deliver_due(gint fd, GIOCondition condition, gpointer opaque);
 
-/* Copies guest memory once: what is checked afterwards is the copy, not what the guest makes of it. */
+/*
+ * Copies guest memory once: what is checked afterwards is the copy, not what the guest makes of it.
+ */
 static inline void copy_once(void *to, const void *from, size_t len)
 {
 	__builtin_memcpy(to, from, len);

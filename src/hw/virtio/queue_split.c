@@ -5,7 +5,11 @@
  */
 #include "hw/virtio/queue.h"
 
-static const VirtqAvail *avail_of(const VirtQueue *q) { return (const VirtqAvail *)(void *)q->driver_host; }
+static const VirtqAvail *avail_of(const VirtQueue *q)
+{
+	return (const VirtqAvail *)(void *)q->driver_host;
+}
+
 static VirtqUsed *used_of(const VirtQueue *q) { return (VirtqUsed *)(void *)q->device_host; }
 
 static bool size_ok(unsigned num)
@@ -33,14 +37,16 @@ static bool walk(VirtQueue *q, VirtElement *e, unsigned head)
 
 	for (;;) {
 		if (i >= size || seen++ >= size) {
-			virtio_error(q->vdev, "queue %u: a chain of descriptors leaves its table or never ends",
+			virtio_error(q->vdev,
+				"queue %u: a chain of descriptors leaves its table or never ends",
 				q->index);
 			return false;
 		}
 		copy_once(&d, table + sizeof(d) * i, sizeof(d));
 		if (d.flags & VIRTQ_DESC_INDIRECT) {
 			if (indirect) {
-				virtio_error(q->vdev, "queue %u: indirect table within one", q->index);
+				virtio_error(q->vdev, "queue %u: indirect table within one",
+					q->index);
 				return false;
 			}
 			table = virtq_indirect(q, d.addr, d.len, d.flags, &size);
@@ -69,7 +75,8 @@ static bool pop(VirtQueue *q, VirtElement **e)
 	if (!waiting)
 		return false;
 	if (waiting > q->num) {
-		virtio_error(q->vdev, "queue %u: %u buffers in a ring of %u", q->index, waiting, q->num);
+		virtio_error(q->vdev, "queue %u: %u buffers in a ring of %u", q->index, waiting,
+			q->num);
 		return false;
 	}
 	uint16_t head = load16(&avail_of(q)->ring[q->last_avail & (q->num - 1u)]);
@@ -96,7 +103,9 @@ static void push(VirtQueue *q, const VirtElement *e, uint32_t written)
 	ram_written(arena, used, sizeof(*used));
 }
 
-/* 2.7.7, 2.7.10; legacy NOTIFY_ON_EMPTY: 2.7.7.1. A full barrier stands between the index and this. */
+/*
+ * 2.7.7, 2.7.10; legacy NOTIFY_ON_EMPTY: 2.7.7.1. A full barrier stands between the index and this.
+ */
 static bool wants_interrupt(VirtQueue *q)
 {
 	const VirtqAvail *avail = avail_of(q);

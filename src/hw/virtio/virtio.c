@@ -54,7 +54,8 @@ void virtio_error(VirtioDevice *v, const char *format, ...)
 	g_mutex_lock(&v->error_lock);
 	if (!v->error) {
 		v->error = g_strdup_vprintf(format, ap);
-		g_printerr("viv: %s: %s. The device stands still until the guest resets it; this is said once.\n",
+		g_printerr("viv: %s: %s. The device stands still until the guest resets it; "
+			"this is said once.\n",
 			v->dev->id ? v->dev->id : v->cls->name, v->error);
 	}
 	g_mutex_unlock(&v->error_lock);
@@ -147,8 +148,10 @@ uint32_t virtio_config_load(VirtioDevice *v, uint64_t offset, unsigned size)
 
 void virtio_config_store(VirtioDevice *v, uint64_t offset, uint32_t value, unsigned size)
 {
-	if (v->cls->config_write && offset < v->cls->config_size && size <= v->cls->config_size - offset)
-		v->cls->config_write(v, (unsigned)offset, &value, size); /* the host is little-endian */
+	if (v->cls->config_write && offset < v->cls->config_size &&
+	    size <= v->cls->config_size - offset)
+		/* the host is little-endian */
+		v->cls->config_write(v, (unsigned)offset, &value, size);
 }
 
 /* ---- queues ---- */
@@ -221,16 +224,19 @@ bool virtio_check_queue_size(const Device *dev, const char *property, unsigned s
 {
 	if (size >= 2 && size <= VIRTQ_SIZE_MAX && !(size & (size - 1)))
 		return true;
-	return fail(error, VIV_ERROR_INVALID, "Device '%s': property '%s' is a power of two from 2 to %u, not %u.",
+	return fail(error, VIV_ERROR_INVALID,
+		"Device '%s': property '%s' is a power of two from 2 to %u, not %u.",
 		dev->cls->name, property, VIRTQ_SIZE_MAX, size);
 }
 
 VirtQueue *virtio_add_queue(VirtioDevice *v, unsigned size)
 {
-	g_assert(v->queue_count < VIRTIO_QUEUES_MAX && size <= VIRTQ_SIZE_MAX); /* the device's own doing */
+	/* the device's own doing */
+	g_assert(v->queue_count < VIRTIO_QUEUES_MAX && size <= VIRTQ_SIZE_MAX);
 	v->queue = g_renew(VirtQueue, v->queue, v->queue_count + 1);
 	VirtQueue *q = &v->queue[v->queue_count];
-	*q = (VirtQueue){ .vdev = v, .index = (uint16_t)v->queue_count, .max = (uint16_t)size, .kick_fd = -1 };
+	*q = (VirtQueue){ .vdev = v, .index = (uint16_t)v->queue_count, .max = (uint16_t)size,
+		.kick_fd = -1 };
 	v->queue_count++;
 	return q;
 }
@@ -242,8 +248,8 @@ static void map_changed(void *opaque, const FlatRange *ranges, size_t count)
 	atomic_fetch_add(&((VirtioDevice *)opaque)->map_generation, 1);
 }
 
-bool virtio_init(VirtioDevice *v, Device *dev, const VirtioClass *cls, const VirtioTransport *transport,
-	GError **error)
+bool virtio_init(VirtioDevice *v, Device *dev, const VirtioClass *cls,
+	const VirtioTransport *transport, GError **error)
 {
 	v->cls = cls;
 	v->dev = dev;
@@ -253,7 +259,8 @@ bool virtio_init(VirtioDevice *v, Device *dev, const VirtioClass *cls, const Vir
 	g_mutex_init(&v->error_lock);
 	v->due_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (v->due_fd < 0)
-		return fail(error, VIV_ERROR_FAILED, "Device '%s': no eventfd: %s. Raise the limit on open files "
+		return fail(error, VIV_ERROR_FAILED,
+			"Device '%s': no eventfd: %s. Raise the limit on open files "
 			"(ulimit -n).", dev->cls->name, g_strerror(errno));
 	v->due_source = g_unix_fd_add(v->due_fd, G_IO_IN, virtq_deliver_due, v);
 	as_add_listener(v->board->mem, (MapListener){ map_changed, v });
@@ -316,13 +323,15 @@ void virtio_reset(VirtioDevice *v)
 
 void virtio_info(VirtioDevice *v, GString *out)
 {
-	g_string_append_printf(out, "%s: status %02x features %#" G_GINT64_MODIFIER "x\n", v->cls->name,
-		virtio_status(v), v->driver_features);
+	g_string_append_printf(out, "%s: status %02x features %#" G_GINT64_MODIFIER "x\n",
+		v->cls->name, virtio_status(v), v->driver_features);
 	for (unsigned i = 0; i < v->queue_count; i++) {
 		const VirtQueue *q = &v->queue[i];
 		if (q->enabled)
-			g_string_append_printf(out, "  queue %u: %s, %u of %u entries, %u in use\n", i,
-				q->ring == &virt_ring_packed ? "packed" : "split", q->num, q->max, q->in_use);
+			g_string_append_printf(out,
+				"  queue %u: %s, %u of %u entries, %u in use\n", i,
+				q->ring == &virt_ring_packed ? "packed" : "split", q->num, q->max,
+				q->in_use);
 	}
 	g_mutex_lock(&v->error_lock);
 	if (v->error)

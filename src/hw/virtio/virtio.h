@@ -7,11 +7,11 @@
  *
  * Threads. Everything but virtq_pop, virtq_push, virtq_drop, virtq_notify, virtq_set_kicks and
  * virtio_error is called with the machine lock held. These six belong to one thread at a time for
- * each queue: as long as the device does nothing else, to whoever holds the machine lock; a device may
- * hand a queue to an I/O thread, which then calls them without that lock. The class's `quiesce` takes
- * the queue back: whoever tears a queue down (reset, disable, bus mastering off, unplug) calls it
- * first. They never wait for the machine lock, so quiesce may wait for the I/O thread while it
- * holds it.
+ * each queue: as long as the device does nothing else, to whoever holds the machine lock; a device
+ * may hand a queue to an I/O thread, which then calls them without that lock. The class's `quiesce`
+ * takes the queue back: whoever tears a queue down (reset, disable, bus mastering off, unplug)
+ * calls it first. They never wait for the machine lock, so quiesce may wait for the I/O thread
+ * while it holds it.
  *
  * Hostile guests: each descriptor is copied once and checked; a malformed ring puts the device into
  * the error state (2.1.2): virtq_pop gives NULL until the driver resets the device.
@@ -53,26 +53,40 @@ typedef struct VirtElement {
 typedef struct VirtioClass {
 	const char *name;       /* "virtio-rng" */
 	uint16_t id;            /* device type, VIRTIO_ID_... */
-	uint64_t features;      /* of the device type, always offered; more may be added to vdev->features */
+	/* of the device type, always offered; more may be added to vdev->features */
+	uint64_t features;
 	unsigned config_size;   /* bytes, up to VIRTIO_CONFIG_MAX */
-	/* Fills config_size bytes, which are zero, with the present configuration. NULL with config_size 0. */
+	/*
+	 * Fills config_size bytes, which are zero, with the present configuration. NULL with
+	 * config_size 0.
+	 */
 	void (*config_read)(VirtioDevice *vdev, void *config);
-	/* The driver wrote [offset, offset + len), which lies within the configuration. May be NULL. */
+	/*
+	 * The driver wrote [offset, offset + len), which lies within the configuration. May be
+	 * NULL.
+	 */
 	void (*config_write)(VirtioDevice *vdev, unsigned offset, const void *data, unsigned len);
-	/* Looks at the features the driver chose, all of them offered ones; false refuses them. May be NULL. */
+	/*
+	 * Looks at the features the driver chose, all of them offered ones; false refuses them. May
+	 * be NULL.
+	 */
 	bool (*features_ok)(VirtioDevice *vdev, uint64_t features);
-	/* The driver is ready (DRIVER_OK); each queue that is enabled gets a notify after it. May be NULL. */
+	/*
+	 * The driver is ready (DRIVER_OK); each queue that is enabled gets a notify after it. May
+	 * be NULL.
+	 */
 	void (*start)(VirtioDevice *vdev);
 	/*
-	 * The driver rang for the queue: pop until NULL, but no more than a queue's worth at once, as the
-	 * other vcpus go on filling it. Not called for a queue with a kick eventfd.
+	 * The driver rang for the queue: pop until NULL, but no more than a queue's worth at once,
+	 * as the other vcpus go on filling it. Not called for a queue with a kick eventfd.
 	 */
 	void (*notify)(VirtioDevice *vdev, VirtQueue *q);
 	/*
-	 * No thread works on the queue any more when this returns (q NULL: on any queue of the device), and
-	 * each element is pushed or dropped; no thread begins again before start or notify. (A device with
-	 * I/O threads closes the kick eventfds here: the next doorbell comes as a notify, which hands the
-	 * queue to its thread again.) NULL for devices that do all their work in notify.
+	 * No thread works on the queue any more when this returns (q NULL: on any queue of the
+	 * device), and each element is pushed or dropped; no thread begins again before start or
+	 * notify. (A device with I/O threads closes the kick eventfds here: the next doorbell comes
+	 * as a notify, which hands the queue to its thread again.) NULL for devices that do all
+	 * their work in notify.
 	 */
 	void (*quiesce)(VirtioDevice *vdev, VirtQueue *q);
 	/* The device's own state after quiesce, for both kinds of reset. May be NULL. */
@@ -82,7 +96,8 @@ typedef struct VirtioClass {
 /* What carries a device's interrupts; machine lock held. */
 typedef struct VirtioTransport {
 	void (*interrupt)(VirtioDevice *vdev, VirtQueue *q); /* q NULL: the configuration changed */
-	void (*kick_fd)(VirtioDevice *vdev, VirtQueue *q, bool assign); /* an eventfd came, or is going */
+	/* an eventfd came, or is going */
+	void (*kick_fd)(VirtioDevice *vdev, VirtQueue *q, bool assign);
 } VirtioTransport;
 
 struct VirtioDevice {
@@ -93,7 +108,8 @@ struct VirtioDevice {
 	VirtQueue *queue;            /* [0, queue_count) */
 	unsigned queue_count;
 	uint64_t features;           /* offered to modern drivers; set in realize */
-	uint64_t legacy_features;    /* offered besides to legacy ones, where VERSION_1 and up are not */
+	/* offered besides to legacy ones, where VERSION_1 and up are not */
+	uint64_t legacy_features;
 	uint64_t driver_features;    /* what the driver took */
 	uint8_t status;              /* without NEEDS_RESET, which is `broken` */
 	uint8_t generation;          /* of the configuration */
@@ -141,18 +157,25 @@ struct VirtQueue {
 /* ---- for devices ---- */
 
 /*
- * In realize, after the transport's init: adds a queue that offers `size` entries, a power of two up
- * to VIRTQ_SIZE_MAX. Pointers to queues are stable only after the last one was added.
+ * In realize, after the transport's init: adds a queue that offers `size` entries, a power of two
+ * up to VIRTQ_SIZE_MAX. Pointers to queues are stable only after the last one was added.
  */
 VirtQueue *virtio_add_queue(VirtioDevice *vdev, unsigned size);
-/* False with *error unless size is one that virtio_add_queue takes, and at least 2; `property` is its name. */
-bool virtio_check_queue_size(const Device *dev, const char *property, unsigned size, GError **error);
+/*
+ * False with *error unless size is one that virtio_add_queue takes, and at least 2; `property` is
+ * its name.
+ */
+bool virtio_check_queue_size(const Device *dev, const char *property, unsigned size,
+	GError **error);
 
-/* Takes the next buffer; NULL: none is there (the driver rings for the next one), or the device is broken. */
+/*
+ * Takes the next buffer; NULL: none is there (the driver rings for the next one), or the device is
+ * broken.
+ */
 VirtElement *virtq_pop(VirtQueue *q);
 /*
- * Gives it back: `written` bytes (at most in_bytes), counted from the first byte of `in` to the last one
- * that was written. The element is gone. Drivers learn of it by virtq_notify.
+ * Gives it back: `written` bytes (at most in_bytes), counted from the first byte of `in` to the
+ * last one that was written. The element is gone. Drivers learn of it by virtq_notify.
  */
 void virtq_push(VirtQueue *q, VirtElement *e, uint64_t written);
 /* Forgets an element without giving it back: for quiesce, before a reset. */
@@ -160,24 +183,25 @@ void virtq_drop(VirtQueue *q, VirtElement *e);
 /* Interrupts the driver if it wishes to hear of what was pushed since the last call. */
 void virtq_notify(VirtQueue *q);
 /*
- * Asks the driver to ring, or not to bother: for a thread that polls. True when turned on: buffers came in
- * between, pop again. On after reset.
+ * Asks the driver to ring, or not to bother: for a thread that polls. True when turned on: buffers
+ * came in between, pop again. On after reset.
  */
 bool virtq_set_kicks(VirtQueue *q, bool on);
 /* Something to pop? A hint. */
 bool virtq_empty(VirtQueue *q);
 /*
- * From now on doorbells of this queue signal an eventfd, which an I/O thread polls, instead of calling
- * the class's notify: without leaving the guest if the accelerator can do that. Returns the descriptor,
- * owned by the queue, the same one at each call; -1: the host has none left (notify goes on).
+ * From now on doorbells of this queue signal an eventfd, which an I/O thread polls, instead of
+ * calling the class's notify: without leaving the guest if the accelerator can do that. Returns the
+ * descriptor, owned by the queue, the same one at each call; -1: the host has none left (notify
+ * goes on).
  */
 int virtq_kick_fd(VirtQueue *q);
 /* Back to notify; the descriptor is closed, nobody may poll it any more. */
 void virtq_close_kick_fd(VirtQueue *q);
 
 /*
- * The driver did what makes no sense: error state until reset. The first text of the device's life is
- * logged, no other.
+ * The driver did what makes no sense: error state until reset. The first text of the device's life
+ * is logged, no other.
  */
 void virtio_error(VirtioDevice *vdev, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* The configuration changed by itself: tells the driver. */
@@ -187,25 +211,30 @@ static inline bool virtio_has(const VirtioDevice *vdev, uint64_t feature)
 	return vdev->driver_features & feature;
 }
 
-/* Copies up to len bytes from `out`, or to `in`, at an offset in bytes. Returns how many there were. */
+/*
+ * Copies up to len bytes from `out`, or to `in`, at an offset in bytes. Returns how many there
+ * were.
+ */
 size_t virt_read(const VirtElement *e, uint64_t offset, void *buf, size_t len);
 size_t virt_write(const VirtElement *e, uint64_t offset, const void *buf, size_t len);
 /*
- * The pieces of [offset, offset + len) of iov, into `to`, which has room for `count`; returns how many.
- * What lies behind the end is left out.
+ * The pieces of [offset, offset + len) of iov, into `to`, which has room for `count`; returns how
+ * many. What lies behind the end is left out.
  */
-unsigned virt_slice(const struct iovec *iov, unsigned count, uint64_t offset, uint64_t len, struct iovec *to);
+unsigned virt_slice(const struct iovec *iov, unsigned count, uint64_t offset, uint64_t len,
+	struct iovec *to);
 
 /* ---- for transports; machine lock held ---- */
 
 extern const StateField virtio_state[]; /* of VirtioDevice, queues included */
 
-bool virtio_init(VirtioDevice *vdev, Device *dev, const VirtioClass *cls, const VirtioTransport *transport,
-	GError **error);
+bool virtio_init(VirtioDevice *vdev, Device *dev, const VirtioClass *cls,
+	const VirtioTransport *transport, GError **error);
 void virtio_exit(VirtioDevice *vdev); /* quiesces; also after a failed virtio_init, or none */
 void virtio_quiesce(VirtioDevice *vdev, VirtQueue *q); /* NULL: all */
 void virtio_reset(VirtioDevice *vdev); /* by the driver: quiesce, state table and the rest */
-void virtio_reset_rest(VirtioDevice *vdev); /* by the board: quiesced, and the table's values are stored */
+/* by the board: quiesced, and the table's values are stored */
+void virtio_reset_rest(VirtioDevice *vdev);
 
 /* Status register (2.1). Reading includes NEEDS_RESET. */
 uint8_t virtio_status(const VirtioDevice *vdev);

@@ -44,7 +44,8 @@ static void interrupt(VirtioDevice *v, VirtQueue *q)
 	VirtioPci *p = pci_of(v);
 
 	if (msix_enabled(&p->msix)) {
-		msix_notify(&p->msix, q ? q->vector : v->config_vector); /* "no vector" is none of them */
+		/* "no vector" is none of them */
+		msix_notify(&p->msix, q ? q->vector : v->config_vector);
 		return;
 	}
 	p->isr |= q ? VIRTIO_ISR_QUEUE : VIRTIO_ISR_CONFIG;
@@ -147,7 +148,8 @@ static uint32_t queue_load(VirtioPci *p, unsigned reg)
 	case offsetof(VirtioPciCommon, queue_driver_hi): return half(q->driver, true);
 	case offsetof(VirtioPciCommon, queue_device_lo): return half(q->device, false);
 	case offsetof(VirtioPciCommon, queue_device_hi): return half(q->device, true);
-	default: return 0; /* queue_notify_data is not offered; queue_reset is over when it is read */
+	/* queue_notify_data is not offered; queue_reset is over when it is read */
+	default: return 0;
 	}
 }
 
@@ -162,7 +164,8 @@ static uint32_t common_register(VirtioPci *p, unsigned reg)
 		return virtio_feature_word(v, p->device_feature_select);
 	case offsetof(VirtioPciCommon, driver_feature_select): return p->driver_feature_select;
 	case offsetof(VirtioPciCommon, driver_feature):
-		return p->driver_feature_select < 2 ? half(v->driver_features, p->driver_feature_select) : 0;
+		return p->driver_feature_select > 1 ? 0 :
+			half(v->driver_features, p->driver_feature_select);
 	case offsetof(VirtioPciCommon, config_msix_vector): return v->config_vector;
 	case offsetof(VirtioPciCommon, num_queues): return v->queue_count;
 	case offsetof(VirtioPciCommon, device_status): return virtio_status(v);
@@ -201,7 +204,8 @@ static uint32_t common_load(VirtioPci *p, unsigned offset, unsigned size)
 
 static void set_half(uint64_t *value, bool high, uint32_t to)
 {
-	*value = high ? (*value & UINT32_MAX) | (uint64_t)to << 32 : (*value & ~(uint64_t)UINT32_MAX) | to;
+	unsigned shift = high ? 32 : 0;
+	*value = (*value & ~((uint64_t)UINT32_MAX << shift)) | (uint64_t)to << shift;
 }
 
 static void queue_store(VirtioPci *p, unsigned reg, uint32_t value)
@@ -262,12 +266,18 @@ static void common_store(VirtioPci *p, unsigned offset, uint32_t value, unsigned
 	if (size != register_width(offset))
 		return; /* 4.1.3.1: drivers use the field's width */
 	switch (offset) {
-	case offsetof(VirtioPciCommon, device_feature_select): p->device_feature_select = value; break;
-	case offsetof(VirtioPciCommon, driver_feature_select): p->driver_feature_select = value; break;
+	case offsetof(VirtioPciCommon, device_feature_select):
+		p->device_feature_select = value;
+		break;
+	case offsetof(VirtioPciCommon, driver_feature_select):
+		p->driver_feature_select = value;
+		break;
 	case offsetof(VirtioPciCommon, driver_feature):
 		virtio_set_driver_word(v, p->driver_feature_select, value);
 		break;
-	case offsetof(VirtioPciCommon, config_msix_vector): v->config_vector = vector_or_none(p, value); break;
+	case offsetof(VirtioPciCommon, config_msix_vector):
+		v->config_vector = vector_or_none(p, value);
+		break;
 	case offsetof(VirtioPciCommon, device_status): set_status(p, (uint8_t)value); break;
 	case offsetof(VirtioPciCommon, queue_select): p->queue_select = (uint16_t)value; break;
 	default: queue_store(p, offset, value); break;
@@ -292,8 +302,12 @@ static void modern_write(void *opaque, uint64_t offset, uint64_t value, unsigned
 
 	switch (offset & ~(uint64_t)(BLOCK - 1)) {
 	case COMMON_AT: common_store(p, (unsigned)offset, (uint32_t)value, size); break;
-	case DEVICE_AT: virtio_config_store(&p->vdev, offset - DEVICE_AT, (uint32_t)value, size); break;
-	case NOTIFY_AT: virtio_kick(&p->vdev, (unsigned)(offset - NOTIFY_AT) / NOTIFY_MULTIPLIER); break;
+	case DEVICE_AT:
+		virtio_config_store(&p->vdev, offset - DEVICE_AT, (uint32_t)value, size);
+		break;
+	case NOTIFY_AT:
+		virtio_kick(&p->vdev, (unsigned)(offset - NOTIFY_AT) / NOTIFY_MULTIPLIER);
+		break;
 	}
 }
 
@@ -376,7 +390,9 @@ static void legacy_write(void *opaque, uint64_t offset, uint64_t value, unsigned
 	case VIRTIO_LEGACY_QUEUE_SELECT: p->queue_select = (uint16_t)value; break;
 	case VIRTIO_LEGACY_QUEUE_NOTIFY: virtio_kick(v, (uint16_t)value); break;
 	case VIRTIO_LEGACY_STATUS: set_status(p, (uint8_t)value); break;
-	case VIRTIO_LEGACY_CONFIG_VECTOR: v->config_vector = vector_or_none(p, (uint16_t)value); break;
+	case VIRTIO_LEGACY_CONFIG_VECTOR:
+		v->config_vector = vector_or_none(p, (uint16_t)value);
+		break;
 	case VIRTIO_LEGACY_QUEUE_PFN:
 	case VIRTIO_LEGACY_QUEUE_VECTOR:
 		if (size == legacy_width((unsigned)offset))
@@ -395,7 +411,8 @@ static bool window(const VirtioPci *p, uint64_t *offset, unsigned *len)
 	const uint8_t *c = p->pci.config + p->cfg_cap;
 	*offset = pci_get32(c + offsetof(VirtioPciCap, offset));
 	*len = pci_get32(c + offsetof(VirtioPciCap, length));
-	return c[offsetof(VirtioPciCap, bar)] == MODERN_BAR && (*len == 1 || *len == 2 || *len == 4) &&
+	return c[offsetof(VirtioPciCap, bar)] == MODERN_BAR &&
+	       (*len == 1 || *len == 2 || *len == 4) &&
 	       !(*offset & (*len - 1)) && *offset < MODERN_SIZE;
 }
 
@@ -430,7 +447,8 @@ static void config_written(PciDevice *pci, unsigned offset, unsigned len)
 		update_doorbells(p);
 	}
 	if (touches_window(p, offset, len) && window(p, &at, &size)) {
-		const uint8_t *data = pci->config + p->cfg_cap + offsetof(VirtioPciCfgCap, pci_cfg_data);
+		const uint8_t *data = pci->config + p->cfg_cap +
+			offsetof(VirtioPciCfgCap, pci_cfg_data);
 		uint32_t value = pci_get32(data);
 		modern_write(p, at, size < 4 ? value & ((1u << 8 * size) - 1) : value, size);
 	}
@@ -438,7 +456,8 @@ static void config_written(PciDevice *pci, unsigned offset, unsigned len)
 
 /* ---- life ---- */
 
-static void add_structure(VirtioPci *p, uint8_t type, uint8_t size, uint32_t offset, uint32_t length)
+static void add_structure(VirtioPci *p, uint8_t type, uint8_t size, uint32_t offset,
+	uint32_t length)
 {
 	uint8_t at = pci_add_capability(&p->pci, VIRTIO_PCI_CAP_VENDOR, size);
 	uint8_t *c = p->pci.config + at;
@@ -449,7 +468,8 @@ static void add_structure(VirtioPci *p, uint8_t type, uint8_t size, uint32_t off
 	pci_put32(c + offsetof(VirtioPciCap, offset), offset);
 	pci_put32(c + offsetof(VirtioPciCap, length), length);
 	if (type == VIRTIO_PCI_CAP_NOTIFY)
-		pci_put32(c + offsetof(VirtioPciNotifyCap, notify_off_multiplier), NOTIFY_MULTIPLIER);
+		pci_put32(c + offsetof(VirtioPciNotifyCap, notify_off_multiplier),
+			NOTIFY_MULTIPLIER);
 	if (type != VIRTIO_PCI_CAP_PCI)
 		return;
 	p->cfg_cap = at;
@@ -485,10 +505,12 @@ static bool check_properties(VirtioPci *p, GError **error)
 	p->has_legacy = p->disable_legacy != LEGACY_OFF_YES;
 	p->has_modern = !p->disable_modern;
 	if (!p->has_legacy && !p->has_modern)
-		return fail(error, VIV_ERROR_INVALID, "Device '%s': disable-legacy=on and disable-modern=on leave "
+		return fail(error, VIV_ERROR_INVALID,
+			"Device '%s': disable-legacy=on and disable-modern=on leave "
 			"no registers. Give up one of them.", name);
 	if (p->iommu_platform)
-		return fail(error, VIV_ERROR_UNSUPPORTED, "Device '%s': this machine has no IOMMU; leave "
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			"Device '%s': this machine has no IOMMU; leave "
 			"iommu_platform=off.", name);
 	return true;
 }
@@ -500,7 +522,8 @@ bool virtio_pci_init(VirtioPci *p, const VirtioClass *cls, GError **error)
 	if (!check_properties(p, error))
 		return false;
 	v->features = VIRTIO_F_VERSION_1 | (p->packed ? VIRTIO_F_RING_PACKED : 0) |
-		(p->event_idx ? VIRTIO_F_EVENT_IDX : 0) | (p->indirect_desc ? VIRTIO_F_INDIRECT_DESC : 0) |
+		(p->event_idx ? VIRTIO_F_EVENT_IDX : 0) |
+		(p->indirect_desc ? VIRTIO_F_INDIRECT_DESC : 0) |
 		(p->queue_reset ? VIRTIO_F_RING_RESET : 0);
 	v->legacy_features = VIRTIO_F_LEGACY_PROBE | (p->any_layout ? VIRTIO_F_ANY_LAYOUT : 0) |
 		(p->notify_on_empty ? VIRTIO_F_NOTIFY_ON_EMPTY : 0);

@@ -2,9 +2,9 @@
  * virtio_pci.h - virtio over PCI: legacy, modern and transitional devices.
  *
  * VIRTIO 1.2, 4.1. A device's struct begins with VirtioPci. Its class has VIRTIO_PCI_PROPERTIES,
- * VIRTIO_PCI_STATE, quiesce = virtio_pci_quiesce; its realize calls virtio_pci_init(), adds its queues,
- * may change vdev.features, and calls virtio_pci_realize(); its reset is virtio_pci_reset, its
- * unrealize virtio_pci_exit (or functions that call these). Machine lock held.
+ * VIRTIO_PCI_STATE, quiesce = virtio_pci_quiesce; its realize calls virtio_pci_init(), adds its
+ * queues, may change vdev.features, and calls virtio_pci_realize(); its reset is virtio_pci_reset,
+ * its unrealize virtio_pci_exit (or functions that call these). Machine lock held.
  */
 #ifndef VIV_HW_VIRTIO_VIRTIO_PCI_H
 #define VIV_HW_VIRTIO_VIRTIO_PCI_H
@@ -20,7 +20,8 @@ typedef struct VirtioPci {
 	Msix msix;
 	/* properties */
 	int disable_legacy;       /* off, on, auto (off: the bus is conventional PCI) */
-	bool disable_modern, packed, event_idx, indirect_desc, any_layout, notify_on_empty, queue_reset;
+	bool disable_modern, packed, event_idx, indirect_desc, any_layout, notify_on_empty;
+	bool queue_reset;
 	bool iommu_platform, ioeventfd;
 	uint32_t vectors;         /* of MSI-X; 0: none */
 	/* state */
@@ -47,12 +48,14 @@ extern const char *const virtio_pci_on_off_auto[];
 	  "MSI-X vectors; 0: interrupt pin only (default: one a queue, one for changes)" }, \
 	{ "packed", PROP_BOOL, offsetof(VirtioPci, packed), "off", "offer packed rings" }, \
 	{ "event_idx", PROP_BOOL, offsetof(VirtioPci, event_idx), "on", "offer event indices" }, \
-	{ "indirect_desc", PROP_BOOL, offsetof(VirtioPci, indirect_desc), "on", "offer indirect descriptors" }, \
+	{ "indirect_desc", PROP_BOOL, offsetof(VirtioPci, indirect_desc), "on", \
+	  "offer indirect descriptors" }, \
 	{ "any_layout", PROP_BOOL, offsetof(VirtioPci, any_layout), "on", \
 	  "legacy: any division of a request into descriptors" }, \
 	{ "notify_on_empty", PROP_BOOL, offsetof(VirtioPci, notify_on_empty), "on", \
 	  "legacy: an interrupt when the ring runs empty" }, \
-	{ "queue_reset", PROP_BOOL, offsetof(VirtioPci, queue_reset), "on", "single queues can be reset" }, \
+	{ "queue_reset", PROP_BOOL, offsetof(VirtioPci, queue_reset), "on", \
+	  "single queues can be reset" }, \
 	{ "iommu_platform", PROP_BOOL, offsetof(VirtioPci, iommu_platform), "off", \
 	  "addresses pass an IOMMU (not built)" }, \
 	{ "ioeventfd", PROP_BOOL, offsetof(VirtioPci, ioeventfd), "on", \
@@ -69,10 +72,12 @@ extern const char *const virtio_pci_on_off_auto[];
 /* First in realize. False with *error; nothing is claimed then. */
 bool virtio_pci_init(VirtioPci *p, const VirtioClass *cls, GError **error);
 /*
- * Last in realize: the function on the bus. class_code: base class and sub-class, e.g. 0x0100. transitional_id: PCI
- * device id of a device with legacy registers (4.1.2.1). False with *error; all is released then, queues too.
+ * Last in realize: the function on the bus. class_code: base class and sub-class, e.g. 0x0100.
+ * transitional_id: PCI device id of a device with legacy registers (4.1.2.1). False with *error;
+ * all is released then, queues too.
  */
-bool virtio_pci_realize(VirtioPci *p, uint16_t class_code, uint16_t transitional_id, GError **error);
+bool virtio_pci_realize(VirtioPci *p, uint16_t class_code, uint16_t transitional_id,
+	GError **error);
 void virtio_pci_exit(VirtioPci *p);
 /* DeviceClass callbacks as they stand */
 void virtio_pci_quiesce(Device *dev);

@@ -1,8 +1,9 @@
 /*
  * virtio_rng.c - entropy device: fills the guest's buffers with the host kernel's random bytes.
  *
- * VIRTIO 1.2, 5.4. At most max-bytes in each period of milliseconds, as QEMU's device has it. Left out:
- * back ends other than getrandom(2). Vcpu threads and the main loop's timer, under the machine lock.
+ * VIRTIO 1.2, 5.4. At most max-bytes in each period of milliseconds, as QEMU's device has it. Left
+ * out: back ends other than getrandom(2). Vcpu threads and the main loop's timer, under the machine
+ * lock.
  */
 #include <errno.h>
 #include <sys/random.h>
@@ -15,7 +16,10 @@
 #define TRANSITIONAL_ID 0x1005
 #define CLASS_OTHER 0x00ff
 #define NS_PER_MS 1000000LL
-/* A buffer may be filled in part (5.4.6.1): no guest keeps the machine lock for longer than this takes. */
+/*
+ * A buffer may be filled in part (5.4.6.1): no guest keeps the machine lock for longer than this
+ * takes.
+ */
 #define STEP_MAX 65536u
 
 typedef struct VirtioRng {
@@ -67,7 +71,10 @@ static void serve(VirtioRng *s)
 		left--;
 	}
 	virtq_notify(s->queue);
-	/* Other vcpus may go on adding: the main loop takes a turn, and the lock is free in between. */
+	/*
+	 * Other vcpus may go on adding: the main loop takes a turn, and the lock is free in
+	 * between.
+	 */
 	if (!left)
 		timer_arm(&s->again, clock_now(clock));
 }
@@ -139,5 +146,6 @@ static const StateField state[] = {
 const DeviceClass virtio_rng_pci_class = {
 	.name = "virtio-rng-pci", .desc = "entropy device", .bus = "pci", .size = sizeof(VirtioRng),
 	.user_creatable = true, .version = 1, .props = props, .state = state, .realize = realize,
-	.quiesce = virtio_pci_quiesce, .reset = reset, .unrealize = unrealize, .info = virtio_pci_info,
+	.quiesce = virtio_pci_quiesce, .reset = reset, .unrealize = unrealize,
+	.info = virtio_pci_info,
 };
