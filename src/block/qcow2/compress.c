@@ -110,7 +110,7 @@ static Unpacked *choose_slot(Qcow2 *s, uint64_t key)
 		if (!u->loading && (!best || u->stamp < best->stamp))
 			best = u;
 	}
-	if (s->nb_unpacked < CLAMP(UNPACKED_BYTES >> s->cluster_bits, 2, Q_UNPACKED)) {
+	if (s->nb_unpacked < (unsigned)CLAMP(UNPACKED_BYTES >> s->cluster_bits, 2, Q_UNPACKED)) {
 		Unpacked *u = &s->unpacked[s->nb_unpacked];
 		*u = (Unpacked){ .data = g_try_malloc(s->cluster_size) };
 		if (!u->data)
