@@ -19,6 +19,8 @@
 
 #define PIECES_MAX 1024u       /* IOV_MAX */
 #define DIRECT_ALIGN_MAX 4096u
+#define LOCK_TRIES 25          /* for half a second */
+#define LOCK_WAIT_NS 20000000
 
 typedef enum Aio { AIO_IO_URING, AIO_THREADS, AIO_NATIVE } Aio;
 typedef enum Locking { LOCKING_AUTO, LOCKING_ON, LOCKING_OFF } Locking;
@@ -69,7 +71,20 @@ static bool take_locks(Node *node, unsigned flags, GError **error)
 	unsigned used = (flags & NODE_NO_IO ? 0 : IMAGE_READ) | (write ? IMAGE_WRITE : 0) |
 		(write && exclusive ? IMAGE_RESIZE : 0);
 	unsigned unshared = exclusive ? IMAGE_WRITE | IMAGE_RESIZE : 0;
-	return file_lock(f->fd, used, unshared, &f->lock_used, &f->lock_unshared, f->filename, error);
+	/* A process that was killed may hold its locks until the kernel has taken its ring apart. */
+	int tries = fiber_self() ? LOCK_TRIES : 1;
+	for (int i = 1; i <= tries; i++) {
+		GError *busy = NULL;
+		if (file_lock(f->fd, used, unshared, &f->lock_used, &f->lock_unshared, f->filename, &busy))
+			return true;
+		if (i == tries) {
+			g_propagate_error(error, busy);
+		} else {
+			g_error_free(busy);
+			loop_sleep(LOCK_WAIT_NS);
+		}
+	}
+	return false;
 }
 
 /* The smallest block that direct requests of this file may have. */
