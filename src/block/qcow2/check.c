@@ -207,6 +207,18 @@ static int check_image(Check *c)
 	return ret < 0 ? ret : check_copied(c);
 }
 
+/* Snapshots as version 3 has them, which our writer always writes. */
+static int complete_snapshots(Check *c)
+{
+	Qcow2 *s = c->s;
+	if (!c->snapshots_short || !(c->fix & FIX_ERRORS) || c->rebuild)
+		return 0;
+	int ret = qcow2_snapshots_write(s);
+	for (uint32_t i = 0; ret >= 0 && i < s->nb_snapshots; i++)
+		s->snapshots[i].extra_size = MAX(s->snapshots[i].extra_size, 16);
+	return ret < 0 ? ret : qcow2_write_all(s);
+}
+
 /* What the header says of the image's health after a repair. */
 static int clean_bits(Check *c)
 {
@@ -247,6 +259,8 @@ int qcow2_check(Node *node, CheckResult *result, unsigned fix)
 		ret = check_image(&c);
 	if (ret >= 0 && c.fix) {
 		ret = qcow2_write_all(s);
+		if (ret >= 0)
+			ret = complete_snapshots(&c);
 		if (ret >= 0)
 			ret = qcow2_sync(s);
 		if (ret >= 0)

@@ -165,6 +165,7 @@ static int count_snapshots(Check *c)
 		if (s->version >= 3 && sn->extra_size < 16) {
 			check_say(c, "%s snapshot table entry %u is incomplete", word(c), i);
 			found(c);
+			c->snapshots_short = true;
 		}
 		ret = qcow2_read_l1(s, sn->l1_offset, sn->l1_size, &l1);
 		if (ret < 0) {

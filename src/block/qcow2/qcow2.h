@@ -591,6 +591,7 @@ typedef struct Check {
 	uint64_t clusters;       /* entries of counts; bounded by the length of the file */
 	uint64_t file_length;
 	bool rebuild;            /* the refcount structures themselves are broken */
+	bool snapshots_short;    /* entries lack fields that version 3 wants: the table is to be rewritten */
 	uint64_t next_contiguous;
 } Check;
 
