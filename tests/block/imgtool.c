@@ -114,6 +114,48 @@ static bool show_map(const Cmd *c)
 	return true;
 }
 
+/* ---- Speed ---------------------------------------------------------------------------------------------- */
+
+typedef struct Bench { Node *node; bool write, random; uint64_t left, size, at, seed; unsigned running; FiberQueue ended; } Bench;
+
+static void bench_fiber(void *opaque)
+{
+	Bench *b = opaque;
+	uint8_t *buf = g_malloc(b->size);
+	memset(buf, 0x5a, b->size);
+	struct iovec v = { buf, b->size };
+	uint64_t slots = b->node->length / b->size;
+	while (b->left) {
+		b->left--;
+		b->seed = b->seed * 6364136223846793005ull + 1442695040888963407ull;
+		uint64_t slot = b->random ? (b->seed >> 20) % slots : b->at++ % slots;
+		int ret = b->write ? node_write(b->node, slot * b->size, iov_one(&v), 0)
+			: node_read(b->node, slot * b->size, iov_one(&v));
+		if (ret < 0)
+			errno_ok(ret, "bench");
+	}
+	g_free(buf);
+	b->running--;
+	fiber_queue_wake_all(&b->ended);
+}
+
+/* bench read|write COUNT DEPTH SIZE [random] */
+static bool bench(const Cmd *c)
+{
+	Bench b = { c->run->node, !strcmp(word(c, 1), "write"), !strcmp(word(c, 5), "random"), num(c, 2), num(c, 4), 0, 1, 0, { 0 } };
+	int64_t start = g_get_monotonic_time();
+	for (unsigned i = 0; i < num(c, 3); i++) {
+		b.running++;
+		fiber_start(bench_fiber, &b);
+	}
+	while (b.running)
+		fiber_queue_wait(&b.ended);
+	double s = (g_get_monotonic_time() - start) / 1e6;
+	printf("%s %s %" PRIu64 " x %" PRIu64 ": %.3f s, %.0f requests/s, %.0f MB/s\n", word(c, 1), b.random ? "random" : "in order",
+		num(c, 2), b.size, s, num(c, 2) / s, num(c, 2) * b.size / s / 1e6);
+	return true;
+}
+
 /* ---- Commands ------------------------------------------------------------------------------------------ */
 
 static Prealloc prealloc_of(const char *text)
@@ -260,6 +302,8 @@ static bool do_command(const Cmd *c)
 		return change(c);
 	if (!strcmp(w, "info"))
 		return show(c);
+	if (!strcmp(w, "bench"))
+		return bench(c);
 	if (!strcmp(w, "say")) {
 		printf("%s\n", word(c, 1));
 		fflush(stdout);

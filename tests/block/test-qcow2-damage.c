@@ -262,7 +262,7 @@ static bool with_image(MemFile *m, GRand *rng, unsigned flags, FiberFn *fn, Job 
 /* A repair that leaves nothing must leave nothing. */
 static void repair(MemFile *m, GRand *rng)
 {
-	Job first = { .fix = FIX_LEAKS | FIX_ERRORS }, second = { 0 };
+	Job first = { .fix = FIX_LEAKS | FIX_ERRORS, .check.report = g_string_new(NULL) }, second = { 0 };
 	if (!with_image(m, rng, NODE_WRITE | NODE_CHECK, check_fiber, &first))
 		return;
 	if (first.ret < 0 || first.check.corruptions || first.check.check_errors)
@@ -270,7 +270,7 @@ static void repair(MemFile *m, GRand *rng)
 	second.check.report = g_string_new(NULL);
 	g_assert_true(with_image(m, rng, NODE_CHECK, check_fiber, &second));
 	if (second.ret < 0 || second.check.corruptions || second.check.leaks)
-		g_error("after a repair: %s", second.check.report->str);
+		g_error("after a repair: %s\n--\n%s", second.check.report->str, first.check.report->str);
 	g_string_free(second.check.report, TRUE);
 }
 

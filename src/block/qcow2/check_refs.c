@@ -86,10 +86,9 @@ static int count_entry(Walk *w, unsigned i)
 			put_be64(p, QCOW2_ZERO);
 			w->changed = true;
 			c->r->corruptions_fixed++;
-		} else {
-			c->r->corruptions++;
+			return 0;
 		}
-		return 0;
+		c->r->corruptions++; /* what it touches counts as used all the same */
 	}
 	if (w->active) {
 		c->r->allocated_clusters++;
@@ -112,7 +111,7 @@ static int count_l2(Walk *w, uint64_t offset)
 	w->changed = false;
 	for (unsigned i = 0; i < 1u << s->l2_bits && ret >= 0; i++)
 		ret = count_entry(w, i);
-	if (ret < 0 || !w->changed)
+	if (ret < 0 || !w->changed || q_inside(s, offset))
 		return ret;
 	ret = qcow2_overlap(s, OVERLAP_L2, offset, s->cluster_size);
 	if (ret >= 0)
@@ -143,13 +142,16 @@ static int count_l1(Check *c, uint64_t offset, uint64_t *l1, uint32_t size, bool
 		if (!l2)
 			continue;
 		if (q_inside(s, l2)) {
+			/* Looked at all the same: what it names is not to be given away. */
 			check_say(c, "ERROR l2_offset=%" PRIx64 ": Table is not cluster aligned; L1 entry corrupted", l2);
 			c->r->corruptions++;
-			continue;
 		}
 		ret = check_count(c, l2, s->cluster_size);
+		unsigned fix = c->fix;
+		c->fix = q_inside(s, l2) ? 0 : fix; /* no table, whose entries could be put right */
 		if (ret >= 0 && l2 >> s->cluster_bits < c->clusters)
 			ret = count_l2(&w, l2);
+		c->fix = fix;
 	}
 	g_free(w.l2);
 	return ret;
