@@ -21,7 +21,7 @@ typedef struct Race {
 	uint32_t is[SECTORS];
 	unsigned running, owners;
 	bool snapshots;
-	uint32_t number;
+	uint32_t number;         /* begins past what fill_packed writes */
 	FiberQueue ended;
 } Race;
 
@@ -37,7 +37,7 @@ static void check_own(Race *r, unsigned sector)
 			g_error("sector %u has %u, not %u", sector, have[i], r->is[sector]);
 }
 
-/* Reads over others' sectors, whose owners are at work, and looks at its own. */
+/* Reads over others' sectors, whose owners are at work: each has what was meant for it, old or new. */
 static void check_wide(Race *r, unsigned sector)
 {
 	static const unsigned n = 64;
@@ -47,6 +47,9 @@ static void check_wide(Race *r, unsigned sector)
 	g_assert_cmpint(node_read(r->node, (uint64_t)start * 512, iov_one(&v)), ==, 0);
 	if (buf[(sector - start) * 128] != r->is[sector])
 		g_error("sector %u has %u, not %u", sector, buf[(sector - start) * 128], r->is[sector]);
+	for (unsigned i = 0; i < n * 128; i++)
+		if (buf[i] && (buf[i] & 1023) != start + i / 128)
+			g_error("sector %u has what belongs to sector %u", start + i / 128, buf[i] & 1023);
 	g_free(buf);
 }
 
@@ -61,7 +64,7 @@ static void owner_fiber(void *opaque)
 		uint32_t buf[128];
 		struct iovec v = { buf, sizeof(buf) };
 		if (what < 4) {
-			uint32_t number = ++r->number;
+			uint32_t number = (++r->number << 10) + sector; /* says whose it is */
 			for (unsigned k = 0; k < 128; k++)
 				buf[k] = number;
 			g_assert_cmpint(node_write(r->node, offset, iov_one(&v), what ? 0 : REQ_FUA), ==, 0);
@@ -107,9 +110,23 @@ static void disturb_fiber(void *opaque)
 	fiber_queue_wake_all(&r->ended);
 }
 
+/* Packed clusters, which every first write replaces and gives up while others read them. */
+static void fill_packed(Race *r)
+{
+	uint32_t *buf = g_malloc(DISK);
+	struct iovec v = { buf, DISK };
+	for (unsigned i = 0; i < DISK / 4; i++)
+		buf[i] = 1024 + i / 128;
+	for (unsigned i = 0; i < SECTORS; i++)
+		r->is[i] = 1024 + i;
+	g_assert_cmpint(node_write_compressed(r->node, 0, iov_one(&v)), ==, 0);
+	g_free(buf);
+}
+
 static void race_fiber(void *opaque)
 {
 	Race *r = opaque;
+	fill_packed(r);
 	r->owners = OWNERS;
 	r->running = OWNERS + 1;
 	for (unsigned i = 0; i < OWNERS; i++) {
@@ -177,6 +194,7 @@ static void race(gconstpointer opaque)
 	GError *error = NULL;
 	MemFile *m = make_image(opaque);
 	m->yields = 1;
+	r->number = 1;
 	r->rng = g_rand_new_with_seed(g_test_rand_int());
 	r->snapshots = !strstr(opaque, "refcount_bits=1");
 	r->node = memfile_format(m, "qcow2", strstr(opaque, "=512") ? small : NULL, NODE_WRITE | NODE_UNMAP, &error);
