@@ -20,13 +20,29 @@
 #include "block/node.h"
 #include "block/opts.h"
 
-typedef struct Run { Node *node; unsigned running; int failed; FiberQueue ended; } Run;
-typedef struct Cmd { Run *run; char **w; unsigned n; bool may_fail; } Cmd;
+typedef struct Run {
+	Node *node;
+	unsigned running;
+	int failed;
+	FiberQueue ended;
+} Run;
+typedef struct Cmd {
+	Run *run;
+	char **w;
+	unsigned n;
+	bool may_fail;
+} Cmd;
 
-static uint64_t num(const Cmd *c, unsigned i) { return i < c->n ? strtoull(c->w[i], NULL, 0) : 0; }
-static const char *word(const Cmd *c, unsigned i) { return i < c->n ? c->w[i] : ""; }
+static uint64_t num(const Cmd *c, unsigned i)
+{
+	return i < c->n ? strtoull(c->w[i], NULL, 0) : 0;
+}
+static const char *word(const Cmd *c, unsigned i)
+{
+	return i < c->n ? c->w[i] : "";
+}
 
-static bool not(GError *error)
+static bool not(GError * error)
 {
 	fprintf(stderr, "imgtool: %s\n", error ? error->message : "failed");
 	g_clear_error(&error);
@@ -51,7 +67,7 @@ static json_t *words_to_opts(char **w)
 	return opts;
 }
 
-/* ---- Data --------------------------------------------------------------------------------------------- */
+/* ---- Data ------------------------------------------------------------------------------------ */
 
 static bool write_pattern(const Cmd *c, bool compressed)
 {
@@ -61,7 +77,8 @@ static bool write_pattern(const Cmd *c, bool compressed)
 	memset(buf, (int)num(c, 3), len);
 	struct iovec v[2] = { { buf, len / 3 }, { buf + len / 3, len - len / 3 } };
 	Iov iov = iov_all(v, 2);
-	int ret = compressed ? node_write_compressed(c->run->node, offset, iov)
+	int ret = compressed
+		? node_write_compressed(c->run->node, offset, iov)
 		: node_write(c->run->node, offset, iov, strcmp(word(c, 4), "fua") ? 0 : REQ_FUA);
 	g_free(buf);
 	return errno_ok(ret, "write");
@@ -106,17 +123,24 @@ static bool show_map(const Cmd *c)
 		int ret = node_status(node, at, node->length - at, true, &st);
 		if (!errno_ok(ret, "status") || !st.bytes)
 			return false;
-		printf("%" PRIu64 " %" PRIu64 " %s%s%s%s\n", at, st.bytes, st.flags & STATUS_DATA ? "d" : "",
-			st.flags & STATUS_ZERO ? "z" : "", st.flags & STATUS_ALLOCATED ? "a" : "",
+		printf("%" PRIu64 " %" PRIu64 " %s%s%s%s\n", at, st.bytes,
+			st.flags & STATUS_DATA ? "d" : "", st.flags & STATUS_ZERO ? "z" : "",
+			st.flags & STATUS_ALLOCATED ? "a" : "",
 			st.flags & STATUS_COMPRESSED ? "c" : "");
 		at += st.bytes;
 	}
 	return true;
 }
 
-/* ---- Speed ---------------------------------------------------------------------------------------------- */
+/* ---- Speed ----------------------------------------------------------------------------------- */
 
-typedef struct Bench { Node *node; bool write, random; uint64_t left, size, at, seed; unsigned running; FiberQueue ended; } Bench;
+typedef struct Bench {
+	Node *node;
+	bool write, random;
+	uint64_t left, size, at, seed;
+	unsigned running;
+	FiberQueue ended;
+} Bench;
 
 static void bench_fiber(void *opaque)
 {
@@ -130,7 +154,7 @@ static void bench_fiber(void *opaque)
 		b->seed = b->seed * 6364136223846793005ull + 1442695040888963407ull;
 		uint64_t slot = b->random ? (b->seed >> 20) % slots : b->at++ % slots;
 		int ret = b->write ? node_write(b->node, slot * b->size, iov_one(&v), 0)
-			: node_read(b->node, slot * b->size, iov_one(&v));
+				   : node_read(b->node, slot * b->size, iov_one(&v));
 		if (ret < 0)
 			errno_ok(ret, "bench");
 	}
@@ -142,7 +166,8 @@ static void bench_fiber(void *opaque)
 /* bench read|write COUNT DEPTH SIZE [random] */
 static bool bench(const Cmd *c)
 {
-	Bench b = { c->run->node, !strcmp(word(c, 1), "write"), !strcmp(word(c, 5), "random"), num(c, 2), num(c, 4), 0, 1, 0, { 0 } };
+	Bench b = { c->run->node, !strcmp(word(c, 1), "write"), !strcmp(word(c, 5), "random"),
+		num(c, 2), num(c, 4), 0, 1, 0, { 0 } };
 	int64_t start = g_get_monotonic_time();
 	for (unsigned i = 0; i < num(c, 3); i++) {
 		b.running++;
@@ -151,12 +176,13 @@ static bool bench(const Cmd *c)
 	while (b.running)
 		fiber_queue_wait(&b.ended);
 	double s = (g_get_monotonic_time() - start) / 1e6;
-	printf("%s %s %" PRIu64 " x %" PRIu64 ": %.3f s, %.0f requests/s, %.0f MB/s\n", word(c, 1), b.random ? "random" : "in order",
-		num(c, 2), b.size, s, num(c, 2) / s, num(c, 2) * b.size / s / 1e6);
+	printf("%s %s %" PRIu64 " x %" PRIu64 ": %.3f s, %.0f requests/s, %.0f MB/s\n", word(c, 1),
+		b.random ? "random" : "in order", num(c, 2), b.size, s, num(c, 2) / s,
+		num(c, 2) * b.size / s / 1e6);
 	return true;
 }
 
-/* ---- Commands ------------------------------------------------------------------------------------------ */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static Prealloc prealloc_of(const char *text)
 {
@@ -170,14 +196,18 @@ static Prealloc prealloc_of(const char *text)
 static bool check(const Cmd *c)
 {
 	CheckResult r = { .report = g_string_new(NULL) };
-	unsigned fix = strstr(word(c, 1), "all") ? FIX_LEAKS | FIX_ERRORS : strstr(word(c, 1), "leaks") ? FIX_LEAKS : 0;
+	unsigned fix = strstr(word(c, 1), "all") ? FIX_LEAKS | FIX_ERRORS
+		: strstr(word(c, 1), "leaks")	 ? FIX_LEAKS
+						 : 0;
 	int ret = c->run->node->driver->check(c->run->node, &r, fix);
 	printf("%s", r.report->str);
 	g_string_free(r.report, TRUE);
-	printf("check: corruptions=%" PRIu64 " leaks=%" PRIu64 " errors=%" PRIu64 " fixed=%" PRIu64 " leaks_fixed=%" PRIu64
-		" allocated=%" PRIu64 " fragmented=%" PRIu64 " compressed=%" PRIu64 " end=%" PRIu64 "\n", r.corruptions, r.leaks,
-		r.check_errors, r.corruptions_fixed, r.leaks_fixed, r.allocated_clusters, r.fragmented_clusters,
-		r.compressed_clusters, r.image_end_offset);
+	printf("check: corruptions=%" PRIu64 " leaks=%" PRIu64 " errors=%" PRIu64 " fixed=%" PRIu64
+	       " leaks_fixed=%" PRIu64 " allocated=%" PRIu64 " fragmented=%" PRIu64
+	       " compressed=%" PRIu64 " end=%" PRIu64 "\n",
+		r.corruptions, r.leaks, r.check_errors, r.corruptions_fixed, r.leaks_fixed,
+		r.allocated_clusters, r.fragmented_clusters, r.compressed_clusters,
+		r.image_end_offset);
 	if (!strcmp(word(c, 1), "clean") && (r.corruptions || r.leaks || r.check_errors))
 		ret = -EIO;
 	if (!strcmp(word(c, 1), "safe") && (r.corruptions || r.check_errors))
@@ -205,7 +235,8 @@ static bool snapshots(const Cmd *c)
 	} else {
 		GArray *list = d->snapshot_list(node);
 		for (unsigned i = 0; i < list->len; i++)
-			printf("snapshot %s %s\n", g_array_index(list, SnapshotInfo, i).id, g_array_index(list, SnapshotInfo, i).name);
+			printf("snapshot %s %s\n", g_array_index(list, SnapshotInfo, i).id,
+				g_array_index(list, SnapshotInfo, i).name);
 		g_array_free(list, TRUE);
 	}
 	return ok || not(error);
@@ -232,7 +263,8 @@ static bool bitmaps(const Cmd *c)
 		GPtrArray *list = d->bitmap_list(node);
 		for (unsigned i = 0; i < list->len; i++) {
 			const BitmapInfo *b = g_ptr_array_index(list, i);
-			printf("bitmap %s %" PRIu64 " %s%s\n", b->name, b->granularity, b->recording ? "recording" : "disabled",
+			printf("bitmap %s %" PRIu64 " %s%s\n", b->name, b->granularity,
+				b->recording ? "recording" : "disabled",
 				b->in_use ? " in-use" : "");
 		}
 		g_ptr_array_free(list, TRUE);
@@ -248,7 +280,8 @@ static bool change(const Cmd *c)
 	if (!strcmp(c->w[0], "resize")) {
 		ok = node_truncate(node, num(c, 1), true, prealloc_of(word(c, 2)), &error);
 	} else if (!strcmp(c->w[0], "backing")) {
-		ok = node->driver->set_backing(node, c->n > 1 ? c->w[1] : NULL, c->n > 2 ? c->w[2] : NULL, &error);
+		ok = node->driver->set_backing(
+			node, c->n > 1 ? c->w[1] : NULL, c->n > 2 ? c->w[2] : NULL, &error);
 	} else {
 		json_t *opts = words_to_opts(c->w + 1);
 		ok = opts_check(node->driver->amend_options, opts, node->driver->name, &error)
@@ -263,8 +296,8 @@ static bool show(const Cmd *c)
 	Node *node = c->run->node;
 	json_t *j = node->driver->specific ? node->driver->specific(node) : NULL;
 	char *text = j ? json_dumps(j, JSON_SORT_KEYS) : NULL;
-	printf("info: length=%" PRIu64 " backing=%s %s\n", node->length, node->backing_file ? node->backing_file : "-",
-		text ? text : "-");
+	printf("info: length=%" PRIu64 " backing=%s %s\n", node->length,
+		node->backing_file ? node->backing_file : "-", text ? text : "-");
 	free(text);
 	json_decref(j);
 	return true;
@@ -279,7 +312,9 @@ static bool do_command(const Cmd *c)
 	if (!strcmp(w, "compress"))
 		return write_pattern(c, true);
 	if (!strcmp(w, "zero"))
-		return errno_ok(node_write_zeroes(node, num(c, 1), num(c, 2), strcmp(word(c, 3), "unmap") ? 0 : REQ_UNMAP), w);
+		return errno_ok(node_write_zeroes(node, num(c, 1), num(c, 2),
+					strcmp(word(c, 3), "unmap") ? 0 : REQ_UNMAP),
+			w);
 	if (!strcmp(w, "discard"))
 		return errno_ok(node_discard(node, num(c, 1), num(c, 2)), w);
 	if (!strcmp(w, "flush"))
@@ -359,16 +394,22 @@ static void do_line(Run *run, char *line)
 		loop_call(run->node->loop, wait_all, run);
 }
 
-/* ---- Main ------------------------------------------------------------------------------------------------ */
+/* ---- Main ------------------------------------------------------------------------------------ */
 
-typedef struct Create { const Driver *driver; const char *file; json_t *opts; bool ok; } Create;
+typedef struct Create {
+	const Driver *driver;
+	const char *file;
+	json_t *opts;
+	bool ok;
+} Create;
 
 static void create_fiber(void *opaque)
 {
 	Create *c = opaque;
 	GError *error = NULL;
 	c->ok = (opts_check(c->driver->create_options, c->opts, c->driver->name, &error)
-		&& c->driver->create(c->file, c->opts, &error)) || not(error);
+			&& c->driver->create(c->file, c->opts, &error))
+		|| not(error);
 }
 
 static int create(char **argv)
@@ -390,7 +431,8 @@ static int measure(char **argv)
 	json_decref(opts);
 	if (!ok)
 		return !not(error);
-	printf("required size: %" PRIu64 "\nfully allocated size: %" PRIu64 "\n", r.required, r.fully_allocated);
+	printf("required size: %" PRIu64 "\nfully allocated size: %" PRIu64 "\n", r.required,
+		r.fully_allocated);
 	return 0;
 }
 

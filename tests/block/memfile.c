@@ -2,7 +2,9 @@
 #include "memfile.h"
 
 #include <errno.h>
+#include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "block/opts.h"
 
@@ -49,8 +51,7 @@ void memfile_apply(GByteArray *data, const Event *e, uint64_t part)
 		grow(data, e->len);
 		g_byte_array_set_size(data, e->len);
 		break;
-	default:
-		break;
+	default: break;
 	}
 }
 
@@ -176,7 +177,8 @@ Node *memfile_node(MemFile *m, const char *name, unsigned flags)
 	return node;
 }
 
-Node *memfile_format(MemFile *m, const char *driver, const char *const *words, unsigned flags, GError **error)
+Node *memfile_format(
+	MemFile *m, const char *driver, const char *const *words, unsigned flags, GError **error)
 {
 	Node *file = memfile_node(m, "memfile", flags);
 	json_t *opts = json_pack("{s:s, s:s}", "driver", driver, "file", "memfile");
@@ -188,4 +190,40 @@ Node *memfile_format(MemFile *m, const char *driver, const char *const *words, u
 	Node *node = node_open(loop_main(), NULL, opts, flags, error);
 	node_unref(file);
 	return node;
+}
+
+typedef struct Make {
+	const char *path;
+	json_t *opts;
+	bool ok;
+} Make;
+
+static void make_fiber(void *opaque)
+{
+	Make *m = opaque;
+	GError *error = NULL;
+	m->ok = driver_find("qcow2")->create(m->path, m->opts, &error);
+	g_assert_no_error(error);
+}
+
+MemFile *memfile_qcow2(const char *options, uint64_t size)
+{
+	char *path = g_strdup_printf("%s/viv-memfile-%d.qcow2", g_get_tmp_dir(), getpid()), *data;
+	gsize len;
+	Make m = { path, json_pack("{s:I}", "size", (json_int_t)size), false };
+	char **list = g_strsplit(options, ",", -1);
+	for (char **o = list; *o && **o; o++) {
+		char **kv = g_strsplit(*o, "=", 2);
+		json_object_set_new(m.opts, kv[0], json_string(kv[1]));
+		g_strfreev(kv);
+	}
+	g_strfreev(list);
+	loop_call(loop_main(), make_fiber, &m);
+	g_assert_true(m.ok && g_file_get_contents(path, &data, &len, NULL));
+	MemFile *file = memfile_new(data, len);
+	g_unlink(path);
+	g_free(data);
+	g_free(path);
+	json_decref(m.opts);
+	return file;
 }

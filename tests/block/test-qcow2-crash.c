@@ -7,9 +7,7 @@
  * what the last acknowledged flush promised or something written since.
  */
 #include <glib.h>
-#include <glib/gstdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "memfile.h"
 
@@ -17,64 +15,39 @@ enum { DISK = 1 << 20, SECTORS = DISK / 512, ROUNDS = 24, BURST = 6 };
 
 typedef struct Kind {
 	const char *name;
-	const char *options[6];  /* of creation */
-	const char *words[6];    /* of opening */
+	const char *options; /* of creation */
+	const char *words[6];	/* of opening */
 	bool snapshots, compress;
 	unsigned flags;
 } Kind;
 
 /* What a sector may hold: numbers written to it, with the burst they came in. */
-typedef struct Value { uint32_t number, burst; } Value;
+typedef struct Value {
+	uint32_t number, burst;
+} Value;
 
 typedef struct World {
 	const Kind *kind;
 	GRand *rng;
 	MemFile *m;
 	Node *node;
-	GArray *values[SECTORS]; /* Value, oldest first */
+	GArray *values[SECTORS];	 /* Value, oldest first */
 	uint32_t number, burst, flushed; /* flushed: the burst up to which all is promised */
-	GArray *promises;        /* uint32_t: by mark number, the value of flushed */
+	GArray *promises;		 /* uint32_t: by mark number, the value of flushed */
 	unsigned running;
 	FiberQueue ended;
 	unsigned snapshot;
 } World;
 
-typedef struct Request { World *w; unsigned what; uint64_t offset, len; uint32_t number; } Request;
+typedef struct Request {
+	World *w;
+	unsigned what;
+	uint64_t offset, len;
+	uint32_t number;
+} Request;
 enum { DO_WRITE, DO_ZERO, DO_UNMAP, DO_DISCARD, DO_COMPRESS, DO_FUA };
 
-/* ---- The image ------------------------------------------------------------------------------------------ */
-
-typedef struct Make { const char *path; json_t *opts; bool ok; } Make;
-
-static void make_fiber(void *opaque)
-{
-	Make *m = opaque;
-	GError *error = NULL;
-	m->ok = driver_find("qcow2")->create(m->path, m->opts, &error);
-	g_assert_no_error(error);
-}
-
-static MemFile *make_image(const Kind *kind)
-{
-	char *path = g_strdup_printf("%s/viv-crash-%d.qcow2", g_get_tmp_dir(), getpid()), *data;
-	gsize len;
-	Make m = { path, json_pack("{s:i}", "size", DISK), false };
-	for (const char *const *o = kind->options; *o; o++) {
-		char **kv = g_strsplit(*o, "=", 2);
-		json_object_set_new(m.opts, kv[0], json_string(kv[1]));
-		g_strfreev(kv);
-	}
-	loop_call(loop_main(), make_fiber, &m);
-	g_assert_true(m.ok && g_file_get_contents(path, &data, &len, NULL));
-	MemFile *file = memfile_new(data, len);
-	g_unlink(path);
-	g_free(data);
-	g_free(path);
-	json_decref(m.opts);
-	return file;
-}
-
-/* ---- Requests --------------------------------------------------------------------------------------------- */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 static void request_fiber(void *opaque)
 {
@@ -118,7 +91,8 @@ static void one_request(World *w, uint64_t slot, uint64_t slots)
 	if (r->what == DO_DISCARD && !(w->kind->flags & NODE_UNMAP))
 		r->what = DO_ZERO; /* discards would do nothing */
 	uint64_t unit = r->what == DO_DISCARD || r->what == DO_COMPRESS ? cluster : 512;
-	uint64_t units = area / unit, n = g_rand_int_range(w->rng, 1, g_rand_boolean(w->rng) ? 4 : 80);
+	uint64_t units = area / unit,
+		 n = g_rand_int_range(w->rng, 1, g_rand_boolean(w->rng) ? 4 : 80);
 	n = MIN(n, units);
 	if (r->what == DO_COMPRESS)
 		n = MIN(n, 3);
@@ -181,7 +155,8 @@ static void record_run(World *w)
 	w->m->log = g_array_new(FALSE, FALSE, sizeof(Event));
 	w->m->yields = 1;
 	w->promises = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-	w->node = memfile_format(w->m, "qcow2", w->kind->words, NODE_WRITE | w->kind->flags, &error);
+	w->node = memfile_format(
+		w->m, "qcow2", w->kind->words, NODE_WRITE | w->kind->flags, &error);
 	g_assert_no_error(error);
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		loop_call(loop_main(), burst_fiber, w);
@@ -194,9 +169,14 @@ static void record_run(World *w)
 	promise(w, w->burst);
 }
 
-/* ---- After the cut ------------------------------------------------------------------------------------------- */
+/* ---- After the cut --------------------------------------------------------------------------- */
 
-typedef struct Look { Node *node; uint8_t *disk; CheckResult check; int ret; } Look;
+typedef struct Look {
+	Node *node;
+	uint8_t *disk;
+	CheckResult check;
+	int ret;
+} Look;
 
 static void look_fiber(void *opaque)
 {
@@ -207,13 +187,15 @@ static void look_fiber(void *opaque)
 		l->ret = node_read(l->node, 0, iov_one(&v));
 }
 
-static void check_sector(World *w, const uint8_t *disk, unsigned sector, uint32_t promised, uint32_t begun, size_t at)
+static void check_sector(World *w, const uint8_t *disk, unsigned sector, uint32_t promised,
+	uint32_t begun, size_t at)
 {
 	uint32_t have[128];
 	memcpy(have, disk + (size_t)sector * 512, 512);
 	for (unsigned i = 1; i < 128; i++)
 		if (have[i] != have[0])
-			g_error("record %zu: sector %u is torn: %x %x", at, sector, have[0], have[i]);
+			g_error("record %zu: sector %u is torn: %x %x", at, sector, have[0],
+				have[i]);
 	uint32_t base = 0;
 	for (unsigned i = 0; i < w->values[sector]->len; i++) {
 		Value v = g_array_index(w->values[sector], Value, i);
@@ -223,7 +205,8 @@ static void check_sector(World *w, const uint8_t *disk, unsigned sector, uint32_
 			return;
 	}
 	if (base != have[0])
-		g_error("%s: record %zu: sector %u has %u, promised was %u (burst %u)", w->kind->name, at, sector, have[0], base, promised);
+		g_error("%s: record %zu: sector %u has %u, promised was %u (burst %u)",
+			w->kind->name, at, sector, have[0], base, promised);
 }
 
 static void look_at(World *w, const GByteArray *bytes, uint32_t promised, uint32_t begun, size_t at)
@@ -233,7 +216,8 @@ static void look_at(World *w, const GByteArray *bytes, uint32_t promised, uint32
 	/* The dirty bit: opening for writing repairs. */
 	bool dirty = bytes->data[7] == 3 && bytes->data[79] & 1;
 	static uint8_t disk[DISK];
-	Look l = { memfile_format(m, "qcow2", NULL, dirty ? NODE_WRITE : 0, &error), disk, { .report = g_string_new(NULL) }, 0 };
+	Look l = { memfile_format(m, "qcow2", NULL, dirty ? NODE_WRITE : 0, &error), disk,
+		{ .report = g_string_new(NULL) }, 0 };
 	g_assert_no_error(error);
 	loop_call(loop_main(), look_fiber, &l);
 	g_assert_cmpint(l.ret, >=, 0);
@@ -247,7 +231,8 @@ static void look_at(World *w, const GByteArray *bytes, uint32_t promised, uint32
 }
 
 /* Events [from, to) on top of what is durable; in variants some are lost or torn. */
-static void cut(World *w, const GByteArray *durable, size_t from, size_t to, unsigned variant, uint32_t promised, uint32_t begun)
+static void cut(World *w, const GByteArray *durable, size_t from, size_t to, unsigned variant,
+	uint32_t promised, uint32_t begun)
 {
 	GByteArray *file = g_byte_array_sized_new(durable->len + (1 << 16));
 	g_byte_array_append(file, durable->data, durable->len);
@@ -281,7 +266,8 @@ static void replay(World *w, const GByteArray *start)
 		}
 		if (e->kind == EVENT_FLUSH) {
 			for (; from < i; from++)
-				memfile_apply(durable, &g_array_index(w->m->log, Event, from), UINT64_MAX);
+				memfile_apply(durable, &g_array_index(w->m->log, Event, from),
+					UINT64_MAX);
 			continue;
 		}
 		for (unsigned variant = 0; variant < 4; variant++)
@@ -295,7 +281,7 @@ static void crash(gconstpointer opaque)
 	World *w = g_new0(World, 1);
 	w->kind = opaque;
 	w->rng = g_rand_new_with_seed(g_test_rand_int());
-	w->m = make_image(w->kind);
+	w->m = memfile_qcow2(w->kind->options, DISK);
 	for (unsigned i = 0; i < SECTORS; i++)
 		w->values[i] = g_array_new(FALSE, FALSE, sizeof(Value));
 	GByteArray *start = g_byte_array_new();
@@ -314,18 +300,24 @@ static void crash(gconstpointer opaque)
 }
 
 static const Kind kinds[] = {
-	{ .name = "plain", .options = { "cluster_size=4096" }, .compress = true, .flags = NODE_UNMAP },
-	{ .name = "large", .options = { "cluster_size=65536" }, .flags = NODE_UNMAP },
-	{ .name = "small", .options = { "cluster_size=512" }, .compress = true, .flags = NODE_UNMAP },
-	{ .name = "v2", .options = { "cluster_size=1024", "compat=0.10" }, .compress = true, .flags = NODE_UNMAP },
-	{ .name = "wide", .options = { "cluster_size=512", "refcount_bits=64" }, .compress = true },
-	{ .name = "narrow", .options = { "cluster_size=1024", "refcount_bits=1" }, .compress = true },
-	{ .name = "lazy", .options = { "cluster_size=4096", "lazy_refcounts=on" }, .compress = true, .flags = NODE_UNMAP },
-	{ .name = "subclusters", .options = { "cluster_size=16384", "extended_l2=on" }, .compress = true, .flags = NODE_UNMAP },
-	{ .name = "small-cache", .options = { "cluster_size=512" }, .words = { "l2-cache-size=2048", "refcount-cache-size=2048" },
+	{ .name = "plain", .options = "cluster_size=4096", .compress = true, .flags = NODE_UNMAP },
+	{ .name = "large", .options = "cluster_size=65536", .flags = NODE_UNMAP },
+	{ .name = "small", .options = "cluster_size=512", .compress = true, .flags = NODE_UNMAP },
+	{ .name = "v2", .options = "cluster_size=1024,compat=0.10",
+		.compress = true, .flags = NODE_UNMAP },
+	{ .name = "wide", .options = "cluster_size=512,refcount_bits=64", .compress = true },
+	{ .name = "narrow", .options = "cluster_size=1024,refcount_bits=1", .compress = true },
+	{ .name = "lazy", .options = "cluster_size=4096,lazy_refcounts=on",
+		.compress = true, .flags = NODE_UNMAP },
+	{ .name = "subclusters", .options = "cluster_size=16384,extended_l2=on",
+		.compress = true, .flags = NODE_UNMAP },
+	{ .name = "small-cache", .options = "cluster_size=512",
+		.words = { "l2-cache-size=2048", "refcount-cache-size=2048" },
 	  .compress = true, .flags = NODE_UNMAP },
-	{ .name = "snapshots", .options = { "cluster_size=4096" }, .compress = true, .snapshots = true, .flags = NODE_UNMAP },
-	{ .name = "snapshots-small", .options = { "cluster_size=512" }, .compress = true, .snapshots = true },
+	{ .name = "snapshots", .options = "cluster_size=4096",
+		.compress = true, .snapshots = true, .flags = NODE_UNMAP },
+	{ .name = "snapshots-small", .options = "cluster_size=512",
+		.compress = true, .snapshots = true },
 };
 
 int main(int argc, char **argv)

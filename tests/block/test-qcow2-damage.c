@@ -7,32 +7,27 @@
  * DAMAGE_ROUNDS sets how many; --seed repeats a run.
  */
 #include <glib.h>
-#include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "memfile.h"
 
 enum { DISK = 1 << 20, FILE_MAX = 16 << 20 };
 
-typedef struct Job { Node *node; GRand *rng; unsigned what; CheckResult check; unsigned fix; int ret; } Job;
+typedef struct Job {
+	Node *node;
+	GRand *rng;
+	unsigned what;
+	CheckResult check;
+	unsigned fix;
+	int ret;
+} Job;
 
 static void quiet(const char *text)
 {
 }
 
-/* ---- Sound images -------------------------------------------------------------------------------------- */
-
-typedef struct Make { const char *path; json_t *opts; bool ok; } Make;
-
-static void make_fiber(void *opaque)
-{
-	Make *m = opaque;
-	GError *error = NULL;
-	m->ok = driver_find("qcow2")->create(m->path, m->opts, &error);
-	g_assert_no_error(error);
-}
+/* ---- Sound images ---------------------------------------------------------------------------- */
 
 static void write_some(Node *node, GRand *rng, unsigned n)
 {
@@ -77,40 +72,29 @@ static void populate_fiber(void *opaque)
 
 static MemFile *make_image(const char *options, unsigned what, GRand *rng)
 {
-	char *path = g_strdup_printf("%s/viv-damage-%d.qcow2", g_get_tmp_dir(), getpid()), *data;
-	gsize len;
-	Make m = { path, json_pack("{s:i}", "size", DISK), false };
-	char **list = g_strsplit(options, ",", -1);
-	for (char **o = list; *o && **o; o++) {
-		char **kv = g_strsplit(*o, "=", 2);
-		json_object_set_new(m.opts, kv[0], json_string(kv[1]));
-		g_strfreev(kv);
-	}
-	g_strfreev(list);
-	loop_call(loop_main(), make_fiber, &m);
-	g_assert_true(m.ok && g_file_get_contents(path, &data, &len, NULL));
-	MemFile *file = memfile_new(data, len);
-	g_unlink(path);
-	g_free(data);
-	g_free(path);
-	json_decref(m.opts);
+	MemFile *file = memfile_qcow2(options, DISK);
 	GError *error = NULL;
-	Job j = { memfile_format(file, "qcow2", NULL, NODE_WRITE | NODE_UNMAP, &error), rng, what, { 0 }, 0, 0 };
+	Job j = { memfile_format(file, "qcow2", NULL, NODE_WRITE | NODE_UNMAP, &error), rng, what,
+		{ 0 }, 0, 0 };
 	g_assert_no_error(error);
 	loop_call(loop_main(), populate_fiber, &j);
 	node_unref(j.node);
 	return file;
 }
 
-/* ---- Damage ------------------------------------------------------------------------------------------------ */
+/* ---- Damage ---------------------------------------------------------------------------------- */
 
 static void damage_once(GByteArray *b, GRand *rng)
 {
-	static const uint64_t odd[] = { 0, 1, UINT64_MAX, INT64_MAX, 1ull << 63, 0x8000000000010000, 0x200, 0x10000,
-		0x20000, 0x00fffffffffffe00, 0x4000000000000000, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000 };
+	static const uint64_t odd[] = { 0, 1, UINT64_MAX, INT64_MAX, 1ull << 63, 0x8000000000010000,
+		0x200, 0x10000, 0x20000, 0x00fffffffffffe00, 0x4000000000000000, 0x7fffffff,
+		0x80000000, 0xffffffff, 0x100000000 };
 	unsigned where = g_rand_int_range(rng, 0, 6);
 	/* The header, the first clusters (where tables lie), anywhere. */
-	uint64_t area = where < 2 ? 112 : where < 3 ? 512 : where < 5 ? MIN(b->len, 0x60000) : b->len;
+	uint64_t area = where < 2 ? 112
+		: where < 3	  ? 512
+		: where < 5	  ? MIN(b->len, 0x60000)
+				  : b->len;
 	uint64_t at = g_rand_int_range(rng, 0, MAX(area, 8) - 7);
 	if (g_rand_int_range(rng, 0, 4))
 		at &= ~7ull;
@@ -145,7 +129,10 @@ static void damage_entry(GByteArray *b, GRand *rng)
 			continue;
 		switch (g_rand_int_range(rng, 0, 4)) {
 		case 0: v ^= 1ull << g_rand_int_range(rng, 0, 64); break;
-		case 1: v = (v & ~0x00fffffffffffe00ull) | (g_rand_int_range(rng, 0, b->len) & ~511ull); break;
+		case 1:
+			v = (v & ~0x00fffffffffffe00ull)
+				| (g_rand_int_range(rng, 0, b->len) & ~511ull);
+			break;
 		case 2: v = 0; break;
 		case 3: v += 512 * g_rand_int_range(rng, -200, 200); break;
 		}
@@ -170,7 +157,7 @@ static MemFile *damaged(const MemFile *sound, GRand *rng)
 	return m;
 }
 
-/* ---- Everything that can be done ------------------------------------------------------------------------------ */
+/* ---- Everything that can be done ------------------------------------------------------------- */
 
 static void read_some(Node *node)
 {
@@ -199,7 +186,8 @@ static void look_fiber(void *opaque)
 	}
 	read_some(j->node);
 	d->check(j->node, &j->check, 0);
-	if (snapshots->len && d->snapshot_load(j->node, g_array_index(snapshots, SnapshotInfo, 0).id, NULL))
+	if (snapshots->len
+		&& d->snapshot_load(j->node, g_array_index(snapshots, SnapshotInfo, 0).id, NULL))
 		read_some(j->node);
 	g_array_free(snapshots, TRUE);
 }
@@ -262,7 +250,8 @@ static bool with_image(MemFile *m, GRand *rng, unsigned flags, FiberFn *fn, Job 
 /* A repair that leaves nothing must leave nothing. */
 static void repair(MemFile *m, GRand *rng)
 {
-	Job first = { .fix = FIX_LEAKS | FIX_ERRORS, .check.report = g_string_new(NULL) }, second = { 0 };
+	Job first = { .fix = FIX_LEAKS | FIX_ERRORS, .check.report = g_string_new(NULL) },
+	    second = { 0 };
 	if (!with_image(m, rng, NODE_WRITE | NODE_CHECK, check_fiber, &first))
 		return;
 	if (first.ret < 0 || first.check.corruptions || first.check.check_errors)
@@ -270,7 +259,8 @@ static void repair(MemFile *m, GRand *rng)
 	second.check.report = g_string_new(NULL);
 	g_assert_true(with_image(m, rng, NODE_CHECK, check_fiber, &second));
 	if (second.ret < 0 || second.check.corruptions || second.check.leaks)
-		g_error("after a repair: %s\n--\n%s", second.check.report->str, first.check.report->str);
+		g_error("after a repair: %s\n--\n%s", second.check.report->str,
+			first.check.report->str);
 	g_string_free(second.check.report, TRUE);
 }
 
@@ -305,8 +295,9 @@ static void damage(gconstpointer opaque)
 
 int main(int argc, char **argv)
 {
-	static const char *const kinds[] = { "cluster_size=65536", "cluster_size=512", "cluster_size=4096,compat=0.10",
-		"cluster_size=16384,extended_l2=on", "cluster_size=4096,refcount_bits=64", "cluster_size=1024,refcount_bits=2",
+	static const char *const kinds[] = { "cluster_size=65536", "cluster_size=512",
+		"cluster_size=4096,compat=0.10", "cluster_size=16384,extended_l2=on",
+		"cluster_size=4096,refcount_bits=64", "cluster_size=1024,refcount_bits=2",
 		"cluster_size=4096,compression_type=zstd,lazy_refcounts=on" };
 	g_test_init(&argc, &argv, NULL);
 	for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {

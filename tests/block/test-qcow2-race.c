@@ -7,9 +7,7 @@
  * owner wrote last.
  */
 #include <glib.h>
-#include <glib/gstdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "memfile.h"
 
@@ -21,11 +19,14 @@ typedef struct Race {
 	uint32_t is[SECTORS];
 	unsigned running, owners;
 	bool snapshots;
-	uint32_t number;         /* begins past what fill_packed writes */
+	uint32_t number; /* begins past what fill_packed writes */
 	FiberQueue ended;
 } Race;
 
-typedef struct Owner { Race *r; unsigned first; } Owner;
+typedef struct Owner {
+	Race *r;
+	unsigned first;
+} Owner;
 
 static void check_own(Race *r, unsigned sector)
 {
@@ -37,7 +38,9 @@ static void check_own(Race *r, unsigned sector)
 			g_error("sector %u has %u, not %u", sector, have[i], r->is[sector]);
 }
 
-/* Reads over others' sectors, whose owners are at work: each has what was meant for it, old or new. */
+/*
+ * Reads over others' sectors, whose owners are at work: each has what was meant for it, old or new.
+ */
 static void check_wide(Race *r, unsigned sector)
 {
 	static const unsigned n = 64;
@@ -46,10 +49,12 @@ static void check_wide(Race *r, unsigned sector)
 	struct iovec v = { buf, n * 512 };
 	g_assert_cmpint(node_read(r->node, (uint64_t)start * 512, iov_one(&v)), ==, 0);
 	if (buf[(sector - start) * 128] != r->is[sector])
-		g_error("sector %u has %u, not %u", sector, buf[(sector - start) * 128], r->is[sector]);
+		g_error("sector %u has %u, not %u", sector, buf[(sector - start) * 128],
+			r->is[sector]);
 	for (unsigned i = 0; i < n * 128; i++)
 		if (buf[i] && (buf[i] & 1023) != start + i / 128)
-			g_error("sector %u has what belongs to sector %u", start + i / 128, buf[i] & 1023);
+			g_error("sector %u has what belongs to sector %u", start + i / 128,
+				buf[i] & 1023);
 	g_free(buf);
 }
 
@@ -67,10 +72,14 @@ static void owner_fiber(void *opaque)
 			uint32_t number = (++r->number << 10) + sector; /* says whose it is */
 			for (unsigned k = 0; k < 128; k++)
 				buf[k] = number;
-			g_assert_cmpint(node_write(r->node, offset, iov_one(&v), what ? 0 : REQ_FUA), ==, 0);
+			g_assert_cmpint(
+				node_write(r->node, offset, iov_one(&v), what ? 0 : REQ_FUA), ==,
+				0);
 			r->is[sector] = number;
 		} else if (what < 6) {
-			g_assert_cmpint(node_write_zeroes(r->node, offset, 512, what & 1 ? REQ_UNMAP : 0), ==, 0);
+			g_assert_cmpint(
+				node_write_zeroes(r->node, offset, 512, what & 1 ? REQ_UNMAP : 0),
+				==, 0);
 			r->is[sector] = 0;
 		} else if (what < 7) {
 			check_own(r, sector);
@@ -153,51 +162,19 @@ static void check_fiber(void *opaque)
 		check_own(r, i);
 }
 
-/* ---- Images -------------------------------------------------------------------------------------------------- */
-
-typedef struct Make { const char *path; json_t *opts; bool ok; } Make;
-
-static void make_fiber(void *opaque)
-{
-	Make *m = opaque;
-	GError *error = NULL;
-	m->ok = driver_find("qcow2")->create(m->path, m->opts, &error);
-	g_assert_no_error(error);
-}
-
-static MemFile *make_image(const char *options)
-{
-	char *path = g_strdup_printf("%s/viv-race-%d.qcow2", g_get_tmp_dir(), getpid()), *data;
-	gsize len;
-	Make m = { path, json_pack("{s:i}", "size", DISK), false };
-	char **list = g_strsplit(options, ",", -1);
-	for (char **o = list; *o && **o; o++) {
-		char **kv = g_strsplit(*o, "=", 2);
-		json_object_set_new(m.opts, kv[0], json_string(kv[1]));
-		g_strfreev(kv);
-	}
-	g_strfreev(list);
-	loop_call(loop_main(), make_fiber, &m);
-	g_assert_true(m.ok && g_file_get_contents(path, &data, &len, NULL));
-	MemFile *file = memfile_new(data, len);
-	g_unlink(path);
-	g_free(data);
-	g_free(path);
-	json_decref(m.opts);
-	return file;
-}
-
 static void race(gconstpointer opaque)
 {
-	static const char *const small[] = { "l2-cache-size=2048", "l2-cache-entry-size=512", "refcount-cache-size=2048", NULL };
+	static const char *const small[] = { "l2-cache-size=2048", "l2-cache-entry-size=512",
+		"refcount-cache-size=2048", NULL };
 	Race *r = g_new0(Race, 1);
 	GError *error = NULL;
-	MemFile *m = make_image(opaque);
+	MemFile *m = memfile_qcow2(opaque, DISK);
 	m->yields = 1;
 	r->number = 1;
 	r->rng = g_rand_new_with_seed(g_test_rand_int());
 	r->snapshots = !strstr(opaque, "refcount_bits=1");
-	r->node = memfile_format(m, "qcow2", strstr(opaque, "=512") ? small : NULL, NODE_WRITE | NODE_UNMAP, &error);
+	r->node = memfile_format(
+		m, "qcow2", strstr(opaque, "=512") ? small : NULL, NODE_WRITE | NODE_UNMAP, &error);
 	g_assert_no_error(error);
 	loop_call(loop_main(), race_fiber, r);
 	node_unref(r->node);
@@ -212,8 +189,9 @@ static void race(gconstpointer opaque)
 
 int main(int argc, char **argv)
 {
-	static const char *const kinds[] = { "cluster_size=65536", "cluster_size=4096", "cluster_size=512", "cluster_size=2097152",
-		"cluster_size=16384,extended_l2=on", "cluster_size=8192,lazy_refcounts=on", "cluster_size=1024,refcount_bits=1" };
+	static const char *const kinds[] = { "cluster_size=65536", "cluster_size=4096",
+		"cluster_size=512", "cluster_size=2097152", "cluster_size=16384,extended_l2=on",
+		"cluster_size=8192,lazy_refcounts=on", "cluster_size=1024,refcount_bits=1" };
 	g_test_init(&argc, &argv, NULL);
 	for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
 		char *path = g_strdup_printf("/qcow2/race/%s", kinds[i]);

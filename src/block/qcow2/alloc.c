@@ -45,7 +45,7 @@ void qcow2_alloc_settle(Qcow2 *s, uint64_t offset, uint64_t bytes)
 	}
 }
 
-/* ---- Choosing ------------------------------------------------------------------------------------ */
+/* ---- Choosing -------------------------------------------------------------------------------- */
 
 /* Subclusters that bytes [from, to) of a cluster touch, as a mask. */
 static uint32_t sub_mask(const Qcow2 *s, uint64_t from, uint64_t to)
@@ -83,8 +83,9 @@ static unsigned same_need(const Qcow2 *s, const Table *t, uint64_t offset, uint6
 	for (; at < end && first + n < slice_end; at += s->cluster_size, n++) {
 		if (need_of(s, t, first + n, 0, MIN(end - at, s->cluster_size)) != need)
 			break;
-		if (need == NEED_ENTRY && (entry_get(s, t, first + n) & QCOW2_L2_OFFSET)
-			!= host + ((uint64_t)n << s->cluster_bits))
+		if (need == NEED_ENTRY
+			&& (entry_get(s, t, first + n) & QCOW2_L2_OFFSET)
+				!= host + ((uint64_t)n << s->cluster_bits))
 			break;
 	}
 	return n;
@@ -127,7 +128,8 @@ static int choose(Qcow2 *s, Table *t, uint64_t offset, uint64_t bytes, Alloc *a)
 	if (need == NEED_NOTHING)
 		return 1;
 	if (need == NEED_NO_MORE)
-		return qcow2_corrupt(s, true, "the L2 entry 0x%llx for guest offset 0x%llx is invalid",
+		return qcow2_corrupt(s, true,
+			"the L2 entry 0x%llx for guest offset 0x%llx is invalid",
 			(unsigned long long)entry_get(s, t, i), (unsigned long long)offset);
 	unsigned n = same_need(s, t, offset, end, need);
 	a->guest = q_floor(s, offset);
@@ -180,7 +182,7 @@ int qcow2_alloc_prepare(Qcow2 *s, uint64_t offset, uint64_t *bytes, Alloc *a)
 	return ret;
 }
 
-/* ---- Entering ------------------------------------------------------------------------------------- */
+/* ---- Entering -------------------------------------------------------------------------------- */
 
 void qcow2_entry_drop(Qcow2 *s, uint64_t entry, FreeKind kind)
 {
@@ -209,7 +211,9 @@ static int enter(Qcow2 *s, const Alloc *a)
 		uint64_t old = entry_get(s, t, i), bitmap = bitmap_get(s, t, i);
 		uint64_t from = MAX(a->cow_start, a->guest + at), base = a->guest + at;
 		uint64_t to = MIN(a->cow_end, base + s->cluster_size);
-		uint64_t subs = s->subclusters > 1 && from < to ? sub_mask(s, from - base, to - base) : 0;
+		uint64_t subs = s->subclusters > 1 && from < to
+			? sub_mask(s, from - base, to - base)
+			: 0;
 		if (old & QCOW2_COMPRESSED)
 			bitmap = 0;
 		bitmap = (bitmap | subs) & ~(subs << 32);

@@ -24,7 +24,7 @@ void qcow2_bitmaps_free(Qcow2 *s)
 	g_clear_pointer(&s->bitmaps, g_free);
 }
 
-/* ---- Reading -------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static const char *read_one(Qcow2 *s, const uint8_t *dir, uint64_t size, uint64_t *at, Bitmap *b)
 {
@@ -49,7 +49,8 @@ static const char *read_one(Qcow2 *s, const uint8_t *dir, uint64_t size, uint64_
 		return "a bitmap has unknown flags";
 	if (b->extra_size && !(b->flags & QCOW2_BITMAP_EXTRA_OK))
 		return "a bitmap has extra data that is not known";
-	if (b->granularity_bits < Q_MIN_GRANULARITY_BITS || b->granularity_bits > Q_MAX_GRANULARITY_BITS)
+	if (b->granularity_bits < Q_MIN_GRANULARITY_BITS
+		|| b->granularity_bits > Q_MAX_GRANULARITY_BITS)
 		return "a granularity is out of range";
 	if (!b->table_size || b->table_size > Q_MAX_BITMAP_TABLE || !b->table_offset
 		|| !q_place_ok(s, b->table_offset, (uint64_t)b->table_size * 8))
@@ -89,8 +90,10 @@ bool qcow2_bitmaps_read(Qcow2 *s, GError **error)
 	if (!why)
 		return true;
 	if (!(s->node->flags & NODE_CHECK))
-		return fail(error, VIV_ERROR_FAILED, "the directory of bitmaps is damaged: %s. "
-			"`qemu-img check -r all` removes it.", why);
+		return fail(error, VIV_ERROR_FAILED,
+			"the directory of bitmaps is damaged: %s. "
+			"`qemu-img check -r all` removes it.",
+			why);
 	qcow2_bitmaps_free(s);
 	s->nb_bitmaps = 0;
 	s->bitmaps_bad = true;
@@ -105,7 +108,7 @@ Bitmap *qcow2_bitmap_find(Qcow2 *s, const char *name)
 	return NULL;
 }
 
-/* ---- Writing --------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static GByteArray *build(Qcow2 *s)
 {
@@ -114,9 +117,12 @@ static GByteArray *build(Qcow2 *s)
 	for (uint32_t i = 0; i < s->nb_bitmaps; i++) {
 		const Bitmap *b = &s->bitmaps[i];
 		Qcow2RawBitmap raw = {
-			.table_offset = GUINT64_TO_BE(b->table_offset), .table_size = g_htonl(b->table_size),
-			.flags = g_htonl(b->flags), .type = QCOW2_BITMAP_DIRTY_TYPE,
-			.granularity_bits = b->granularity_bits, .name_size = g_htons(strlen(b->name)),
+			.table_offset = GUINT64_TO_BE(b->table_offset),
+			.table_size = g_htonl(b->table_size),
+			.flags = g_htonl(b->flags),
+			.type = QCOW2_BITMAP_DIRTY_TYPE,
+			.granularity_bits = b->granularity_bits,
+			.name_size = g_htons(strlen(b->name)),
 			.extra_size = g_htonl(b->extra_size),
 		};
 		g_byte_array_append(dir, (uint8_t *)&raw, sizeof(raw));
@@ -146,7 +152,8 @@ static int place_directory(Qcow2 *s, const GByteArray *dir, uint64_t *offset)
 
 int qcow2_bitmaps_write(Qcow2 *s)
 {
-	uint64_t old_offset = s->bitmaps_offset, old_bytes = s->bitmaps_bytes, old_autoclear = s->autoclear, offset;
+	uint64_t old_offset = s->bitmaps_offset, old_bytes = s->bitmaps_bytes,
+		 old_autoclear = s->autoclear, offset;
 	GByteArray *dir = build(s);
 	int ret = place_directory(s, dir, &offset);
 	if (ret >= 0)
@@ -154,7 +161,8 @@ int qcow2_bitmaps_write(Qcow2 *s)
 	if (ret >= 0) {
 		s->bitmaps_offset = offset;
 		s->bitmaps_bytes = dir->len;
-		s->autoclear = (s->autoclear & ~QCOW2_AUTOCLEAR_BITMAPS) | (s->nb_bitmaps ? QCOW2_AUTOCLEAR_BITMAPS : 0);
+		s->autoclear = (s->autoclear & ~QCOW2_AUTOCLEAR_BITMAPS)
+			| (s->nb_bitmaps ? QCOW2_AUTOCLEAR_BITMAPS : 0);
 		ret = qcow2_header_commit(s);
 	}
 	if (ret < 0) {
@@ -193,7 +201,7 @@ static void info_free(void *info)
 	g_free(info);
 }
 
-/* ---- Commands ---------------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 GPtrArray *qcow2_bitmap_list(Node *node)
 {
@@ -216,7 +224,8 @@ static bool begin(Qcow2 *s, GError **error)
 {
 	int ret = qcow2_begin_writing(s);
 	if (ret < 0)
-		return fail(error, VIV_ERROR_FAILED, "the image cannot be written: %s", g_strerror(-ret));
+		return fail(error, VIV_ERROR_FAILED, "the image cannot be written: %s",
+			g_strerror(-ret));
 	qcow2_begin(s);
 	return true;
 }
@@ -226,7 +235,9 @@ static bool end(Qcow2 *s, int ret, GError **error)
 	int r = qcow2_write_tables(s);
 	qcow2_end(s);
 	ret = ret < 0 ? ret : r;
-	return ret >= 0 || fail(error, VIV_ERROR_FAILED, "the bitmap could not be written: %s", g_strerror(-ret));
+	return ret >= 0
+		|| fail(error, VIV_ERROR_FAILED, "the bitmap could not be written: %s",
+			g_strerror(-ret));
 }
 
 static Bitmap *find_or_fail(Qcow2 *s, const char *name, bool must_be_good, GError **error)
@@ -237,38 +248,48 @@ static Bitmap *find_or_fail(Qcow2 *s, const char *name, bool must_be_good, GErro
 		return NULL;
 	}
 	if (must_be_good && b->flags & QCOW2_BITMAP_IN_USE && !b->live) {
-		fail(error, VIV_ERROR_FAILED, "Bitmap '%s' is inconsistent and cannot be used. "
-			"Try block-dirty-bitmap-remove to delete this bitmap from disk", name);
+		fail(error, VIV_ERROR_FAILED,
+			"Bitmap '%s' is inconsistent and cannot be used. "
+			"Try block-dirty-bitmap-remove to delete this bitmap from disk",
+			name);
 		return NULL;
 	}
 	return b;
 }
 
-bool qcow2_bitmap_add(Node *node, const char *name, uint64_t granularity, bool disabled, GError **error)
+bool qcow2_bitmap_add(
+	Node *node, const char *name, uint64_t granularity, bool disabled, GError **error)
 {
 	Qcow2 *s = NODE_STATE(node, Qcow2);
 	if (s->version < 3)
-		return fail(error, VIV_ERROR_UNSUPPORTED, "Cannot store dirty bitmaps in qcow2 v2 files");
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			"Cannot store dirty bitmaps in qcow2 v2 files");
 	if (!granularity)
 		granularity = CLAMP(s->cluster_size, 4096, 65536);
 	if (granularity & (granularity - 1) || granularity < 1ull << Q_MIN_GRANULARITY_BITS
 		|| granularity > 1ull << Q_MAX_GRANULARITY_BITS)
-		return fail(error, VIV_ERROR_INVALID, "Granularity must be a power of two between 512 and 2147483648");
+		return fail(error, VIV_ERROR_INVALID,
+			"Granularity must be a power of two between 512 and 2147483648");
 	if (!*name || strlen(name) > Q_MAX_BITMAP_NAME)
-		return fail(error, VIV_ERROR_INVALID, "Bitmap name is too long or empty; it may have up to %d bytes",
+		return fail(error, VIV_ERROR_INVALID,
+			"Bitmap name is too long or empty; it may have up to %d bytes",
 			Q_MAX_BITMAP_NAME);
 	if (qcow2_bitmap_find(s, name))
 		return fail(error, VIV_ERROR_INVALID, "Bitmap already exists: %s", name);
 	if (s->nb_bitmaps >= Q_MAX_BITMAPS)
-		return fail(error, VIV_ERROR_INVALID, "Maximum number of persistent bitmaps is already reached");
+		return fail(error, VIV_ERROR_INVALID,
+			"Maximum number of persistent bitmaps is already reached");
 	unsigned bits = g_bit_nth_msf(granularity, -1);
 	if (qcow2_bitmap_bytes(s->size, bits) > Q_MAX_BITMAP_BYTES)
-		return fail(error, VIV_ERROR_INVALID, "Too much space will be occupied by the bitmap. Use larger granularity");
+		return fail(error, VIV_ERROR_INVALID,
+			"Too much space will be occupied by the bitmap. Use larger granularity");
 	if (!begin(s, error))
 		return false;
 	s->bitmaps = g_renew(Bitmap, s->bitmaps, s->nb_bitmaps + 1);
 	Bitmap *b = &s->bitmaps[s->nb_bitmaps++];
-	*b = (Bitmap){ .name = g_strdup(name), .granularity_bits = bits, .flags = disabled ? 0 : QCOW2_BITMAP_AUTO };
+	*b = (Bitmap){ .name = g_strdup(name),
+		.granularity_bits = bits,
+		.flags = disabled ? 0 : QCOW2_BITMAP_AUTO };
 	uint64_t bytes = qcow2_bitmap_bytes(s->size, bits);
 	int ret = qcow2_bitmap_store(s, b, NULL, bytes);
 	if (ret >= 0)
@@ -313,7 +334,8 @@ bool qcow2_bitmap_clear(Node *node, const char *name, GError **error)
 	if (b->live) {
 		memset(b->bits, 0, b->bits_bytes);
 	} else {
-		ret = qcow2_bitmap_store(s, b, NULL, qcow2_bitmap_bytes(s->size, b->granularity_bits));
+		ret = qcow2_bitmap_store(
+			s, b, NULL, qcow2_bitmap_bytes(s->size, b->granularity_bits));
 		if (ret >= 0)
 			ret = qcow2_bitmaps_write(s);
 	}
@@ -333,11 +355,13 @@ bool qcow2_bitmap_enable(Node *node, const char *name, bool enable, GError **err
 	return end(s, ret, error);
 }
 
-bool qcow2_bitmap_merge(Node *node, const char *name, Node *source, const char *source_name, GError **error)
+bool qcow2_bitmap_merge(
+	Node *node, const char *name, Node *source, const char *source_name, GError **error)
 {
 	Qcow2 *s = NODE_STATE(node, Qcow2);
 	if (source->driver != node->driver)
-		return fail(error, VIV_ERROR_UNSUPPORTED, "Bitmaps can be merged from qcow2 images only");
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			"Bitmaps can be merged from qcow2 images only");
 	Qcow2 *from = NODE_STATE(source, Qcow2);
 	Bitmap *src = find_or_fail(from, source_name, true, error);
 	Bitmap *b = src ? find_or_fail(s, name, true, error) : NULL;
@@ -351,7 +375,8 @@ bool qcow2_bitmap_merge(Node *node, const char *name, Node *source, const char *
 	else
 		ret = qcow2_bitmap_load(from, src, &add, &add_bytes);
 	if (ret < 0)
-		return fail(error, VIV_ERROR_FAILED, "Bitmap '%s' cannot be read: %s", source_name, g_strerror(-ret));
+		return fail(error, VIV_ERROR_FAILED, "Bitmap '%s' cannot be read: %s", source_name,
+			g_strerror(-ret));
 	unsigned src_bits = src->granularity_bits;
 	bool ok = begin(s, error);
 	if (ok) {

@@ -9,14 +9,16 @@
 
 uint64_t qcow2_bitmap_bytes(uint64_t size, unsigned granularity_bits)
 {
-	uint64_t pieces = (size >> granularity_bits) + ((size & ((1ull << granularity_bits) - 1)) != 0);
+	uint64_t pieces = (size >> granularity_bits)
+		+ ((size & ((1ull << granularity_bits) - 1)) != 0);
 	return (pieces + 7) / 8;
 }
 
 static bool bad_entry(const Qcow2 *s, uint64_t entry)
 {
 	uint64_t place = entry & QCOW2_BITMAP_OFFSET;
-	return entry & QCOW2_BITMAP_ENTRY_RESERVED || q_inside(s, place) || (place && entry & QCOW2_BITMAP_ONES);
+	return entry & QCOW2_BITMAP_ENTRY_RESERVED || q_inside(s, place)
+		|| (place && entry & QCOW2_BITMAP_ONES);
 }
 
 int qcow2_bitmap_load(Qcow2 *s, const Bitmap *b, uint8_t **bits, uint64_t *bytes)
@@ -63,7 +65,8 @@ int qcow2_bitmap_drop_data(Qcow2 *s, Bitmap *b)
 		return ret;
 	for (uint32_t i = 0; i < b->table_size; i++)
 		if (table[i] & QCOW2_BITMAP_OFFSET && !bad_entry(s, table[i]))
-			qcow2_free_later(s, table[i] & QCOW2_BITMAP_OFFSET, s->cluster_size, FREE_OTHER);
+			qcow2_free_later(
+				s, table[i] & QCOW2_BITMAP_OFFSET, s->cluster_size, FREE_OTHER);
 	qcow2_free_later(s, b->table_offset, q_ceil(s, (uint64_t)b->table_size * 8), FREE_OTHER);
 	g_free(table);
 	return 0;
@@ -115,7 +118,8 @@ int qcow2_bitmap_store(Qcow2 *s, Bitmap *b, const uint8_t *bits, uint64_t bytes)
 	if (ret < 0) {
 		for (uint32_t i = 0; i < entries; i++)
 			if (table[i])
-				refcount_release(s, GUINT64_FROM_BE(table[i]), s->cluster_size, FREE_NEVER);
+				refcount_release(
+					s, GUINT64_FROM_BE(table[i]), s->cluster_size, FREE_NEVER);
 		if (offset)
 			refcount_release(s, offset, room, FREE_NEVER);
 	} else {
@@ -127,7 +131,7 @@ int qcow2_bitmap_store(Qcow2 *s, Bitmap *b, const uint8_t *bits, uint64_t bytes)
 	return ret;
 }
 
-/* ---- Single bits ----------------------------------------------------------------------------------- */
+/* ---- Single bits ----------------------------------------------------------------------------- */
 
 void bits_set(uint8_t *bits, uint64_t from, uint64_t to)
 {
@@ -141,7 +145,8 @@ void bits_set(uint8_t *bits, uint64_t from, uint64_t to)
 		bits[from / 8] |= 1u << (from & 7);
 }
 
-static void or_bits(Qcow2 *s, uint8_t *to, unsigned to_bits, const uint8_t *add, uint64_t add_bytes, unsigned add_bits)
+static void or_bits(Qcow2 *s, uint8_t *to, unsigned to_bits, const uint8_t *add, uint64_t add_bytes,
+	unsigned add_bits)
 {
 	uint64_t pieces = (s->size + (1ull << to_bits) - 1) >> to_bits;
 	for (uint64_t i = 0; i < add_bytes; i++) {
@@ -149,7 +154,8 @@ static void or_bits(Qcow2 *s, uint8_t *to, unsigned to_bits, const uint8_t *add,
 			if (!(add[i] >> k & 1))
 				continue;
 			uint64_t n = i * 8 + k;
-			uint64_t from = n << add_bits >> to_bits, end = (((n + 1) << add_bits) - 1) >> to_bits;
+			uint64_t from = n << add_bits >> to_bits,
+				 end = (((n + 1) << add_bits) - 1) >> to_bits;
 			bits_set(to, MIN(from, pieces), MIN(end + 1, pieces));
 		}
 	}

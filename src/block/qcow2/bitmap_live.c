@@ -69,7 +69,8 @@ static int resize_one(Qcow2 *s, Bitmap *b, uint64_t size)
 	int ret = b->live ? 0 : qcow2_bitmap_load(s, b, &bits, &bytes);
 	if (ret < 0)
 		return ret;
-	uint64_t old_pieces = (MIN(s->size, size) + (1ull << b->granularity_bits) - 1) >> b->granularity_bits;
+	uint64_t old_pieces = (MIN(s->size, size) + (1ull << b->granularity_bits) - 1)
+		>> b->granularity_bits;
 	bits = g_realloc(bits, MAX(want, 1));
 	if (want > bytes)
 		memset(bits + bytes, 0, want - bytes);
@@ -91,12 +92,16 @@ bool qcow2_bitmaps_resize(Qcow2 *s, uint64_t size, GError **error)
 		return true;
 	for (uint32_t i = 0; i < s->nb_bitmaps; i++)
 		if (s->bitmaps[i].flags & QCOW2_BITMAP_IN_USE && !s->bitmaps[i].live)
-			return fail(error, VIV_ERROR_FAILED, "Cannot resize qcow2: bitmap '%s' is inconsistent. Remove it first "
-				"with `qemu-img bitmap --remove`.", s->bitmaps[i].name);
+			return fail(error, VIV_ERROR_FAILED,
+				"Cannot resize qcow2: bitmap '%s' is inconsistent. Remove it first "
+				"with `qemu-img bitmap --remove`.",
+				s->bitmaps[i].name);
 	int ret = 0;
 	for (uint32_t i = 0; i < s->nb_bitmaps && ret >= 0; i++)
 		ret = resize_one(s, &s->bitmaps[i], size);
 	if (ret >= 0)
 		ret = qcow2_bitmaps_write(s);
-	return ret >= 0 || fail(error, VIV_ERROR_FAILED, "the bitmaps could not be resized: %s", g_strerror(-ret));
+	return ret >= 0
+		|| fail(error, VIV_ERROR_FAILED, "the bitmaps could not be resized: %s",
+			g_strerror(-ret));
 }

@@ -133,8 +133,11 @@ static int make_room(Qcow2 *s, Cache *c)
 static Table *insert(Cache *c, uint64_t offset)
 {
 	Table *t = g_new0(Table, 1);
-	/* Aligned, so that direct I/O needs no copy; a multiple of the alignment, as C11 wants it. */
-	t->data = aligned_alloc(TABLE_ALIGN, (c->table_size + TABLE_ALIGN - 1) & ~(size_t)(TABLE_ALIGN - 1));
+	/*
+	 * Aligned, so that direct I/O needs no copy; a multiple of the alignment, as C11 wants it.
+	 */
+	t->data = aligned_alloc(
+		TABLE_ALIGN, (c->table_size + TABLE_ALIGN - 1) & ~(size_t)(TABLE_ALIGN - 1));
 	if (!t->data) {
 		g_free(t);
 		return NULL;
@@ -278,7 +281,8 @@ int cache_write(Qcow2 *s, Cache *c)
 	s->unsynced = true;
 	for (unsigned i = 0; i < n && ret >= 0;) {
 		unsigned k = 1;
-		while (i + k < n && k < MERGE_MAX && all[i + k]->offset == all[i]->offset + k * c->table_size)
+		while (i + k < n && k < MERGE_MAX
+			&& all[i + k]->offset == all[i]->offset + k * c->table_size)
 			k++;
 		ret = write_run(s, c, all + i, k);
 		i += k;

@@ -26,10 +26,14 @@ int check_count(Check *c, uint64_t offset, uint64_t bytes)
 	Qcow2 *s = c->s;
 	if (!bytes)
 		return 0;
-	if (offset > INT64_MAX - bytes || (offset + bytes > c->file_length
-		&& offset + bytes - c->file_length >= s->cluster_size)) {
-		check_say(c, "ERROR: counting reference for region exceeding the end of the file by one cluster or more: "
-			"offset 0x%" PRIx64 " size 0x%" PRIx64, offset, bytes);
+	if (offset > INT64_MAX - bytes
+		|| (offset + bytes > c->file_length
+			&& offset + bytes - c->file_length >= s->cluster_size)) {
+		check_say(c,
+			"ERROR: counting reference for region exceeding the end of the file by one "
+			"cluster or more: "
+			"offset 0x%" PRIx64 " size 0x%" PRIx64,
+			offset, bytes);
 		c->r->corruptions++;
 		return 0;
 	}
@@ -37,8 +41,11 @@ int check_count(Check *c, uint64_t offset, uint64_t bytes)
 	for (uint64_t k = offset >> s->cluster_bits; k <= end && k < c->clusters; k++) {
 		uint64_t n = refcount_at(c->counts, s->refcount_order, k);
 		if (n == s->refcount_max) {
-			check_say(c, "ERROR: overflow cluster offset=0x%" PRIx64, k << s->cluster_bits);
-			check_say(c, "Use qemu-img amend to increase the refcount entry width or qemu-img convert to create "
+			check_say(c, "ERROR: overflow cluster offset=0x%" PRIx64,
+				k << s->cluster_bits);
+			check_say(c,
+				"Use qemu-img amend to increase the refcount entry width or "
+				"qemu-img convert to create "
 				"a clean copy if the image cannot be opened for writing");
 			c->r->corruptions++;
 			continue;
@@ -48,7 +55,7 @@ int check_count(Check *c, uint64_t offset, uint64_t bytes)
 	return 0;
 }
 
-/* ---- Comparing ---------------------------------------------------------------------------------------- */
+/* ---- Comparing ------------------------------------------------------------------------------- */
 
 /* Puts one count right in memory. */
 static int set_count(Check *c, uint64_t cluster, uint64_t value)
@@ -71,12 +78,17 @@ static int set_count(Check *c, uint64_t cluster, uint64_t value)
 static int differs(Check *c, uint64_t cluster, uint64_t have, uint64_t want, unsigned fix)
 {
 	bool leak = have > want, repair = leak ? fix & FIX_LEAKS : fix & FIX_ERRORS;
-	if (have == 0 && want > 0 && (cluster >> c->s->refblock_bits >= c->s->reftable_size
-		|| !(c->s->reftable[cluster >> c->s->refblock_bits] & QCOW2_REFTABLE_OFFSET)))
+	if (have == 0 && want > 0
+		&& (cluster >> c->s->refblock_bits >= c->s->reftable_size
+			|| !(c->s->reftable[cluster >> c->s->refblock_bits]
+				& QCOW2_REFTABLE_OFFSET)))
 		c->rebuild = true; /* no block to put it right in */
 	repair = repair && !c->rebuild;
 	check_say(c, "%s cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64,
-		repair ? "Repairing" : leak ? "Leaked" : "ERROR", cluster, have, want);
+		repair	       ? "Repairing"
+			: leak ? "Leaked"
+			       : "ERROR",
+		cluster, have, want);
 	if (repair) {
 		int ret = set_count(c, cluster, want);
 		if (ret < 0) {
@@ -112,7 +124,8 @@ static void compare_block(Check *c, uint64_t n, unsigned fix, uint64_t *highest)
 	for (uint64_t k = from; k < to; k++) {
 		uint64_t have = t ? refcount_at(t->data, s->refcount_order, k - from) : 0;
 		uint64_t want = k < c->clusters ? refcount_at(c->counts, s->refcount_order, k) : 0;
-		if (k >= c->clusters) { /* past the end of the file: given back without a word, as QEMU has none */
+		/* past the end of the file: given back without a word, as QEMU has none */
+		if (k >= c->clusters) {
 			if (have && fix & FIX_LEAKS && !c->rebuild)
 				set_count(c, k, 0);
 			continue;
@@ -137,7 +150,7 @@ static void compare(Check *c, unsigned fix)
 	c->r->image_end_offset = highest << c->s->cluster_bits;
 }
 
-/* ---- The whole ---------------------------------------------------------------------------------------- */
+/* ---- The whole ------------------------------------------------------------------------------- */
 
 static int prepare_counts(Check *c)
 {
@@ -157,7 +170,8 @@ static int rebuild(Check *c)
 	check_say(c, "Rebuilding refcount structure");
 	int ret = qcow2_rebuild(c);
 	if (ret < 0) {
-		check_say(c, "ERROR: the refcount structure could not be written: %s", g_strerror(-ret));
+		check_say(c, "ERROR: the refcount structure could not be written: %s",
+			g_strerror(-ret));
 		return ret;
 	}
 	/* The old structures may be leaked now: count again. */
@@ -175,7 +189,8 @@ static int rebuild(Check *c)
 	r->allocated_clusters = old.allocated_clusters;
 	r->fragmented_clusters = old.fragmented_clusters;
 	r->compressed_clusters = old.compressed_clusters;
-	r->corruptions_fixed += old.corruptions > r->corruptions ? old.corruptions - r->corruptions : 0;
+	r->corruptions_fixed += old.corruptions > r->corruptions ? old.corruptions - r->corruptions
+								 : 0;
 	r->leaks_fixed += old.leaks > r->leaks ? old.leaks - r->leaks : 0;
 	return c->rebuild ? -EIO : ret;
 }
@@ -185,7 +200,8 @@ static int check_image(Check *c)
 	CheckResult *r = c->r;
 	int ret = prepare_counts(c);
 	if (ret < 0) {
-		check_say(c, "ERROR: not enough memory for the counts of %" PRIu64 " clusters", c->clusters);
+		check_say(c, "ERROR: not enough memory for the counts of %" PRIu64 " clusters",
+			c->clusters);
 		return ret;
 	}
 	r->total_clusters = q_clusters(c->s, c->s->size);
@@ -231,7 +247,8 @@ static int clean_bits(Check *c)
 {
 	Qcow2 *s = c->s;
 	uint64_t old = s->incompatible;
-	if (c->fix & FIX_ERRORS && c->fix & FIX_LEAKS && !c->r->corruptions && !c->r->check_errors && !s->writing)
+	if (c->fix & FIX_ERRORS && c->fix & FIX_LEAKS && !c->r->corruptions && !c->r->check_errors
+		&& !s->writing)
 		s->incompatible &= ~(QCOW2_INCOMPAT_DIRTY | QCOW2_INCOMPAT_CORRUPT);
 	else if (c->fix & FIX_ERRORS && !c->r->corruptions && !c->r->check_errors)
 		s->incompatible &= ~QCOW2_INCOMPAT_CORRUPT;

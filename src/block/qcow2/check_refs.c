@@ -9,7 +9,12 @@
 #include "block/qcow2/qcow2.h"
 
 /* What is being walked: the active tables may be repaired and are measured for fragmentation. */
-typedef struct Walk { Check *c; bool active; uint8_t *l2; bool changed; } Walk;
+typedef struct Walk {
+	Check *c;
+	bool active;
+	uint8_t *l2;
+	bool changed;
+} Walk;
 
 static const char *word(const Check *c)
 {
@@ -30,7 +35,9 @@ static int count_compressed(Walk *w, uint64_t entry, uint64_t bitmap)
 	uint64_t offset;
 	uint32_t bytes;
 	if (entry & QCOW2_COPIED) {
-		check_say(c, "ERROR: coffset=0x%" PRIx64 ": copied flag must never be set for compressed clusters",
+		check_say(c,
+			"ERROR: coffset=0x%" PRIx64
+			": copied flag must never be set for compressed clusters",
 			(uint64_t)(entry & ~QCOW2_COPIED));
 		c->r->corruptions++;
 	}
@@ -40,7 +47,10 @@ static int count_compressed(Walk *w, uint64_t entry, uint64_t bitmap)
 		return 0;
 	}
 	if (bitmap) {
-		check_say(c, "ERROR compressed cluster with non-zero subcluster allocation bitmap, entry=0x%" PRIx64, entry);
+		check_say(c,
+			"ERROR compressed cluster with non-zero subcluster allocation bitmap, "
+			"entry=0x%" PRIx64,
+			entry);
 		c->r->corruptions++;
 	}
 	qcow2_compressed_place(c->s, entry, &offset, &bytes);
@@ -72,16 +82,22 @@ static int count_entry(Walk *w, unsigned i)
 		}
 	}
 	uint64_t host = entry & QCOW2_L2_OFFSET;
-	if (s->subclusters > 1 && (bitmap & bitmap >> 32 & UINT32_MAX || (!host && !s->external && bitmap & UINT32_MAX))) {
-		check_say(c, "ERROR offset=%" PRIx64 ": Allocation bitmap is invalid (0x%" PRIx64 ")", host, bitmap);
+	if (s->subclusters > 1
+		&& (bitmap & bitmap >> 32 & UINT32_MAX
+			|| (!host && !s->external && bitmap & UINT32_MAX))) {
+		check_say(c,
+			"ERROR offset=%" PRIx64 ": Allocation bitmap is invalid (0x%" PRIx64 ")",
+			host, bitmap);
 		c->r->corruptions++;
 	}
 	if (!host)
 		return 0;
 	if (q_inside(s, host)) {
 		bool zero = s->subclusters == 1 && entry & QCOW2_ZERO;
-		check_say(c, "%s offset=%" PRIx64 ": %s is not properly aligned; L2 entry corrupted.",
-			zero ? word(c) : "ERROR", host, zero ? "Preallocated zero cluster" : "Data cluster");
+		check_say(c,
+			"%s offset=%" PRIx64 ": %s is not properly aligned; L2 entry corrupted.",
+			zero ? word(c) : "ERROR", host,
+			zero ? "Preallocated zero cluster" : "Data cluster");
 		if (zero && c->fix & FIX_ERRORS) { /* its contents are known without it */
 			put_be64(p, QCOW2_ZERO);
 			w->changed = true;
@@ -130,7 +146,8 @@ static int count_l1(Check *c, uint64_t offset, uint64_t *l1, uint32_t size, bool
 	for (uint32_t i = 0; i < size && ret >= 0; i++) {
 		uint64_t l2 = l1[i] & QCOW2_L1_OFFSET;
 		if (l1[i] & QCOW2_L1_RESERVED) {
-			check_say(c, "%s found L1 entry with reserved bits set: %" PRIx64, active ? word(c) : "ERROR", l1[i]);
+			check_say(c, "%s found L1 entry with reserved bits set: %" PRIx64,
+				active ? word(c) : "ERROR", l1[i]);
 			if (active && c->fix & FIX_ERRORS) {
 				l1[i] &= ~QCOW2_L1_RESERVED;
 				qcow2_l1_dirty(s, i);
@@ -143,7 +160,10 @@ static int count_l1(Check *c, uint64_t offset, uint64_t *l1, uint32_t size, bool
 			continue;
 		if (q_inside(s, l2)) {
 			/* Looked at all the same: what it names is not to be given away. */
-			check_say(c, "ERROR l2_offset=%" PRIx64 ": Table is not cluster aligned; L1 entry corrupted", l2);
+			check_say(c,
+				"ERROR l2_offset=%" PRIx64
+				": Table is not cluster aligned; L1 entry corrupted",
+				l2);
 			c->r->corruptions++;
 		}
 		ret = check_count(c, l2, s->cluster_size);
@@ -201,15 +221,18 @@ static int count_bitmaps(Check *c)
 		ret = check_count(c, b->table_offset, (uint64_t)b->table_size * 8);
 		if (ret < 0 || b->table_offset > c->file_length)
 			continue;
-		ret = qcow2_read_l1(s, b->table_offset, MIN(b->table_size, c->file_length / 8), &table);
+		ret = qcow2_read_l1(
+			s, b->table_offset, MIN(b->table_size, c->file_length / 8), &table);
 		if (ret < 0) {
 			c->r->check_errors++;
 			return 0;
 		}
 		for (uint32_t k = 0; k < MIN(b->table_size, c->file_length / 8) && ret >= 0; k++) {
 			uint64_t place = table[k] & QCOW2_BITMAP_OFFSET;
-			if (table[k] & QCOW2_BITMAP_ENTRY_RESERVED || q_inside(s, place) || (place && table[k] & 1)) {
-				check_say(c, "ERROR: bitmap '%s' has an invalid table entry", b->name);
+			if (table[k] & QCOW2_BITMAP_ENTRY_RESERVED || q_inside(s, place)
+				|| (place && table[k] & 1)) {
+				check_say(c, "ERROR: bitmap '%s' has an invalid table entry",
+					b->name);
 				c->r->corruptions++;
 			} else if (place) {
 				ret = check_count(c, place, s->cluster_size);
@@ -225,11 +248,15 @@ static int count_refblocks(Check *c)
 	Qcow2 *s = c->s;
 	int ret = check_count(c, s->reftable_offset, (uint64_t)s->reftable_size * 8);
 	for (uint32_t i = 0; i < s->reftable_size && ret >= 0; i++) {
-		uint64_t offset = s->reftable[i] & QCOW2_REFTABLE_OFFSET, n = offset >> s->cluster_bits;
+		uint64_t offset = s->reftable[i] & QCOW2_REFTABLE_OFFSET,
+			 n = offset >> s->cluster_bits;
 		if (!s->reftable[i])
 			continue;
 		if (q_inside(s, offset) || s->reftable[i] & ~QCOW2_REFTABLE_OFFSET) {
-			check_say(c, "ERROR refcount block %u is not cluster aligned; refcount table entry corrupted", i);
+			check_say(c,
+				"ERROR refcount block %u is not cluster aligned; refcount table "
+				"entry corrupted",
+				i);
 			c->r->corruptions++;
 			c->rebuild = true;
 			continue;
@@ -267,7 +294,7 @@ int check_count_all(Check *c)
 	return ret < 0 ? ret : count_refblocks(c);
 }
 
-/* ---- COPIED flags --------------------------------------------------------------------------------------- */
+/* ---- COPIED flags ---------------------------------------------------------------------------- */
 
 /* Puts the flag of *entry right, for a cluster at `offset`; true: it was wrong. */
 static bool wrong_flag(Check *c, uint64_t *entry, uint64_t offset, int *ret)
@@ -294,12 +321,14 @@ static int copied_l2(Check *c, uint64_t offset, uint8_t *l2)
 	for (unsigned i = 0; i < 1u << s->l2_bits && ret >= 0; i++) {
 		uint8_t *p = l2 + (size_t)i * s->l2_entry_size;
 		uint64_t entry = be64_at(p), host = entry & QCOW2_L2_OFFSET, old = entry;
-		if (entry & QCOW2_COMPRESSED || !host || q_inside(s, host) || !wrong_flag(c, &entry, host, &ret))
+		if (entry & QCOW2_COMPRESSED || !host || q_inside(s, host)
+			|| !wrong_flag(c, &entry, host, &ret))
 			continue;
 		uint64_t count = 1;
 		if (!s->external)
 			refcount_get(s, host >> s->cluster_bits, &count);
-		check_say(c, "%s OFLAG_COPIED data cluster: l2_entry=%" PRIx64 " refcount=%" PRIu64, word(c), old, count);
+		check_say(c, "%s OFLAG_COPIED data cluster: l2_entry=%" PRIx64 " refcount=%" PRIu64,
+			word(c), old, count);
 		found(c);
 		put_be64(p, entry);
 		changed = true;
@@ -329,7 +358,9 @@ int check_copied(Check *c)
 		uint64_t count;
 		ret = refcount_get(s, offset >> s->cluster_bits, &count);
 		if (ret >= 0 && (count == 1) != !!(entry & QCOW2_COPIED)) {
-			check_say(c, "%s OFLAG_COPIED L2 cluster: l1_index=%u l1_entry=%" PRIx64 " refcount=%" PRIu64,
+			check_say(c,
+				"%s OFLAG_COPIED L2 cluster: l1_index=%u l1_entry=%" PRIx64
+				" refcount=%" PRIu64,
 				word(c), i, entry, count);
 			found(c);
 			if (c->fix & FIX_ERRORS) {

@@ -21,14 +21,15 @@ typedef struct Job {
 	uint8_t *to;
 } Job;
 
-/* ---- On worker threads --------------------------------------------------------------------------- */
+/* ---- On worker threads ----------------------------------------------------------------------- */
 
 /* Fills job->to (a cluster); bytes used, 0: it does not get smaller. */
 static int pack(void *opaque)
 {
 	Job *job = opaque;
 	if (job->type == QCOW2_COMPRESS_ZSTD) {
-		size_t n = ZSTD_compress(job->to, job->cluster_size - 1, job->from, job->cluster_size, ZSTD_CLEVEL_DEFAULT);
+		size_t n = ZSTD_compress(job->to, job->cluster_size - 1, job->from,
+			job->cluster_size, ZSTD_CLEVEL_DEFAULT);
 		return ZSTD_isError(n) ? 0 : (int)n;
 	}
 	z_stream z = { 0 };
@@ -79,7 +80,7 @@ static int unpack(void *opaque)
 	return full ? 0 : -EIO;
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 void qcow2_unpacked_drop(Qcow2 *s, uint64_t offset, uint64_t bytes)
 {
@@ -87,7 +88,8 @@ void qcow2_unpacked_drop(Qcow2 *s, uint64_t offset, uint64_t bytes)
 		uint64_t at;
 		uint32_t len;
 		qcow2_compressed_place(s, s->unpacked[i].key, &at, &len);
-		if (s->unpacked[i].key && !s->unpacked[i].loading && at < offset + bytes && offset < at + len)
+		if (s->unpacked[i].key && !s->unpacked[i].loading && at < offset + bytes
+			&& offset < at + len)
 			s->unpacked[i].key = 0;
 	}
 }
@@ -169,7 +171,7 @@ int qcow2_read_compressed(Qcow2 *s, uint64_t entry, uint64_t skip, Iov to)
 	return ret;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 typedef struct Pack {
 	Qcow2 *s;
@@ -263,8 +265,10 @@ int qcow2_write_compressed(Node *node, uint64_t offset, Iov iov)
 	if (ret >= 0) {
 		Batch batch = { 0 };
 		qcow2_bitmaps_mark(s, offset, iov.len);
-		for (size_t done = 0; done < iov.len && batch.result >= 0; done += s->cluster_size) {
-			Pack p = { s, offset + done, iov_part(iov, done, MIN(s->cluster_size, iov.len - done)) };
+		for (size_t done = 0; done < iov.len && batch.result >= 0;
+			done += s->cluster_size) {
+			Pack p = { s, offset + done,
+				iov_part(iov, done, MIN(s->cluster_size, iov.len - done)) };
 			batch_run(&batch, pack_step, g_memdup2(&p, sizeof(p)));
 		}
 		ret = batch_wait(&batch);

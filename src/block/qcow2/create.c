@@ -13,7 +13,8 @@ const BlockOption qcow2_create_options[] = {
 	{ "backing_fmt", OPT_STRING, 0, NULL, "Image format of the base image" },
 	{ "cluster_size", OPT_SIZE, 0, "65536", "qcow2 cluster size" },
 	{ "compat", OPT_STRING, 0, NULL, "Compatibility level (v2 [0.10] or v3 [1.1])" },
-	{ "compression_type", OPT_ENUM, 0, "zlib", "Compression method used for image cluster compression", compression_values },
+	{ "compression_type", OPT_ENUM, 0, "zlib",
+		"Compression method used for image cluster compression", compression_values },
 	{ "data_file", OPT_STRING, 0, NULL, "File name of an external data file" },
 	{ "data_file_raw", OPT_BOOL, 0, NULL, "The external data file must stay valid as a raw image" },
 	{ "encrypt.cipher-alg", OPT_STRING, 0, NULL, "Name of encryption cipher algorithm" },
@@ -23,19 +24,22 @@ const BlockOption qcow2_create_options[] = {
 	{ "encrypt.iter-time", OPT_INT, 0, NULL, "Time to spend in PBKDF in milliseconds" },
 	{ "encrypt.ivgen-alg", OPT_STRING, 0, NULL, "Name of IV generator algorithm" },
 	{ "encrypt.ivgen-hash-alg", OPT_STRING, 0, NULL, "Name of IV generator hash algorithm" },
-	{ "encrypt.key-secret", OPT_STRING, 0, NULL, "ID of secret providing qcow AES key or LUKS passphrase" },
-	{ "encryption", OPT_BOOL, 0, NULL, "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)" },
+	{ "encrypt.key-secret", OPT_STRING, 0, NULL,
+		"ID of secret providing qcow AES key or LUKS passphrase" },
+	{ "encryption", OPT_BOOL, 0, NULL,
+		"Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)" },
 	{ "extended_l2", OPT_BOOL, 0, "off", "Extended L2 tables" },
 	{ "extent_size_hint", OPT_SIZE, 0, NULL, "Extent size hint for the image file, 0 to disable" },
 	{ "lazy_refcounts", OPT_BOOL, 0, "off", "Postpone refcount updates" },
 	{ "nocow", OPT_BOOL, 0, NULL, "Turn off copy-on-write (valid only on btrfs)" },
-	{ "preallocation", OPT_ENUM, 0, NULL, "Preallocation mode (allowed values: off, metadata, falloc, full)", prealloc_values },
+	{ "preallocation", OPT_ENUM, 0, NULL,
+		"Preallocation mode (allowed values: off, metadata, falloc, full)", prealloc_values },
 	{ "refcount_bits", OPT_INT, 0, "16", "Width of a reference count entry in bits" },
 	{ "size", OPT_SIZE, 0, NULL, "Virtual disk size" },
 	{ 0 }
 };
 
-/* ---- The plan ------------------------------------------------------------------------------------------ */
+/* ---- The plan -------------------------------------------------------------------------------- */
 
 bool qcow2_parse_compat(const char *text, unsigned *version, GError **error)
 {
@@ -44,14 +48,16 @@ bool qcow2_parse_compat(const char *text, unsigned *version, GError **error)
 	else if (!strcmp(text, "0.10") || !strcmp(text, "v2"))
 		*version = 2;
 	else
-		return fail(error, VIV_ERROR_INVALID, "Invalid compatibility level '%s': 0.10 (v2) and 1.1 (v3) are known", text);
+		return fail(error, VIV_ERROR_INVALID,
+			"Invalid compatibility level '%s': 0.10 (v2) and 1.1 (v3) are known", text);
 	return true;
 }
 
 bool qcow2_parse_refcount_bits(uint64_t bits, unsigned *order, GError **error)
 {
 	if (!bits || bits > 64 || bits & (bits - 1))
-		return fail(error, VIV_ERROR_INVALID, "Refcount width must be a power of two and may not exceed 64 bits");
+		return fail(error, VIV_ERROR_INVALID,
+			"Refcount width must be a power of two and may not exceed 64 bits");
 	*order = g_bit_nth_msf(bits, -1);
 	return true;
 }
@@ -59,39 +65,52 @@ bool qcow2_parse_refcount_bits(uint64_t bits, unsigned *order, GError **error)
 static bool check_plan(const Qcow2Plan *p, GError **error)
 {
 	if (p->version < 3 && p->lazy)
-		return fail(error, VIV_ERROR_INVALID, "Lazy refcounts only supported with compatibility level 1.1 and above "
+		return fail(error, VIV_ERROR_INVALID,
+			"Lazy refcounts only supported with compatibility level 1.1 and above "
 			"(use version=v3 or greater)");
 	if (p->version < 3 && p->refcount_order != 4)
-		return fail(error, VIV_ERROR_INVALID, "Different refcount widths than 16 bits require compatibility level 1.1 "
+		return fail(error, VIV_ERROR_INVALID,
+			"Different refcount widths than 16 bits require compatibility level 1.1 "
 			"or above (use version=v3 or greater)");
 	if (p->version < 3 && p->compression != QCOW2_COMPRESS_ZLIB)
-		return fail(error, VIV_ERROR_INVALID, "Non-zlib compression type is only supported with compatibility level 1.1 "
+		return fail(error, VIV_ERROR_INVALID,
+			"Non-zlib compression type is only supported with compatibility level 1.1 "
 			"and above (use version=v3 or greater)");
 	if (p->version < 3 && p->extended_l2)
-		return fail(error, VIV_ERROR_INVALID, "Extended L2 entries are only supported with compatibility level 1.1 "
+		return fail(error, VIV_ERROR_INVALID,
+			"Extended L2 entries are only supported with compatibility level 1.1 "
 			"and above (use version=v3 or greater)");
 	if (p->version < 3 && p->data_file)
-		return fail(error, VIV_ERROR_INVALID, "External data files are only supported with compatibility level 1.1 "
+		return fail(error, VIV_ERROR_INVALID,
+			"External data files are only supported with compatibility level 1.1 "
 			"and above (use version=v3 or greater)");
 	if (p->extended_l2 && p->cluster_bits < 14)
-		return fail(error, VIV_ERROR_INVALID, "Extended L2 entries are only supported with cluster sizes of at least "
+		return fail(error, VIV_ERROR_INVALID,
+			"Extended L2 entries are only supported with cluster sizes of at least "
 			"16384 bytes");
 	if (p->data_raw && !p->data_file)
 		return fail(error, VIV_ERROR_INVALID, "data-file-raw requires data-file");
 	if (p->data_raw && p->backing_file)
-		return fail(error, VIV_ERROR_INVALID, "Backing file and data-file-raw cannot be used at the same time");
+		return fail(error, VIV_ERROR_INVALID,
+			"Backing file and data-file-raw cannot be used at the same time");
 	if (p->backing_format && !p->backing_file)
-		return fail(error, VIV_ERROR_INVALID, "Backing format cannot be used without backing file");
+		return fail(error, VIV_ERROR_INVALID,
+			"Backing format cannot be used without backing file");
 	if (p->backing_file && p->prealloc != PREALLOC_OFF && !p->extended_l2)
-		return fail(error, VIV_ERROR_INVALID, "Backing file and preallocation can only be used at the same time if "
+		return fail(error, VIV_ERROR_INVALID,
+			"Backing file and preallocation can only be used at the same time if "
 			"extended_l2 is enabled");
 	if (p->backing_file && strlen(p->backing_file) > Q_MAX_BACKING_NAME)
-		return fail(error, VIV_ERROR_INVALID, "Backing file name too long; %d bytes are the most", Q_MAX_BACKING_NAME);
+		return fail(error, VIV_ERROR_INVALID,
+			"Backing file name too long; %d bytes are the most", Q_MAX_BACKING_NAME);
 	if (p->backing_format && strlen(p->backing_format) > 31)
-		return fail(error, VIV_ERROR_INVALID, "Backing format name too long; 31 bytes are the most");
+		return fail(error, VIV_ERROR_INVALID,
+			"Backing format name too long; 31 bytes are the most");
 	unsigned reach = p->cluster_bits + p->cluster_bits - (p->extended_l2 ? 4 : 3);
-	if (p->size > (uint64_t)NODE_LENGTH_MAX || (reach < 63 && p->size >> reach >= Q_MAX_L1_BYTES / 8))
-		return fail(error, VIV_ERROR_INVALID, "The image size is too large for file format 'qcow2' "
+	if (p->size > (uint64_t)NODE_LENGTH_MAX
+		|| (reach < 63 && p->size >> reach >= Q_MAX_L1_BYTES / 8))
+		return fail(error, VIV_ERROR_INVALID,
+			"The image size is too large for file format 'qcow2' "
 			"(try using a larger cluster size)");
 	return true;
 }
@@ -99,13 +118,17 @@ static bool check_plan(const Qcow2Plan *p, GError **error)
 bool qcow2_plan(json_t *opts, Qcow2Plan *p, GError **error)
 {
 	uint64_t cluster = opt_size(opts, "cluster_size", 65536);
-	const char *type = opt_text(opts, "compression_type"), *prealloc = opt_text(opts, "preallocation");
+	const char *type = opt_text(opts, "compression_type"),
+		   *prealloc = opt_text(opts, "preallocation");
 	memset(p, 0, sizeof(*p));
-	if (cluster < 1u << Q_MIN_CLUSTER_BITS || cluster > 1u << Q_MAX_CLUSTER_BITS || cluster & (cluster - 1))
-		return fail(error, VIV_ERROR_INVALID, "Cluster size must be a power of two between 512 and 2048k");
+	if (cluster < 1u << Q_MIN_CLUSTER_BITS || cluster > 1u << Q_MAX_CLUSTER_BITS
+		|| cluster & (cluster - 1))
+		return fail(error, VIV_ERROR_INVALID,
+			"Cluster size must be a power of two between 512 and 2048k");
 	p->cluster_bits = g_bit_nth_msf(cluster, -1);
 	if (!qcow2_parse_compat(opt_text(opts, "compat"), &p->version, error)
-		|| !qcow2_parse_refcount_bits(opt_size(opts, "refcount_bits", 16), &p->refcount_order, error))
+		|| !qcow2_parse_refcount_bits(
+			opt_size(opts, "refcount_bits", 16), &p->refcount_order, error))
 		return false;
 	p->size = (opt_size(opts, "size", 0) + SECTOR - 1) & ~(uint64_t)(SECTOR - 1);
 	p->compression = type && !strcmp(type, "zstd") ? QCOW2_COMPRESS_ZSTD : QCOW2_COMPRESS_ZLIB;
@@ -115,10 +138,13 @@ bool qcow2_plan(json_t *opts, Qcow2Plan *p, GError **error)
 	p->data_raw = opt_bool(opts, "data_file_raw", false);
 	p->backing_file = opt_text(opts, "backing_file");
 	p->backing_format = opt_text(opts, "backing_fmt");
-	while (prealloc && prealloc_values[p->prealloc] && strcmp(prealloc, prealloc_values[p->prealloc]))
+	while (prealloc && prealloc_values[p->prealloc]
+		&& strcmp(prealloc, prealloc_values[p->prealloc]))
 		p->prealloc++;
 	if (p->data_raw && p->prealloc == PREALLOC_OFF)
-		p->prealloc = PREALLOC_METADATA; /* so that both files name the same clusters from the start */
+		p->prealloc =
+			/* so that both files name the same clusters from the start */
+			PREALLOC_METADATA;
 	p->encrypt_format = opt_text(opts, "encrypt.format");
 	p->encrypt_secret = opt_text(opts, "encrypt.key-secret");
 	if (opt_bool(opts, "encryption", false) && !p->encrypt_format)
@@ -126,18 +152,24 @@ bool qcow2_plan(json_t *opts, Qcow2Plan *p, GError **error)
 	return check_plan(p, error);
 }
 
-/* ---- Writing the first clusters -------------------------------------------------------------------------- */
+/* ---- Writing the first clusters -------------------------------------------------------------- */
 
 enum { FIRST_CLUSTERS = 3 }; /* header, refcount table, refcount block */
 
 /* An image of size 0 in `buf`, which has room for FIRST_CLUSTERS. */
 static bool build_first(const Qcow2Plan *p, uint8_t *buf, GError **error)
 {
-	Node node = { .backing_file = (char *)p->backing_file, .backing_format = (char *)p->backing_format };
-	Qcow2 s = { .node = &node, .version = p->version, .cluster_bits = p->cluster_bits,
-		.refcount_order = p->refcount_order, .compression = p->compression,
-		.external = p->data_file, .data_file_name = (char *)p->data_file };
-	s.incompatible = (p->data_file ? QCOW2_INCOMPAT_DATA_FILE : 0) | (p->extended_l2 ? QCOW2_INCOMPAT_EXTENDED_L2 : 0)
+	Node node = { .backing_file = (char *)p->backing_file,
+		.backing_format = (char *)p->backing_format };
+	Qcow2 s = { .node = &node,
+		.version = p->version,
+		.cluster_bits = p->cluster_bits,
+		.refcount_order = p->refcount_order,
+		.compression = p->compression,
+		.external = p->data_file,
+		.data_file_name = (char *)p->data_file };
+	s.incompatible = (p->data_file ? QCOW2_INCOMPAT_DATA_FILE : 0)
+		| (p->extended_l2 ? QCOW2_INCOMPAT_EXTENDED_L2 : 0)
 		| (p->compression ? QCOW2_INCOMPAT_COMPRESSION : 0);
 	s.compatible = p->lazy ? QCOW2_COMPAT_LAZY : 0;
 	s.autoclear = p->data_raw ? QCOW2_AUTOCLEAR_RAW : 0;
@@ -148,8 +180,10 @@ static bool build_first(const Qcow2Plan *p, uint8_t *buf, GError **error)
 	int used = qcow2_header_build(&s, buf);
 	g_array_free(s.extensions, TRUE);
 	if (used < 0)
-		return fail(error, VIV_ERROR_INVALID, "the names of the backing file and its format do not fit a header of "
-			"%u bytes; larger clusters (cluster_size=) have more room", s.cluster_size);
+		return fail(error, VIV_ERROR_INVALID,
+			"the names of the backing file and its format do not fit a header of "
+			"%u bytes; larger clusters (cluster_size=) have more room",
+			s.cluster_size);
 	put_be64(buf + s.cluster_size, 2 * s.cluster_size);
 	for (unsigned i = 0; i < FIRST_CLUSTERS; i++)
 		refcount_put(buf + 2 * s.cluster_size, p->refcount_order, i, 1);
@@ -167,7 +201,9 @@ static bool write_first(const char *filename, const Qcow2Plan *p, GError **error
 		return false;
 	int ret = node_pwrite(file, 0, buf, len);
 	node_unref(file);
-	return ret >= 0 || fail(error, VIV_ERROR_FAILED, "Could not write '%s': %s", filename, g_strerror(-ret));
+	return ret >= 0
+		|| fail(error, VIV_ERROR_FAILED, "Could not write '%s': %s", filename,
+			g_strerror(-ret));
 }
 
 static bool create_files(const char *filename, const Qcow2Plan *p, json_t *opts, GError **error)
@@ -176,7 +212,8 @@ static bool create_files(const char *filename, const Qcow2Plan *p, json_t *opts,
 	if (opt_has(opts, "nocow"))
 		json_object_set(below, "nocow", json_object_get(opts, "nocow"));
 	if (opt_has(opts, "extent_size_hint"))
-		json_object_set(below, "extent_size_hint", json_object_get(opts, "extent_size_hint"));
+		json_object_set(
+			below, "extent_size_hint", json_object_get(opts, "extent_size_hint"));
 	bool ok = protocol_create(filename, below, error);
 	json_decref(below);
 	if (ok && p->data_file) {

@@ -7,7 +7,8 @@ bool qcow2_crypto_open(Qcow2 *s, GError **error)
 {
 	if (s->crypt_method == QCOW2_CRYPT_NONE || s->node->flags & NODE_NO_IO)
 		return true;
-	return fail(error, VIV_ERROR_UNSUPPORTED, "the image is encrypted, which this program cannot read yet");
+	return fail(error, VIV_ERROR_UNSUPPORTED,
+		"the image is encrypted, which this program cannot read yet");
 }
 
 void qcow2_crypto_close(Qcow2 *s)

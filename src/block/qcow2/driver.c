@@ -5,9 +5,13 @@
 #include "block/qcow2/qcow2.h"
 
 #define AT(field) offsetof(Qcow2, opt.field)
-#define SWITCH(name, field, help) { name, OPT_ENUM, AT(field), NULL, help, qcow2_switch }
-#define OVERLAP(name, bit) SWITCH("overlap-check." name, overlap_single[bit], \
-	"Check for unintended writes into this kind of metadata")
+#define SWITCH(name, field, help)                                   \
+	{                                                           \
+		name, OPT_ENUM, AT(field), NULL, help, qcow2_switch \
+	}
+#define OVERLAP(name, bit)                                 \
+	SWITCH("overlap-check." name, overlap_single[bit], \
+		"Check for unintended writes into this kind of metadata")
 
 static const BlockOption options[] = {
 	SWITCH("lazy-refcounts", lazy_refcounts, "Postpone refcount updates"),
@@ -21,14 +25,18 @@ static const BlockOption options[] = {
 	OVERLAP("main-header", 0), OVERLAP("active-l1", 1), OVERLAP("active-l2", 2), OVERLAP("refcount-table", 3),
 	OVERLAP("refcount-block", 4), OVERLAP("snapshot-table", 5), OVERLAP("inactive-l1", 6),
 	OVERLAP("inactive-l2", 7), OVERLAP("bitmap-directory", 8),
-	{ "cache-size", OPT_SIZE, AT(cache), NULL, "Maximum combined metadata (L2 tables and refcount blocks) cache size" },
+	{ "cache-size", OPT_SIZE, AT(cache), NULL,
+		"Maximum combined metadata (L2 tables and refcount blocks) cache size" },
 	{ "l2-cache-size", OPT_SIZE, AT(l2_cache), NULL, "Maximum L2 table cache size" },
 	{ "l2-cache-entry-size", OPT_SIZE, AT(l2_entry), NULL, "Size of each entry in the L2 cache" },
 	{ "refcount-cache-size", OPT_SIZE, AT(refcount_cache), NULL, "Maximum refcount block cache size" },
-	{ "cache-clean-interval", OPT_INT, AT(clean_interval), "600", "Clean unused cache entries after this time (in seconds)" },
+	{ "cache-clean-interval", OPT_INT, AT(clean_interval), "600",
+		"Clean unused cache entries after this time (in seconds)" },
 	{ "data-file", OPT_CHILD, AT(data_file), NULL, "the external data file" },
-	{ "encrypt.format", OPT_STRING, AT(encrypt_format), NULL, "Encrypt the image, format choices: 'aes', 'luks'" },
-	{ "encrypt.key-secret", OPT_STRING, AT(encrypt_secret), NULL, "ID of the secret that provides the AES encryption key" },
+	{ "encrypt.format", OPT_STRING, AT(encrypt_format), NULL,
+		"Encrypt the image, format choices: 'aes', 'luks'" },
+	{ "encrypt.key-secret", OPT_STRING, AT(encrypt_secret), NULL,
+		"ID of the secret that provides the AES encryption key" },
 	{ 0 }
 };
 

@@ -9,9 +9,13 @@
 /* Zeroes around a write are written with it up to here; more are asked of the file as a range. */
 enum { ZERO_MERGE_MAX = 64 << 10 };
 
-/* ---- Several steps at once --------------------------------------------------------------------- */
+/* ---- Several steps at once ------------------------------------------------------------------- */
 
-typedef struct Step { Batch *batch; int (*fn)(void *opaque); void *opaque; } Step;
+typedef struct Step {
+	Batch *batch;
+	int (*fn)(void *opaque);
+	void *opaque;
+} Step;
 
 static void step_fiber(void *opaque)
 {
@@ -40,7 +44,7 @@ int batch_wait(Batch *b)
 	return b->result;
 }
 
-/* ---- The host's side ---------------------------------------------------------------------------- */
+/* ---- The host's side ------------------------------------------------------------------------- */
 
 int qcow2_read_host(Qcow2 *s, uint64_t host, uint64_t guest, Iov iov)
 {
@@ -70,7 +74,7 @@ int qcow2_write_host(Qcow2 *s, uint64_t host, uint64_t guest, Iov iov, unsigned 
 	return ret;
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static int read_backing(Qcow2 *s, uint64_t offset, Iov iov)
 {
@@ -97,18 +101,13 @@ static int read_part(Part *p)
 	Qcow2 *s = p->s;
 	int ret = 0;
 	switch (p->x.type) {
-	case EXTENT_DATA:
-		ret = qcow2_read_host(s, p->x.host, p->guest, p->iov);
-		break;
+	case EXTENT_DATA: ret = qcow2_read_host(s, p->x.host, p->guest, p->iov); break;
 	case EXTENT_COMPRESSED:
 		ret = qcow2_read_compressed(s, p->x.host, q_inside(s, p->guest), p->iov);
 		break;
 	case EXTENT_ZERO:
-	case EXTENT_ZERO_HOST:
-		iov_fill(p->iov, 0, 0, p->iov.len);
-		break;
-	default:
-		ret = read_backing(s, p->guest, p->iov);
+	case EXTENT_ZERO_HOST: iov_fill(p->iov, 0, 0, p->iov.len); break;
+	default: ret = read_backing(s, p->guest, p->iov);
 	}
 	users_leave(s, p->epoch);
 	return ret;
@@ -155,7 +154,7 @@ int qcow2_read(Node *node, uint64_t offset, Iov iov)
 	return ret;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 bool qcow2_reads_zero(Qcow2 *s, uint64_t offset, uint64_t bytes)
 {
@@ -165,7 +164,8 @@ bool qcow2_reads_zero(Qcow2 *s, uint64_t offset, uint64_t bytes)
 		if (qcow2_lookup(s, offset, bytes, &x) < 0)
 			return false;
 		bool open = x.type == EXTENT_UNALLOCATED || x.type == EXTENT_UNALLOCATED_HOST;
-		if (x.type != EXTENT_ZERO && x.type != EXTENT_ZERO_HOST && (!open || offset < backed))
+		if (x.type != EXTENT_ZERO && x.type != EXTENT_ZERO_HOST
+			&& (!open || offset < backed))
 			return false;
 		offset += x.bytes;
 		bytes -= x.bytes;
@@ -174,7 +174,12 @@ bool qcow2_reads_zero(Qcow2 *s, uint64_t offset, uint64_t bytes)
 }
 
 /* What a new cluster gets besides the guest's bytes: the old contents before or after them. */
-typedef struct Side { uint64_t from; size_t len; uint8_t *buf; bool zero; } Side;
+typedef struct Side {
+	uint64_t from;
+	size_t len;
+	uint8_t *buf;
+	bool zero;
+} Side;
 
 static int fill_side(Qcow2 *s, Side *side)
 {
@@ -229,7 +234,8 @@ static int write_new(Qcow2 *s, const Alloc *a, Iov iov)
 		k += iov_pieces(iov, v + k, n);
 		if (tail.len)
 			v[k++] = (struct iovec){ tail.buf, tail.len };
-		ret = qcow2_write_host(s, host - head.len, a->data_start - head.len, iov_all(v, k), 0);
+		ret = qcow2_write_host(
+			s, host - head.len, a->data_start - head.len, iov_all(v, k), 0);
 	}
 	g_free(head.buf);
 	g_free(tail.buf);
@@ -317,7 +323,7 @@ int qcow2_write(Node *node, uint64_t offset, Iov iov, unsigned flags)
 	return ret;
 }
 
-/* ---- Status ---------------------------------------------------------------------------------------- */
+/* ---- Status ---------------------------------------------------------------------------------- */
 
 int qcow2_status(Node *node, uint64_t offset, bool want_zero, NodeStatus *out)
 {
@@ -342,11 +348,8 @@ int qcow2_status(Node *node, uint64_t offset, bool want_zero, NodeStatus *out)
 		out->flags = STATUS_DATA | STATUS_ALLOCATED | STATUS_COMPRESSED;
 		break;
 	case EXTENT_ZERO:
-	case EXTENT_ZERO_HOST:
-		out->flags = STATUS_ZERO | STATUS_ALLOCATED;
-		break;
-	default:
-		out->flags = 0;
+	case EXTENT_ZERO_HOST: out->flags = STATUS_ZERO | STATUS_ALLOCATED; break;
+	default: out->flags = 0;
 	}
 	if (extent_has_host(x.type) && !s->crypto) {
 		out->map = x.host;

@@ -52,8 +52,10 @@ static int find_slice(Qcow2 *s, uint64_t offset, Table **out)
 	if (!l2)
 		return 0;
 	if (q_inside(s, l2))
-		return qcow2_corrupt(s, false, "the offset 0x%" PRIx64 " of an L2 table is not on a cluster"
-			" (L1 index 0x%" PRIx64 ")", l2, index);
+		return qcow2_corrupt(s, false,
+			"the offset 0x%" PRIx64 " of an L2 table is not on a cluster"
+			" (L1 index 0x%" PRIx64 ")",
+			l2, index);
 	uint64_t place = slice_place(s, l2, offset);
 	*out = cache_peek(&s->l2, place);
 	if (*out) {
@@ -64,7 +66,8 @@ static int find_slice(Qcow2 *s, uint64_t offset, Table **out)
 }
 
 /* How many subclusters from (i, sub) on have the type and follow the first one's place. */
-static uint64_t run_length(const Qcow2 *s, const Table *t, unsigned i, unsigned sub, uint64_t max, const Extent *x)
+static uint64_t run_length(
+	const Qcow2 *s, const Table *t, unsigned i, unsigned sub, uint64_t max, const Extent *x)
 {
 	uint64_t n = 1, first = entry_get(s, t, i);
 	uint64_t host = first & QCOW2_L2_OFFSET;
@@ -75,7 +78,10 @@ static uint64_t run_length(const Qcow2 *s, const Table *t, unsigned i, unsigned 
 		uint64_t entry = entry_get(s, t, cluster), bitmap = bitmap_get(s, t, cluster);
 		if (cluster != i) {
 			if (extent_has_host(x->type)
-				&& ((entry & QCOW2_L2_OFFSET) != host + ((uint64_t)(cluster - i) << s->cluster_bits)
+				&& ((entry & QCOW2_L2_OFFSET)
+						!= host
+							+ ((uint64_t)(cluster - i)
+								<< s->cluster_bits)
 					|| !(entry & QCOW2_COPIED) != !x->copied))
 				return n;
 			if (qcow2_entry_type(s, entry, bitmap, 0) != x->type)
@@ -110,10 +116,13 @@ int qcow2_lookup(Qcow2 *s, uint64_t offset, uint64_t bytes, Extent *out)
 	out->copied = entry & QCOW2_COPIED;
 	if (out->type == EXTENT_INVALID) {
 		cache_put(t);
-		return qcow2_corrupt(s, false, "the L2 entry 0x%" PRIx64 " for guest offset 0x%" PRIx64 " is invalid",
+		return qcow2_corrupt(s, false,
+			"the L2 entry 0x%" PRIx64 " for guest offset 0x%" PRIx64 " is invalid",
 			entry, offset);
 	}
-	out->host = out->type == EXTENT_COMPRESSED ? entry : (entry & QCOW2_L2_OFFSET) + q_inside(s, offset);
+	out->host = out->type == EXTENT_COMPRESSED
+		? entry
+		: (entry & QCOW2_L2_OFFSET) + q_inside(s, offset);
 	uint64_t max = ((in_sub + bytes - 1) >> s->subcluster_bits) + 1;
 	uint64_t n = run_length(s, t, i, sub, max, out);
 	out->bytes = MIN(bytes, (n << s->subcluster_bits) - in_sub);
@@ -174,8 +183,10 @@ int qcow2_l2_for_change(Qcow2 *s, uint64_t offset, Table **out)
 	}
 	uint64_t l1 = s->l1[index];
 	if (q_inside(s, l1 & QCOW2_L1_OFFSET))
-		return qcow2_corrupt(s, true, "the offset 0x%" PRIx64 " of an L2 table is not on a cluster (L1 index 0x%"
-			PRIx64 ")", (uint64_t)(l1 & QCOW2_L1_OFFSET), index);
+		return qcow2_corrupt(s, true,
+			"the offset 0x%" PRIx64
+			" of an L2 table is not on a cluster (L1 index 0x%" PRIx64 ")",
+			(uint64_t)(l1 & QCOW2_L1_OFFSET), index);
 	if (!(l1 & QCOW2_L1_OFFSET) || !(l1 & QCOW2_COPIED)) {
 		int ret = new_l2(s, index);
 		if (ret < 0)

@@ -11,7 +11,8 @@ static uint64_t div_up(uint64_t a, uint64_t b)
 /* Bytes of refcount table and blocks that count `clusters` and themselves. */
 static uint64_t refcount_bytes(const Qcow2Plan *p, uint64_t clusters)
 {
-	uint64_t per_block = 8ull << p->cluster_bits >> p->refcount_order, per_table = 1ull << p->cluster_bits >> 3;
+	uint64_t per_block = 8ull << p->cluster_bits >> p->refcount_order,
+		 per_table = 1ull << p->cluster_bits >> 3;
 	uint64_t blocks = 0, table = 0, last;
 	do {
 		last = blocks + table;
@@ -38,9 +39,11 @@ static bool used_bytes(Node *source, uint64_t size, uint64_t cluster, uint64_t *
 		NodeStatus st;
 		int ret = node_status_above(source, NULL, at, size - at, true, &st, NULL);
 		if (ret < 0)
-			return fail(error, VIV_ERROR_FAILED, "Unable to get block status: %s", g_strerror(-ret));
+			return fail(error, VIV_ERROR_FAILED, "Unable to get block status: %s",
+				g_strerror(-ret));
 		uint64_t bytes = st.bytes ? st.bytes : size - at;
-		if (!(st.flags & STATUS_ZERO) && st.flags & STATUS_DATA && st.flags & STATUS_ALLOCATED) {
+		if (!(st.flags & STATUS_ZERO) && st.flags & STATUS_DATA
+			&& st.flags & STATUS_ALLOCATED) {
 			bytes = (div_up(at + bytes, cluster) * cluster) - at;
 			*out += at % cluster + bytes;
 		}
@@ -58,7 +61,8 @@ static uint64_t bitmap_bytes(Node *source, uint64_t cluster)
 		const BitmapInfo *b = g_ptr_array_index(list, i);
 		if (b->in_use)
 			continue;
-		uint64_t data = div_up(div_up(source->length, b->granularity), 8), clusters = div_up(data, cluster);
+		uint64_t data = div_up(div_up(source->length, b->granularity), 8),
+			 clusters = div_up(data, cluster);
 		bytes += clusters * cluster + div_up(clusters * 8, cluster) * cluster;
 		directory += (sizeof(Qcow2RawBitmap) + strlen(b->name) + 7) & ~7ull;
 	}
@@ -76,10 +80,12 @@ bool qcow2_measure(json_t *opts, Node *source, MeasureResult *out, GError **erro
 	if (source)
 		size = (source->length + SECTOR - 1) & ~(uint64_t)(SECTOR - 1);
 	if (size > (uint64_t)NODE_LENGTH_MAX / 2)
-		return fail(error, VIV_ERROR_INVALID, "The image size is too large for file format 'qcow2' "
+		return fail(error, VIV_ERROR_INVALID,
+			"The image size is too large for file format 'qcow2' "
 			"(try using a larger cluster size)");
 	uint64_t required = 0, whole = div_up(size, cluster) * cluster;
-	if (p.prealloc == PREALLOC_FULL || p.prealloc == PREALLOC_FALLOC || (source && p.backing_file))
+	if (p.prealloc == PREALLOC_FULL || p.prealloc == PREALLOC_FALLOC
+		|| (source && p.backing_file))
 		required = whole; /* how much a backing file would share is not known */
 	else if (source && !used_bytes(source, size, cluster, &required, error))
 		return false;

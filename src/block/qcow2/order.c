@@ -11,7 +11,9 @@
  */
 #include "block/qcow2/qcow2.h"
 
-/* Freed clusters that wait for a flush; more force one, so that the file does not grow for nothing. */
+/*
+ * Freed clusters that wait for a flush; more force one, so that the file does not grow for nothing.
+ */
 enum { FREED_MAX = 4096 };
 #define FREED_BYTES_MAX (256ull << 20)
 
@@ -66,8 +68,8 @@ int qcow2_sync(Qcow2 *s)
 }
 
 /* Entries [from, to) of a table of 64-bit numbers at `place`, widened to whole sectors. */
-static int write_entries(Qcow2 *s, unsigned ignore, uint64_t place, const uint64_t *entries, uint32_t size,
-	uint32_t from, uint32_t to)
+static int write_entries(Qcow2 *s, unsigned ignore, uint64_t place, const uint64_t *entries,
+	uint32_t size, uint32_t from, uint32_t to)
 {
 	from &= ~63u;
 	to = MIN((to + 63) & ~63u, size);
@@ -75,7 +77,9 @@ static int write_entries(Qcow2 *s, unsigned ignore, uint64_t place, const uint64
 	for (uint32_t i = from; i < to; i++)
 		buf[i - from] = GUINT64_TO_BE(entries[i]);
 	int ret = qcow2_overlap(s, ignore, place + (uint64_t)from * 8, (uint64_t)(to - from) * 8);
-	return ret < 0 ? ret : node_pwrite(s->node->file, place + (uint64_t)from * 8, buf, (size_t)(to - from) * 8);
+	return ret < 0 ? ret
+		       : node_pwrite(s->node->file, place + (uint64_t)from * 8, buf,
+			       (size_t)(to - from) * 8);
 }
 
 static int write_reftable(Qcow2 *s)
@@ -87,7 +91,8 @@ static int write_reftable(Qcow2 *s)
 	if (ret < 0)
 		return ret;
 	s->unsynced = true;
-	ret = write_entries(s, OVERLAP_REFTABLE, s->reftable_offset, s->reftable, s->reftable_size, from, to);
+	ret = write_entries(
+		s, OVERLAP_REFTABLE, s->reftable_offset, s->reftable, s->reftable_size, from, to);
 	if (ret >= 0)
 		s->reftable_dirty_from = s->reftable_dirty_to = 0;
 	return ret;
@@ -115,7 +120,8 @@ static int write_l1(Qcow2 *s)
 	if (ret < 0)
 		return ret;
 	s->unsynced = true;
-	ret = write_entries(s, OVERLAP_L1, s->l1_offset, s->l1, s->l1_size, s->l1_dirty_from, s->l1_dirty_to);
+	ret = write_entries(
+		s, OVERLAP_L1, s->l1_offset, s->l1, s->l1_size, s->l1_dirty_from, s->l1_dirty_to);
 	if (ret >= 0)
 		s->l1_dirty_from = s->l1_dirty_to = 0;
 	return ret;
@@ -145,7 +151,8 @@ static int give_up(Qcow2 *s)
 bool qcow2_clean(const Qcow2 *s)
 {
 	return !s->l2.dirty && s->l1_dirty_from == s->l1_dirty_to && !s->freed->len
-		&& (s->lazy || (!s->refblocks.dirty && s->reftable_dirty_from == s->reftable_dirty_to));
+		&& (s->lazy
+			|| (!s->refblocks.dirty && s->reftable_dirty_from == s->reftable_dirty_to));
 }
 
 int qcow2_write_tables(Qcow2 *s)
@@ -172,8 +179,12 @@ void qcow2_free_later(Qcow2 *s, uint64_t offset, uint64_t bytes, FreeKind kind)
 {
 	Freed *last = s->freed->len ? &g_array_index(s->freed, Freed, s->freed->len - 1) : NULL;
 	s->freed_bytes += bytes;
-	/* Only whole clusters may be joined: the ends of compressed ones share a cluster and count twice. */
-	if (last && last->kind == kind && last->offset + last->bytes == offset && !q_inside(s, offset)) {
+	/*
+	 * Only whole clusters may be joined: the ends of compressed ones share a cluster and count
+	 * twice.
+	 */
+	if (last && last->kind == kind && last->offset + last->bytes == offset
+		&& !q_inside(s, offset)) {
 		last->bytes += bytes;
 		return;
 	}
@@ -183,7 +194,9 @@ void qcow2_free_later(Qcow2 *s, uint64_t offset, uint64_t bytes, FreeKind kind)
 
 int qcow2_freed_limit(Qcow2 *s)
 {
-	return s->freed->len < FREED_MAX && s->freed_bytes < FREED_BYTES_MAX ? 0 : qcow2_write_tables(s);
+	return s->freed->len < FREED_MAX && s->freed_bytes < FREED_BYTES_MAX
+		? 0
+		: qcow2_write_tables(s);
 }
 
 static void clean_now_and_then(Qcow2 *s)

@@ -10,7 +10,9 @@
 
 #include "block/qcow2/qcow2.h"
 
-/* An element: cluster number and whether it is a refcount block; 0: empty place, 1: a removed one. */
+/*
+ * An element: cluster number and whether it is a refcount block; 0: empty place, 1: a removed one.
+ */
 enum { SET_MIN = 64 };
 #define REMOVED 1ull
 
@@ -57,7 +59,8 @@ void qcow2_meta_add(Qcow2 *s, uint64_t offset, unsigned kind)
 void qcow2_meta_remove(Qcow2 *s, uint64_t offset, uint64_t bytes)
 {
 	for (uint64_t o = offset; s->meta_used && o < offset + bytes; o += s->cluster_size)
-		for (size_t i = slot_of(s, o >> s->cluster_bits); s->meta[i]; i = (i + 1) & (s->meta_size - 1))
+		for (size_t i = slot_of(s, o >> s->cluster_bits); s->meta[i];
+			i = (i + 1) & (s->meta_size - 1))
 			if (s->meta[i] >> 1 == o >> s->cluster_bits && s->meta[i] > REMOVED)
 				s->meta[i] = REMOVED;
 }
@@ -91,12 +94,15 @@ static unsigned fixed_tables(const Qcow2 *s, unsigned want, uint64_t offset, uin
 	if (want & OVERLAP_REFTABLE && !s->reftable_growing
 		&& hits(offset, bytes, s->reftable_offset, (uint64_t)s->reftable_size * 8))
 		return OVERLAP_REFTABLE;
-	if (want & OVERLAP_SNAPSHOTS && hits(offset, bytes, s->snapshots_offset, s->snapshots_bytes))
+	if (want & OVERLAP_SNAPSHOTS
+		&& hits(offset, bytes, s->snapshots_offset, s->snapshots_bytes))
 		return OVERLAP_SNAPSHOTS;
-	if (want & OVERLAP_BITMAPS && s->nb_bitmaps && hits(offset, bytes, s->bitmaps_offset, s->bitmaps_bytes))
+	if (want & OVERLAP_BITMAPS && s->nb_bitmaps
+		&& hits(offset, bytes, s->bitmaps_offset, s->bitmaps_bytes))
 		return OVERLAP_BITMAPS;
 	for (uint32_t i = 0; want & OVERLAP_INACTIVE_L1 && i < s->nb_snapshots && s->snapshots; i++)
-		if (hits(offset, bytes, s->snapshots[i].l1_offset, (uint64_t)s->snapshots[i].l1_size * 8))
+		if (hits(offset, bytes, s->snapshots[i].l1_offset,
+			    (uint64_t)s->snapshots[i].l1_size * 8))
 			return OVERLAP_INACTIVE_L1;
 	return 0;
 }
@@ -115,9 +121,10 @@ static unsigned set_tables(const Qcow2 *s, unsigned want, uint64_t offset, uint6
 
 int qcow2_overlap(Qcow2 *s, unsigned ignore, uint64_t offset, uint64_t bytes)
 {
-	static const char *const names[] = { "the header", "the active L1 table", "an active L2 table",
-		"the refcount table", "a refcount block", "the snapshot table", "a snapshot's L1 table",
-		"a snapshot's L2 table", "the directory of bitmaps" };
+	static const char *const names[] = { "the header", "the active L1 table",
+		"an active L2 table", "the refcount table", "a refcount block",
+		"the snapshot table", "a snapshot's L1 table", "a snapshot's L2 table",
+		"the directory of bitmaps" };
 	unsigned want = s->overlap & ~ignore;
 	if (!want || !bytes)
 		return 0;
@@ -126,6 +133,7 @@ int qcow2_overlap(Qcow2 *s, unsigned ignore, uint64_t offset, uint64_t bytes)
 		hit = set_tables(s, want, offset, bytes);
 	if (!hit)
 		return 0;
-	return qcow2_corrupt(s, true, "a write to file offset 0x%" PRIx64 " (0x%" PRIx64 " bytes) would overwrite %s",
+	return qcow2_corrupt(s, true,
+		"a write to file offset 0x%" PRIx64 " (0x%" PRIx64 " bytes) would overwrite %s",
 		offset, bytes, names[g_bit_nth_lsf(hit, -1)]);
 }

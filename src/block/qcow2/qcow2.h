@@ -100,7 +100,10 @@ typedef struct Bitmap {
 	uint8_t granularity_bits;
 	uint8_t *extra;
 	uint32_t extra_size;
-	/* While guest writes are recorded (bitmap_live.c): one bit for each piece; NULL: not loaded. */
+	/*
+	 * While guest writes are recorded (bitmap_live.c): one bit for each piece; NULL: not
+	 * loaded.
+	 */
 	uint8_t *bits;
 	uint64_t bits_bytes;
 	bool live;                  /* writes set bits */
@@ -117,7 +120,14 @@ typedef struct Alloc {
 	struct Alloc *next, **link;
 } Alloc;
 
-typedef struct Unpacked { uint64_t key; uint8_t *data; bool loading; uint64_t stamp; FiberQueue loaded; } Unpacked;
+/* A compressed cluster, unpacked. */
+typedef struct Unpacked {
+	uint64_t key;
+	uint8_t *data;
+	bool loading;
+	uint64_t stamp;
+	FiberQueue loaded;
+} Unpacked;
 enum { Q_UNPACKED = 16 };
 
 enum { Q_DEFAULT, Q_ON, Q_OFF };
@@ -187,16 +197,19 @@ typedef struct Qcow2 {
 	FiberRwLock gate;
 	FiberMutex lock;
 	Fiber *lock_owner;
-	bool unsynced;              /* written and not flushed: refcounts, new tables, data of new clusters */
+	/* written and not flushed: refcounts, new tables, data of new clusters */
+	bool unsynced;
 	GArray *freed;              /* Freed: to be given up after the next flush of tables */
 	uint64_t freed_bytes;
 	unsigned users_epoch, users[2];
 	FiberQueue users_gone;
 	Alloc *allocs;              /* in flight */
 
-	bool writing;               /* the header says that we write (autoclear bits, bitmaps, dirty bit) */
+	/* the header says that we write (autoclear bits, bitmaps, dirty bit) */
+	bool writing;
 	bool lazy;                  /* refcounts may lag behind */
-	bool sparse, sparse_known;  /* many clusters have no bytes in the file yet: ask it for holes */
+	/* many clusters have no bytes in the file yet: ask it for holes */
+	bool sparse, sparse_known;
 	bool corrupt;               /* found so while running: no more writes */
 	bool reported;
 	bool discard[5];            /* by FreeKind: tell the file that clusters are free */
@@ -238,8 +251,14 @@ static inline void put_be64(void *p, uint64_t v)
 	memcpy(p, &v, 8);
 }
 
-static inline uint64_t q_floor(const Qcow2 *s, uint64_t x) { return x & ~(uint64_t)(s->cluster_size - 1); }
-static inline uint64_t q_ceil(const Qcow2 *s, uint64_t x) { return q_floor(s, x + s->cluster_size - 1); }
+static inline uint64_t q_floor(const Qcow2 *s, uint64_t x)
+{
+	return x & ~(uint64_t)(s->cluster_size - 1);
+}
+static inline uint64_t q_ceil(const Qcow2 *s, uint64_t x)
+{
+	return q_floor(s, x + s->cluster_size - 1);
+}
 static inline uint64_t q_inside(const Qcow2 *s, uint64_t x) { return x & (s->cluster_size - 1); }
 static inline uint64_t q_clusters(const Qcow2 *s, uint64_t bytes)
 {
@@ -253,11 +272,15 @@ static inline uint64_t q_l1_needed(const Qcow2 *s, uint64_t size)
 	unsigned shift = q_l1_shift(s);
 	return (size >> shift) + ((size & (((uint64_t)1 << shift) - 1)) != 0);
 }
-static inline bool q_raw_data(const Qcow2 *s) { return s->external && (s->autoclear & QCOW2_AUTOCLEAR_RAW); }
+static inline bool q_raw_data(const Qcow2 *s)
+{
+	return s->external && (s->autoclear & QCOW2_AUTOCLEAR_RAW);
+}
 /* [offset, offset + bytes) ends below 2^56, where table entries end, and starts on a cluster. */
 static inline bool q_place_ok(const Qcow2 *s, uint64_t offset, uint64_t bytes)
 {
-	return !q_inside(s, offset) && offset <= QCOW2_L1_OFFSET && bytes <= QCOW2_L1_OFFSET - offset;
+	return !q_inside(s, offset) && offset <= QCOW2_L1_OFFSET
+		&& bytes <= QCOW2_L1_OFFSET - offset;
 }
 
 /* ---- header.c: the header and its extensions ------------------------------------------------- */
@@ -273,24 +296,29 @@ int qcow2_header_commit(Qcow2 *s);
 int qcow2_header_build(Qcow2 *s, uint8_t *buf);
 /* Sizes that follow from cluster_bits, refcount_order and the feature bits. */
 void qcow2_derive(Qcow2 *s);
-/* What must be in the header before the first change of the image: dirty, autoclear, bitmaps. Lock not held. */
+/*
+ * What must be in the header before the first change of the image: dirty, autoclear, bitmaps. Lock
+ * not held.
+ */
 int qcow2_begin_writing(Qcow2 *s);
 /* The dirty bit around steps that a crash must not leave half done; version 3. Lock held. */
 int qcow2_mark_dirty(Qcow2 *s, bool dirty);
 /* Says that the image is corrupt; fatal: marks it so, and writes end. Returns -EIO. */
 int qcow2_corrupt(Qcow2 *s, bool fatal, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
-/* ---- open.c ------------------------------------------------------------------------------------ */
+/* ---- open.c ---------------------------------------------------------------------------------- */
 
 bool qcow2_open(Node *node, GError **error);
 void qcow2_close(Node *node);
 bool qcow2_set_writable(Node *node, bool writable, GError **error);
-/* Reads the L1 table at `offset` (as the header or a snapshot says), in host order; caller frees. */
+/*
+ * Reads the L1 table at `offset` (as the header or a snapshot says), in host order; caller frees.
+ */
 int qcow2_read_l1(Qcow2 *s, uint64_t offset, uint32_t entries, uint64_t **out);
 /* Reads the refcount table again. */
 int qcow2_read_reftable(Qcow2 *s, uint64_t offset, uint64_t clusters);
 
-/* ---- cache.c: tables in memory ----------------------------------------------------------------- */
+/* ---- cache.c: tables in memory --------------------------------------------------------------- */
 
 void cache_init(Cache *c, size_t table_size, uint64_t bytes);
 void cache_free(Cache *c);
@@ -312,7 +340,7 @@ int cache_write(Qcow2 *s, Cache *c);
 /* Frees the memory of clean tables that nobody asked for since `before`. */
 void cache_clean(Cache *c, int64_t before);
 
-/* ---- map.c: where the guest's bytes are -------------------------------------------------------- */
+/* ---- map.c: where the guest's bytes are ------------------------------------------------------ */
 
 typedef enum ExtentType {
 	EXTENT_UNALLOCATED,      /* backing, or zeroes */
@@ -354,7 +382,8 @@ static inline unsigned slice_index(const Qcow2 *s, uint64_t offset)
 }
 static inline uint64_t slice_place(const Qcow2 *s, uint64_t l2_offset, uint64_t offset)
 {
-	return l2_offset + (uint64_t)(l2_index(s, offset) >> s->slice_bits << s->slice_bits) * s->l2_entry_size;
+	uint64_t first = l2_index(s, offset) >> s->slice_bits << s->slice_bits;
+	return l2_offset + first * s->l2_entry_size;
 }
 static inline uint64_t entry_get(const Qcow2 *s, const Table *t, unsigned i)
 {
@@ -371,16 +400,22 @@ static inline void entry_set(const Qcow2 *s, Table *t, unsigned i, uint64_t entr
 		put_be64(t->data + (size_t)i * 16 + 8, bitmap);
 }
 
-/* The L2 slice of `offset`, of which nobody else has a copy, pinned; makes one if need be. Lock held. */
+/*
+ * The L2 slice of `offset`, of which nobody else has a copy, pinned; makes one if need be. Lock
+ * held.
+ */
 int qcow2_l2_for_change(Qcow2 *s, uint64_t offset, Table **out);
 /* Marks an L1 entry as changed. */
 void qcow2_l1_dirty(Qcow2 *s, uint32_t index);
 
-/* ---- io.c: reading and writing ----------------------------------------------------------------- */
+/* ---- io.c: reading and writing --------------------------------------------------------------- */
 
 int qcow2_read(Node *node, uint64_t offset, Iov iov);
 int qcow2_write(Node *node, uint64_t offset, Iov iov, unsigned flags);
-/* qcow2_read for those inside: no gate, any length up to the L1's reach (the VM state lies past the disk). */
+/*
+ * qcow2_read for those inside: no gate, any length up to the L1's reach (the VM state lies past the
+ * disk).
+ */
 int qcow2_read_inside(Qcow2 *s, uint64_t offset, Iov iov);
 int qcow2_write_inside(Qcow2 *s, uint64_t offset, Iov iov, unsigned flags);
 /* To clusters of the data file, encrypted if the image is. The caller sees to the tables. */
@@ -397,7 +432,7 @@ enum { Q_BATCH_MAX = 16 };
 void batch_run(Batch *b, int (*fn)(void *opaque), void *opaque);
 int batch_wait(Batch *b);
 
-/* ---- alloc.c: new clusters for a write --------------------------------------------------------- */
+/* ---- alloc.c: new clusters for a write ------------------------------------------------------- */
 
 /*
  * Prepares a write to [offset, offset + *bytes): *a describes the new clusters for as much as
@@ -405,9 +440,14 @@ int batch_wait(Batch *b);
  * others who allocate the same clusters. Lock not held.
  */
 int qcow2_alloc_prepare(Qcow2 *s, uint64_t offset, uint64_t *bytes, Alloc *a);
-/* The data is written: enters the clusters in the tables. On an earlier `result` < 0 gives them back. */
+/*
+ * The data is written: enters the clusters in the tables. On an earlier `result` < 0 gives them
+ * back.
+ */
 int qcow2_alloc_finish(Qcow2 *s, Alloc *a, int result);
-/* Waits until no allocation touches the clusters of the range. Lock held; given up while waiting. */
+/*
+ * Waits until no allocation touches the clusters of the range. Lock held; given up while waiting.
+ */
 void qcow2_alloc_settle(Qcow2 *s, uint64_t offset, uint64_t bytes);
 /* Gives up what an L2 entry names, once the tables are on the medium. Lock held. */
 void qcow2_entry_drop(Qcow2 *s, uint64_t entry, FreeKind kind);
@@ -416,12 +456,15 @@ void qcow2_alloc_remove(Alloc *a);
 /* Writes the tables if too many clusters wait to be given up. Lock held. */
 int qcow2_freed_limit(Qcow2 *s);
 
-/* ---- refcount.c: which clusters are free. Lock held throughout. -------------------------------- */
+/* ---- refcount.c: which clusters are free. Lock held throughout. ------------------------------ */
 
 uint64_t refcount_at(const void *block, unsigned order, uint64_t index);
 void refcount_put(void *block, unsigned order, uint64_t index, uint64_t value);
 int refcount_get(Qcow2 *s, uint64_t cluster, uint64_t *out);
-/* Adds `by` (1 or -1) to every cluster that [offset, offset + bytes) touches. What reaches 0 is free at once. */
+/*
+ * Adds `by` (1 or -1) to every cluster that [offset, offset + bytes) touches. What reaches 0 is
+ * free at once.
+ */
 int refcount_add(Qcow2 *s, uint64_t offset, uint64_t bytes, int by, FreeKind kind);
 /* Contiguous clusters with a count of 1; -ENOSPC, -EFBIG. */
 int refcount_alloc(Qcow2 *s, uint64_t bytes, uint64_t *offset);
@@ -435,14 +478,19 @@ int refcount_grow(Qcow2 *s, uint64_t clusters);
 int refcount_last(Qcow2 *s, uint64_t *clusters);
 /* Gives up blocks that count nothing but perhaps themselves. */
 int refcount_trim(Qcow2 *s);
-/* Are more than nine tenths of the counted clusters missing in the file (metadata preallocation)? */
+/*
+ * Are more than nine tenths of the counted clusters missing in the file (metadata preallocation)?
+ */
 bool refcount_sparse(Qcow2 *s);
 
-/* ---- order.c: what is written when -------------------------------------------------------------- */
+/* ---- order.c: what is written when ----------------------------------------------------------- */
 
 void qcow2_lock(Qcow2 *s);
 void qcow2_unlock(Qcow2 *s);
-static inline bool qcow2_locked(const Qcow2 *s) { return s->lock_owner && s->lock_owner == fiber_self(); }
+static inline bool qcow2_locked(const Qcow2 *s)
+{
+	return s->lock_owner && s->lock_owner == fiber_self();
+}
 static inline unsigned users_enter(Qcow2 *s) { s->users[s->users_epoch]++; return s->users_epoch; }
 void users_leave(Qcow2 *s, unsigned epoch);
 /* Waits for all users who entered before. Lock held. */
@@ -451,7 +499,10 @@ void users_settle(Qcow2 *s);
 int qcow2_sync(Qcow2 *s);
 /* Everything that an L2 table may name is on the medium. Lock held. */
 int qcow2_write_counts(Qcow2 *s);
-/* All tables to the file, in order; then gives up freed clusters. Lock held. The last step is not flushed. */
+/*
+ * All tables to the file, in order; then gives up freed clusters. Lock held. The last step is not
+ * flushed.
+ */
 int qcow2_write_tables(Qcow2 *s);
 /* Writes L2 tables, to make room in the cache. Lock held. */
 int qcow2_write_l2(Qcow2 *s);
@@ -465,17 +516,20 @@ bool qcow2_clean(const Qcow2 *s); /* nothing waits to be written */
 void qcow2_begin(Qcow2 *s);
 void qcow2_end(Qcow2 *s);
 
-/* ---- zero.c -------------------------------------------------------------------------------------- */
+/* ---- zero.c ---------------------------------------------------------------------------------- */
 
 int qcow2_write_zeroes(Node *node, uint64_t offset, uint64_t bytes, unsigned flags);
 int qcow2_discard(Node *node, uint64_t offset, uint64_t bytes);
 int qcow2_make_empty(Node *node);
-/* Whole clusters; lock held, no allocation in flight there. `full`: drops them so that backing shows. */
+/*
+ * Whole clusters; lock held, no allocation in flight there. `full`: drops them so that backing
+ * shows.
+ */
 int qcow2_discard_clusters(Qcow2 *s, uint64_t offset, uint64_t bytes, bool full, FreeKind kind);
 /* Whole clusters (the end of the disk counts as one) read as zeroes. Lock held, as above. */
 int qcow2_zero_clusters(Qcow2 *s, uint64_t offset, uint64_t bytes, unsigned flags);
 
-/* ---- compress.c ---------------------------------------------------------------------------------- */
+/* ---- compress.c ------------------------------------------------------------------------------ */
 
 int qcow2_write_compressed(Node *node, uint64_t offset, Iov iov);
 /* Part of the compressed cluster of L2 entry `entry`, from `skip` bytes into it. */
@@ -484,7 +538,7 @@ int qcow2_read_compressed(Qcow2 *s, uint64_t entry, uint64_t skip, Iov to);
 void qcow2_unpacked_drop(Qcow2 *s, uint64_t offset, uint64_t bytes);
 void qcow2_unpacked_free(Qcow2 *s);
 
-/* ---- crypt.c: encrypted images ------------------------------------------------------------------- */
+/* ---- crypt.c: encrypted images --------------------------------------------------------------- */
 
 /* Sets s->crypto as the header says (NODE_NO_IO: not needed, no key). */
 bool qcow2_crypto_open(Qcow2 *s, GError **error);
@@ -493,7 +547,7 @@ void qcow2_crypto_close(Qcow2 *s);
 int qcow2_encrypt(Qcow2 *s, uint64_t host, uint64_t guest, Iov iov);
 int qcow2_decrypt(Qcow2 *s, uint64_t host, uint64_t guest, Iov iov);
 
-/* ---- overlap.c ------------------------------------------------------------------------------------ */
+/* ---- overlap.c ------------------------------------------------------------------------------- */
 
 enum {
 	OVERLAP_HEADER       = 1 << 0,
@@ -503,10 +557,13 @@ enum {
 	OVERLAP_REFBLOCK     = 1 << 4,
 	OVERLAP_SNAPSHOTS    = 1 << 5,
 	OVERLAP_INACTIVE_L1  = 1 << 6,
-	OVERLAP_INACTIVE_L2  = 1 << 7, /* accepted; the check of snapshots' L2 tables is `check`'s */
+	/* accepted; the check of snapshots' L2 tables is `check`'s */
+	OVERLAP_INACTIVE_L2  = 1 << 7,
 	OVERLAP_BITMAPS      = 1 << 8,
 };
-/* 0, or -EIO (and the image is marked corrupt) if a write there would hit metadata not in `ignore`. */
+/*
+ * 0, or -EIO (and the image is marked corrupt) if a write there would hit metadata not in `ignore`.
+ */
 int qcow2_overlap(Qcow2 *s, unsigned ignore, uint64_t offset, uint64_t bytes);
 /* kind: OVERLAP_L2 or OVERLAP_REFBLOCK. */
 void qcow2_meta_add(Qcow2 *s, uint64_t offset, unsigned kind);
@@ -515,7 +572,7 @@ void qcow2_meta_remove(Qcow2 *s, uint64_t offset, uint64_t bytes);
 void qcow2_meta_rebuild(Qcow2 *s);
 void qcow2_meta_free(Qcow2 *s);
 
-/* ---- resize.c -------------------------------------------------------------------------------------- */
+/* ---- resize.c -------------------------------------------------------------------------------- */
 
 bool qcow2_truncate(Node *node, uint64_t length, bool exact, Prealloc prealloc, GError **error);
 /* A longer L1 table, at least `entries`. Lock held. */
@@ -524,10 +581,13 @@ int qcow2_grow_l1(Qcow2 *s, uint64_t entries);
 int qcow2_replace_l1(Qcow2 *s, uint64_t *l1, uint32_t entries);
 /* Cuts the file after its last cluster in use. Alone. */
 int qcow2_shrink_file(Qcow2 *s);
-/* Gives [from, to) of the guest clusters, counted and mapped (reading as zeroes where virgin). Alone. */
+/*
+ * Gives [from, to) of the guest clusters, counted and mapped (reading as zeroes where virgin).
+ * Alone.
+ */
 int qcow2_preallocate(Qcow2 *s, uint64_t from, uint64_t to, Prealloc mode);
 
-/* ---- snapshot.c -------------------------------------------------------------------------------------- */
+/* ---- snapshot.c ------------------------------------------------------------------------------ */
 
 bool qcow2_snapshots_read(Qcow2 *s, GError **error);
 void qcow2_snapshots_free(Qcow2 *s);
@@ -548,7 +608,7 @@ uint64_t qcow2_vmstate_offset(const Qcow2 *s);
 int qcow2_vmstate_read(Node *node, uint64_t offset, Iov iov);
 int qcow2_vmstate_write(Node *node, uint64_t offset, Iov iov);
 
-/* ---- bitmap.c, bitmap_data.c, bitmap_live.c ---------------------------------------------------------- */
+/* ---- bitmap.c, bitmap_data.c, bitmap_live.c -------------------------------------------------- */
 
 bool qcow2_bitmaps_read(Qcow2 *s, GError **error);
 void qcow2_bitmaps_free(Qcow2 *s);
@@ -559,11 +619,13 @@ Bitmap *qcow2_bitmap_find(Qcow2 *s, const char *name);
 uint64_t qcow2_bitmap_bytes(uint64_t size, unsigned granularity_bits);
 int qcow2_bitmap_load(Qcow2 *s, const Bitmap *b, uint8_t **bits, uint64_t *bytes);
 /* Writes bits to new clusters and frees the old ones; the directory is the caller's. Lock held. */
-int qcow2_bitmap_store(Qcow2 *s, Bitmap *b, const uint8_t *bits, uint64_t bytes); /* bits NULL: all zero */
+/* bits NULL: all zero */
+int qcow2_bitmap_store(Qcow2 *s, Bitmap *b, const uint8_t *bits, uint64_t bytes);
 /* ORs bits of granularity 2^add_bits into b, wherever it is. Lock held. */
 int qcow2_bitmap_or(Qcow2 *s, Bitmap *b, const uint8_t *add, uint64_t add_bytes, unsigned add_bits);
 void bits_set(uint8_t *bits, uint64_t from, uint64_t to);
-int qcow2_bitmap_settle(Qcow2 *s, Bitmap *b); /* stores one that is live; the directory is the caller's */
+/* stores one that is live; the directory is the caller's */
+int qcow2_bitmap_settle(Qcow2 *s, Bitmap *b);
 int qcow2_bitmap_drop_data(Qcow2 *s, Bitmap *b);
 int qcow2_bitmaps_go_live(Qcow2 *s);   /* before the first guest write. Lock held. */
 int qcow2_bitmaps_settle(Qcow2 *s);    /* at the end: stores what was recorded. Lock held. */
@@ -571,13 +633,15 @@ int qcow2_bitmaps_settle(Qcow2 *s);    /* at the end: stores what was recorded. 
 bool qcow2_bitmaps_resize(Qcow2 *s, uint64_t size, GError **error);
 void qcow2_bitmaps_mark(Qcow2 *s, uint64_t offset, uint64_t bytes);
 GPtrArray *qcow2_bitmap_list(Node *node);
-bool qcow2_bitmap_add(Node *node, const char *name, uint64_t granularity, bool disabled, GError **error);
+bool qcow2_bitmap_add(Node *node, const char *name, uint64_t granularity, bool disabled,
+	GError **error);
 bool qcow2_bitmap_remove(Node *node, const char *name, GError **error);
 bool qcow2_bitmap_clear(Node *node, const char *name, GError **error);
 bool qcow2_bitmap_enable(Node *node, const char *name, bool enable, GError **error);
-bool qcow2_bitmap_merge(Node *node, const char *name, Node *source, const char *source_name, GError **error);
+bool qcow2_bitmap_merge(Node *node, const char *name, Node *source, const char *source_name,
+	GError **error);
 
-/* ---- check.c, check_refs.c, rebuild.c ---------------------------------------------------------------- */
+/* ---- check.c, check_refs.c, rebuild.c -------------------------------------------------------- */
 
 int qcow2_check(Node *node, CheckResult *result, unsigned fix);
 /* After a change of many counts failed half way: makes them right again. Alone. */
@@ -591,12 +655,15 @@ typedef struct Check {
 	uint64_t clusters;       /* entries of counts; bounded by the length of the file */
 	uint64_t file_length;
 	bool rebuild;            /* the refcount structures themselves are broken */
-	bool snapshots_short;    /* entries lack fields that version 3 wants: the table is to be rewritten */
+	/* entries lack fields that version 3 wants: the table is to be rewritten */
+	bool snapshots_short;
 	uint64_t next_contiguous;
 } Check;
 
 void check_say(Check *c, const char *format, ...) G_GNUC_PRINTF(2, 3);
-/* Counts a reference to each cluster of the range; a finding if it lies past the end of the file. */
+/*
+ * Counts a reference to each cluster of the range; a finding if it lies past the end of the file.
+ */
 int check_count(Check *c, uint64_t offset, uint64_t bytes);
 /* Counts what all tables name (check_refs.c). */
 int check_count_all(Check *c);
@@ -604,15 +671,20 @@ int check_count_all(Check *c);
 int check_copied(Check *c);
 /* Writes new refcount structures from the counts (rebuild.c). */
 int qcow2_rebuild(Check *c);
-/* The same from `clusters` counts of width `from_order`, to counts of width `order`. -EOVERFLOW: one is too large. */
-int qcow2_rebuild_counts(Qcow2 *s, const void *counts, uint64_t clusters, unsigned from_order, unsigned order);
+/*
+ * The same from `clusters` counts of width `from_order`, to counts of width `order`. -EOVERFLOW:
+ * one is too large.
+ */
+int qcow2_rebuild_counts(Qcow2 *s, const void *counts, uint64_t clusters, unsigned from_order,
+	unsigned order);
 
-/* ---- create.c, measure.c, amend.c, specific.c --------------------------------------------------------- */
+/* ---- create.c, measure.c, amend.c, specific.c ------------------------------------------------ */
 
 extern const BlockOption qcow2_create_options[], qcow2_amend_options[];
 bool qcow2_create(const char *filename, json_t *opts, GError **error);
 bool qcow2_measure(json_t *opts, Node *source, MeasureResult *out, GError **error);
-bool qcow2_amend(Node *node, json_t *opts, bool force, ProgressFn *progress, void *opaque, GError **error);
+bool qcow2_amend(Node *node, json_t *opts, bool force, ProgressFn *progress, void *opaque,
+	GError **error);
 bool qcow2_set_backing(Node *node, const char *file, const char *format, GError **error);
 void qcow2_info(Node *node, NodeInfo *out);
 json_t *qcow2_specific(Node *node);

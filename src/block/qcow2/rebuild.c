@@ -9,13 +9,13 @@
 
 typedef struct Rebuild {
 	Qcow2 *s;
-	unsigned order;        /* of the new counts */
+	unsigned order; /* of the new counts */
 	unsigned block_bits;
-	GArray *counts;        /* uint8_t: the counts, grown as clusters are taken */
-	uint64_t clusters;     /* entries of counts */
-	uint64_t *table;       /* in host order */
+	GArray *counts;	   /* uint8_t: the counts, grown as clusters are taken */
+	uint64_t clusters; /* entries of counts */
+	uint64_t *table;   /* in host order */
 	uint64_t table_size, table_offset;
-	uint64_t next;         /* where to look for a free cluster */
+	uint64_t next; /* where to look for a free cluster */
 } Rebuild;
 
 static void reach(Rebuild *b, uint64_t clusters)
@@ -71,7 +71,8 @@ static int place_all(Rebuild *b)
 			memset(b->table + b->table_size, 0, (size - b->table_size) * 8);
 			if (b->table_offset) /* the former place is free again */
 				for (uint64_t k = 0; k < b->table_size / per_cluster; k++)
-					refcount_put(b->counts->data, b->order, (b->table_offset >> s->cluster_bits) + k, 0);
+					refcount_put(b->counts->data, b->order,
+						(b->table_offset >> s->cluster_bits) + k, 0);
 			b->table_size = size;
 			b->table_offset = take(b, size / per_cluster) << s->cluster_bits;
 			again = true;
@@ -136,7 +137,8 @@ static int switch_to(Rebuild *b)
 	return 0;
 }
 
-int qcow2_rebuild_counts(Qcow2 *s, const void *counts, uint64_t clusters, unsigned from_order, unsigned order)
+int qcow2_rebuild_counts(
+	Qcow2 *s, const void *counts, uint64_t clusters, unsigned from_order, unsigned order)
 {
 	Rebuild b = { .s = s, .order = order, .block_bits = s->cluster_bits + 3 - order };
 	uint64_t max = order == 6 ? UINT64_MAX : (1ull << (1u << order)) - 1;
@@ -167,5 +169,6 @@ int qcow2_rebuild(Check *c)
 	/* What is in memory of the old blocks is not to be written. */
 	cache_clear(&c->s->refblocks);
 	c->s->reftable_dirty_from = c->s->reftable_dirty_to = 0;
-	return qcow2_rebuild_counts(c->s, c->counts, c->clusters, c->s->refcount_order, c->s->refcount_order);
+	return qcow2_rebuild_counts(
+		c->s, c->counts, c->clusters, c->s->refcount_order, c->s->refcount_order);
 }

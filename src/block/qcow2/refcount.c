@@ -12,20 +12,13 @@ uint64_t refcount_at(const void *block, unsigned order, uint64_t i)
 {
 	const uint8_t *p = block;
 	switch (order) {
-	case 0:
-		return p[i / 8] >> (i % 8) & 1;
-	case 1:
-		return p[i / 4] >> (2 * (i % 4)) & 3;
-	case 2:
-		return p[i / 2] >> (4 * (i % 2)) & 15;
-	case 3:
-		return p[i];
-	case 4:
-		return (uint64_t)p[i * 2] << 8 | p[i * 2 + 1];
-	case 5:
-		return be64_at(p + (i & ~1ull) * 4) >> (i & 1 ? 0 : 32) & 0xffffffff;
-	default:
-		return be64_at(p + i * 8);
+	case 0: return p[i / 8] >> (i % 8) & 1;
+	case 1: return p[i / 4] >> (2 * (i % 4)) & 3;
+	case 2: return p[i / 2] >> (4 * (i % 2)) & 15;
+	case 3: return p[i];
+	case 4: return (uint64_t)p[i * 2] << 8 | p[i * 2 + 1];
+	case 5: return be64_at(p + (i & ~1ull) * 4) >> (i & 1 ? 0 : 32) & 0xffffffff;
+	default: return be64_at(p + i * 8);
 	}
 }
 
@@ -38,18 +31,10 @@ void refcount_put(void *block, unsigned order, uint64_t i, uint64_t value)
 {
 	uint8_t *p = block;
 	switch (order) {
-	case 0:
-		put_bits(p + i / 8, i % 8, 1, value);
-		break;
-	case 1:
-		put_bits(p + i / 4, 2 * (i % 4), 3, value);
-		break;
-	case 2:
-		put_bits(p + i / 2, 4 * (i % 2), 15, value);
-		break;
-	case 3:
-		p[i] = value;
-		break;
+	case 0: put_bits(p + i / 8, i % 8, 1, value); break;
+	case 1: put_bits(p + i / 4, 2 * (i % 4), 3, value); break;
+	case 2: put_bits(p + i / 2, 4 * (i % 2), 15, value); break;
+	case 3: p[i] = value; break;
 	case 4:
 		p[i * 2] = value >> 8;
 		p[i * 2 + 1] = value;
@@ -59,8 +44,7 @@ void refcount_put(void *block, unsigned order, uint64_t i, uint64_t value)
 		memcpy(p + i * 4, &v, 4);
 		break;
 	}
-	default:
-		put_be64(p + i * 8, value);
+	default: put_be64(p + i * 8, value);
 	}
 }
 
@@ -75,8 +59,10 @@ static int find_block(Qcow2 *s, uint64_t cluster, Table **out)
 	if (!offset)
 		return 0;
 	if (q_inside(s, offset))
-		return qcow2_corrupt(s, true, "the offset 0x%" PRIx64 " of a refcount block is not on a cluster "
-			"(table index 0x%" PRIx64 ")", offset, n);
+		return qcow2_corrupt(s, true,
+			"the offset 0x%" PRIx64 " of a refcount block is not on a cluster "
+			"(table index 0x%" PRIx64 ")",
+			offset, n);
 	return cache_get(s, &s->refblocks, offset, out);
 }
 
@@ -86,13 +72,14 @@ int refcount_get(Qcow2 *s, uint64_t cluster, uint64_t *out)
 	int ret = find_block(s, cluster, &t);
 	*out = 0;
 	if (ret >= 0 && t) {
-		*out = refcount_at(t->data, s->refcount_order, cluster & ((1ull << s->refblock_bits) - 1));
+		*out = refcount_at(
+			t->data, s->refcount_order, cluster & ((1ull << s->refblock_bits) - 1));
 		cache_put(t);
 	}
 	return ret;
 }
 
-/* ---- Finding free clusters --------------------------------------------------------------------- */
+/* ---- Finding free clusters ------------------------------------------------------------------- */
 
 /* The first `n` free clusters in a row from free_hint on; none is taken. */
 static int find_free(Qcow2 *s, uint64_t n, uint64_t *out)
@@ -121,7 +108,7 @@ static int find_free(Qcow2 *s, uint64_t n, uint64_t *out)
 	return 0;
 }
 
-/* ---- Blocks and the table ----------------------------------------------------------------------- */
+/* ---- Blocks and the table -------------------------------------------------------------------- */
 
 static void reftable_changed(Qcow2 *s, uint64_t n)
 {
@@ -231,7 +218,10 @@ int refcount_grow(Qcow2 *s, uint64_t clusters)
 	}
 	s->reftable_growing = false;
 	if (ret < 0) {
-		/* The table stays as it was; blocks made for its new part leak, and are not written. */
+		/*
+		 * The table stays as it was; blocks made for its new part leak, and are not
+		 * written.
+		 */
 		for (uint64_t i = old_size; i < size; i++)
 			if (s->reftable[i]) {
 				cache_drop(&s->refblocks, s->reftable[i], s->cluster_size);
@@ -249,7 +239,7 @@ int refcount_grow(Qcow2 *s, uint64_t clusters)
 	return 0;
 }
 
-/* ---- Counting ------------------------------------------------------------------------------------ */
+/* ---- Counting -------------------------------------------------------------------------------- */
 
 /* A count went to 0: nobody may find the old contents any more, and the file may forget them. */
 static void freed_cluster(Qcow2 *s, uint64_t from, uint64_t bytes, FreeKind kind)
@@ -275,7 +265,8 @@ static int add_in_block(Qcow2 *s, uint64_t from, uint64_t to, int by, FreeKind k
 		return ret;
 	uint64_t mask = (1ull << s->refblock_bits) - 1, zero_from = 0, zero_n = 0;
 	if (!t)
-		return qcow2_corrupt(s, false, "cluster 0x%" PRIx64 " is in use and not counted", from);
+		return qcow2_corrupt(
+			s, false, "cluster 0x%" PRIx64 " is in use and not counted", from);
 	for (uint64_t c = from; c < to; c++) {
 		uint64_t v = refcount_at(t->data, s->refcount_order, c & mask);
 		if (by > 0 && v == s->refcount_max) {
@@ -286,14 +277,16 @@ static int add_in_block(Qcow2 *s, uint64_t from, uint64_t to, int by, FreeKind k
 			break;
 		}
 		if (by < 0 && v == 0) {
-			ret = qcow2_corrupt(s, false, "cluster 0x%" PRIx64 " is in use and not counted", c);
+			ret = qcow2_corrupt(
+				s, false, "cluster 0x%" PRIx64 " is in use and not counted", c);
 			continue;
 		}
 		v += by;
 		refcount_put(t->data, s->refcount_order, c & mask, v);
 		if (v == 0) {
 			if (zero_n && zero_from + zero_n != c) {
-				freed_cluster(s, zero_from << s->cluster_bits, zero_n << s->cluster_bits, kind);
+				freed_cluster(s, zero_from << s->cluster_bits,
+					zero_n << s->cluster_bits, kind);
 				zero_n = 0;
 			}
 			zero_from = zero_n ? zero_from : c;
@@ -311,7 +304,8 @@ int refcount_add(Qcow2 *s, uint64_t offset, uint64_t bytes, int by, FreeKind kin
 {
 	if (!bytes)
 		return 0;
-	uint64_t first = offset >> s->cluster_bits, end = ((offset + bytes - 1) >> s->cluster_bits) + 1;
+	uint64_t first = offset >> s->cluster_bits,
+		 end = ((offset + bytes - 1) >> s->cluster_bits) + 1;
 	int ret = 0;
 	if (by > 0)
 		do
@@ -324,7 +318,8 @@ int refcount_add(Qcow2 *s, uint64_t offset, uint64_t bytes, int by, FreeKind kin
 		int r = add_in_block(s, at, stop, by, kind);
 		if (r < 0 && by > 0) {
 			if (at > first) /* what this call added */
-				refcount_add(s, first << s->cluster_bits, (at - first) << s->cluster_bits, -1, FREE_NEVER);
+				refcount_add(s, first << s->cluster_bits,
+					(at - first) << s->cluster_bits, -1, FREE_NEVER);
 			return r;
 		}
 		ret = r < 0 ? r : ret;
@@ -431,7 +426,8 @@ int refcount_trim(Qcow2 *s)
 			continue;
 		uint64_t offset = t->offset, self = offset >> s->cluster_bits, used = 0;
 		for (uint64_t i = 0; i < per_block && !used; i++)
-			if (refcount_at(t->data, s->refcount_order, i) && (n << s->refblock_bits) + i != self)
+			if (refcount_at(t->data, s->refcount_order, i)
+				&& (n << s->refblock_bits) + i != self)
 				used++;
 		cache_put(t);
 		if (used)

@@ -7,7 +7,7 @@
 
 #include "block/qcow2/qcow2.h"
 
-/* ---- The L1 table ---------------------------------------------------------------------------------- */
+/* ---- The L1 table ---------------------------------------------------------------------------- */
 
 int qcow2_replace_l1(Qcow2 *s, uint64_t *l1, uint32_t entries)
 {
@@ -72,13 +72,14 @@ int qcow2_grow_l1(Qcow2 *s, uint64_t entries)
 	return qcow2_replace_l1(s, l1, entries);
 }
 
-/* ---- The end of the file --------------------------------------------------------------------------- */
+/* ---- The end of the file --------------------------------------------------------------------- */
 
 int qcow2_shrink_file(Qcow2 *s)
 {
 	uint64_t clusters;
 	int ret = refcount_trim(s);
-	for (int i = 0; i < 2 && ret >= 0; i++) /* blocks that were trimmed are counted down after the first */
+	for (int i = 0; i < 2 && ret >= 0;
+		i++) /* blocks that were trimmed are counted down after the first */
 		ret = qcow2_write_all(s);
 	if (ret >= 0)
 		ret = qcow2_sync(s);
@@ -98,14 +99,15 @@ int qcow2_shrink_file(Qcow2 *s)
 	return 0;
 }
 
-/* ---- Preallocation ----------------------------------------------------------------------------------- */
+/* ---- Preallocation --------------------------------------------------------------------------- */
 
 static bool extend(Node *file, uint64_t end, Prealloc mode)
 {
 	if (end <= file->length)
 		return true;
 	GError *error = NULL;
-	bool ok = node_truncate(file, end, false, mode == PREALLOC_METADATA ? PREALLOC_OFF : mode, &error);
+	bool ok = node_truncate(
+		file, end, false, mode == PREALLOC_METADATA ? PREALLOC_OFF : mode, &error);
 	g_clear_error(&error);
 	return ok;
 }
@@ -145,7 +147,7 @@ int qcow2_preallocate(Qcow2 *s, uint64_t from, uint64_t to, Prealloc mode)
 	return ret;
 }
 
-/* ---- Length -------------------------------------------------------------------------------------------- */
+/* ---- Length ---------------------------------------------------------------------------------- */
 
 static int set_size(Qcow2 *s, uint64_t size)
 {
@@ -191,13 +193,19 @@ static bool shrink(Qcow2 *s, uint64_t length, GError **error)
 		ret = -EIO;
 	g_clear_error(&e);
 	qcow2_unlock(s);
-	return ret >= 0 || fail(error, VIV_ERROR_FAILED, "the image could not be made smaller: %s", g_strerror(-ret));
+	return ret >= 0
+		|| fail(error, VIV_ERROR_FAILED, "the image could not be made smaller: %s",
+			g_strerror(-ret));
 }
 
-/* New bytes must read as zeroes: the rest of the last cluster, and what a longer backing file shows. */
+/*
+ * New bytes must read as zeroes: the rest of the last cluster, and what a longer backing file
+ * shows.
+ */
 static int zero_new(Qcow2 *s, uint64_t old, uint64_t length)
 {
-	uint64_t edge = MIN(q_ceil(s, old), length), backed = s->node->backing ? s->node->backing->length : 0;
+	uint64_t edge = MIN(q_ceil(s, old), length),
+		 backed = s->node->backing ? s->node->backing->length : 0;
 	int ret = 0;
 	if (edge > old && !qcow2_reads_zero(s, old, edge - old)) {
 		uint8_t *buf = g_try_malloc0(edge - old);
@@ -223,12 +231,15 @@ static bool grow(Qcow2 *s, uint64_t length, Prealloc prealloc, GError **error)
 	int ret = qcow2_grow_l1(s, q_l1_needed(s, length));
 	qcow2_unlock(s);
 	if (ret == -EFBIG)
-		return fail(error, VIV_ERROR_INVALID, "the L1 table of a disk of %" PRIu64 " bytes would be too large; "
-			"larger clusters (cluster_size=) allow larger disks", length);
+		return fail(error, VIV_ERROR_INVALID,
+			"the L1 table of a disk of %" PRIu64 " bytes would be too large; "
+			"larger clusters (cluster_size=) allow larger disks",
+			length);
 	if (ret >= 0)
 		ret = zero_new(s, old, length);
 	if (ret == -ENOTSUP)
-		return fail(error, VIV_ERROR_UNSUPPORTED, "the backing file is longer than the image, and compat=0.10 "
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			"the backing file is longer than the image, and compat=0.10 "
 			"cannot hide what it has there");
 	if (ret >= 0 && prealloc != PREALLOC_OFF)
 		ret = qcow2_preallocate(s, q_ceil(s, old), length, prealloc);
@@ -243,21 +254,28 @@ static bool grow(Qcow2 *s, uint64_t length, Prealloc prealloc, GError **error)
 	if (ret >= 0)
 		ret = set_size(s, length);
 	qcow2_unlock(s);
-	return ret >= 0 || fail(error, VIV_ERROR_FAILED, "the image could not be made larger: %s", g_strerror(-ret));
+	return ret >= 0
+		|| fail(error, VIV_ERROR_FAILED, "the image could not be made larger: %s",
+			g_strerror(-ret));
 }
 
 static bool check_resize(Qcow2 *s, uint64_t length, Prealloc prealloc, GError **error)
 {
 	static const char *const modes[] = { "off", "metadata", "falloc", "full" };
 	if (length & (SECTOR - 1))
-		return fail(error, VIV_ERROR_INVALID, "The new size must be a multiple of %u", SECTOR);
+		return fail(
+			error, VIV_ERROR_INVALID, "The new size must be a multiple of %u", SECTOR);
 	if (s->nb_snapshots && s->version < 3)
-		return fail(error, VIV_ERROR_UNSUPPORTED, "Can't resize a v2 image which has snapshots");
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			"Can't resize a v2 image which has snapshots");
 	if (prealloc != PREALLOC_OFF && length < s->size)
-		return fail(error, VIV_ERROR_INVALID, "Preallocation can't be used for shrinking an image");
+		return fail(error, VIV_ERROR_INVALID,
+			"Preallocation can't be used for shrinking an image");
 	if (prealloc != PREALLOC_OFF && s->node->backing_file && s->subclusters == 1)
-		return fail(error, VIV_ERROR_INVALID, "preallocation '%s' would hide the backing file; "
-			"extended_l2=on images can have both", modes[prealloc]);
+		return fail(error, VIV_ERROR_INVALID,
+			"preallocation '%s' would hide the backing file; "
+			"extended_l2=on images can have both",
+			modes[prealloc]);
 	return true;
 }
 
@@ -268,7 +286,8 @@ bool qcow2_truncate(Node *node, uint64_t length, bool exact, Prealloc prealloc, 
 		return false;
 	int ret = qcow2_begin_writing(s);
 	if (ret < 0)
-		return fail(error, VIV_ERROR_FAILED, "the image cannot be written: %s", g_strerror(-ret));
+		return fail(error, VIV_ERROR_FAILED, "the image cannot be written: %s",
+			g_strerror(-ret));
 	fiber_wrlock(&s->gate);
 	qcow2_lock(s);
 	bool ok = qcow2_bitmaps_resize(s, length, error);

@@ -10,7 +10,7 @@
 
 #include "block/qcow2/qcow2.h"
 
-/* ---- The table --------------------------------------------------------------------------------------- */
+/* ---- The table ------------------------------------------------------------------------------- */
 
 static void snapshot_clear(Snapshot *sn)
 {
@@ -32,7 +32,8 @@ static bool read_one(Qcow2 *s, uint64_t *at, Snapshot *sn, unsigned index, GErro
 	Qcow2RawSnapshot raw;
 	int ret = node_pread(s->node->file, *at, &raw, sizeof(raw));
 	if (ret < 0)
-		return fail(error, VIV_ERROR_FAILED, "the snapshot table cannot be read: %s", g_strerror(-ret));
+		return fail(error, VIV_ERROR_FAILED, "the snapshot table cannot be read: %s",
+			g_strerror(-ret));
 	uint32_t id_len = g_ntohs(raw.id_size), name_len = g_ntohs(raw.name_size);
 	sn->l1_offset = GUINT64_FROM_BE(raw.l1_offset);
 	sn->l1_size = g_ntohl(raw.l1_size);
@@ -44,16 +45,22 @@ static bool read_one(Qcow2 *s, uint64_t *at, Snapshot *sn, unsigned index, GErro
 	sn->disk_size = s->size;
 	sn->icount = UINT64_MAX;
 	if (sn->extra_size > Q_MAX_SNAPSHOT_EXTRA)
-		return fail(error, VIV_ERROR_FAILED, "entry %u of the snapshot table has too much extra data (%u bytes): "
-			"the image is damaged", index, sn->extra_size);
-	if (sn->l1_size > Q_MAX_L1_BYTES / 8 || !q_place_ok(s, sn->l1_offset, (uint64_t)sn->l1_size * 8))
-		return fail(error, VIV_ERROR_FAILED, "entry %u of the snapshot table names an invalid L1 table: "
-			"the image is damaged", index);
+		return fail(error, VIV_ERROR_FAILED,
+			"entry %u of the snapshot table has too much extra data (%u bytes): "
+			"the image is damaged",
+			index, sn->extra_size);
+	if (sn->l1_size > Q_MAX_L1_BYTES / 8
+		|| !q_place_ok(s, sn->l1_offset, (uint64_t)sn->l1_size * 8))
+		return fail(error, VIV_ERROR_FAILED,
+			"entry %u of the snapshot table names an invalid L1 table: "
+			"the image is damaged",
+			index);
 	uint32_t rest = sn->extra_size + id_len + name_len;
 	g_autofree uint8_t *buf = g_malloc(rest + 1);
 	ret = node_pread(s->node->file, *at + sizeof(raw), buf, rest);
 	if (ret < 0)
-		return fail(error, VIV_ERROR_FAILED, "the snapshot table cannot be read: %s", g_strerror(-ret));
+		return fail(error, VIV_ERROR_FAILED, "the snapshot table cannot be read: %s",
+			g_strerror(-ret));
 	if (sn->extra_size >= 8)
 		sn->vm_state_size = be64_at(buf);
 	if (sn->extra_size >= 16)
@@ -62,7 +69,8 @@ static bool read_one(Qcow2 *s, uint64_t *at, Snapshot *sn, unsigned index, GErro
 		sn->icount = be64_at(buf + 16);
 	if (sn->extra_size > sizeof(Qcow2RawSnapshotExtra)) {
 		sn->unknown_extra_size = sn->extra_size - sizeof(Qcow2RawSnapshotExtra);
-		sn->unknown_extra = g_memdup2(buf + sizeof(Qcow2RawSnapshotExtra), sn->unknown_extra_size);
+		sn->unknown_extra = g_memdup2(
+			buf + sizeof(Qcow2RawSnapshotExtra), sn->unknown_extra_size);
 	}
 	sn->id = g_strndup((char *)buf + sn->extra_size, id_len);
 	sn->name = g_strndup((char *)buf + sn->extra_size + id_len, name_len);
@@ -82,8 +90,10 @@ bool qcow2_snapshots_read(Qcow2 *s, GError **error)
 		if (!read_one(s, &at, &s->snapshots[i], i, error))
 			return false;
 		if (at - s->snapshots_offset > Q_MAX_SNAPSHOT_BYTES)
-			return fail(error, VIV_ERROR_FAILED, "the snapshot table is longer than %d bytes: "
-				"the image is damaged", Q_MAX_SNAPSHOT_BYTES);
+			return fail(error, VIV_ERROR_FAILED,
+				"the snapshot table is longer than %d bytes: "
+				"the image is damaged",
+				Q_MAX_SNAPSHOT_BYTES);
 	}
 	s->snapshots_bytes = at - s->snapshots_offset;
 	return true;
@@ -91,17 +101,21 @@ bool qcow2_snapshots_read(Qcow2 *s, GError **error)
 
 static void build_one(const Snapshot *sn, GByteArray *out)
 {
-	uint32_t known = sizeof(Qcow2RawSnapshotExtra) - (sn->icount == UINT64_MAX && !sn->unknown_extra_size ? 8 : 0);
+	uint32_t known = sizeof(Qcow2RawSnapshotExtra)
+		- (sn->icount == UINT64_MAX && !sn->unknown_extra_size ? 8 : 0);
 	Qcow2RawSnapshot raw = {
-		.l1_offset = GUINT64_TO_BE(sn->l1_offset), .l1_size = g_htonl(sn->l1_size),
-		.id_size = g_htons(strlen(sn->id)), .name_size = g_htons(strlen(sn->name)),
-		.date_sec = g_htonl(sn->date_sec), .date_nsec = g_htonl(sn->date_nsec),
+		.l1_offset = GUINT64_TO_BE(sn->l1_offset),
+		.l1_size = g_htonl(sn->l1_size),
+		.id_size = g_htons(strlen(sn->id)),
+		.name_size = g_htons(strlen(sn->name)),
+		.date_sec = g_htonl(sn->date_sec),
+		.date_nsec = g_htonl(sn->date_nsec),
 		.vm_clock_ns = GUINT64_TO_BE(sn->vm_clock_ns),
 		.vm_state_size = g_htonl(sn->vm_state_size > UINT32_MAX ? 0 : sn->vm_state_size),
 		.extra_size = g_htonl(known + sn->unknown_extra_size),
 	};
-	Qcow2RawSnapshotExtra extra = { GUINT64_TO_BE(sn->vm_state_size), GUINT64_TO_BE(sn->disk_size),
-		GUINT64_TO_BE(sn->icount) };
+	Qcow2RawSnapshotExtra extra = { GUINT64_TO_BE(sn->vm_state_size),
+		GUINT64_TO_BE(sn->disk_size), GUINT64_TO_BE(sn->icount) };
 	static const uint8_t zeroes[8];
 	g_byte_array_append(out, (uint8_t *)&raw, sizeof(raw));
 	g_byte_array_append(out, (uint8_t *)&extra, known);
@@ -163,8 +177,11 @@ GArray *qcow2_snapshot_list(Node *node)
 	GArray *list = g_array_new(FALSE, TRUE, sizeof(SnapshotInfo));
 	for (uint32_t i = 0; i < s->nb_snapshots; i++) {
 		const Snapshot *sn = &s->snapshots[i];
-		SnapshotInfo info = { .vm_state_size = sn->vm_state_size, .date_sec = sn->date_sec,
-			.date_nsec = sn->date_nsec, .vm_clock_ns = sn->vm_clock_ns, .icount = sn->icount,
+		SnapshotInfo info = { .vm_state_size = sn->vm_state_size,
+			.date_sec = sn->date_sec,
+			.date_nsec = sn->date_nsec,
+			.vm_clock_ns = sn->vm_clock_ns,
+			.icount = sn->icount,
 			.disk_size = sn->disk_size };
 		g_strlcpy(info.id, sn->id, sizeof(info.id));
 		g_strlcpy(info.name, sn->name, sizeof(info.name));
@@ -173,16 +190,18 @@ GArray *qcow2_snapshot_list(Node *node)
 	return list;
 }
 
-/* ---- Create ------------------------------------------------------------------------------------------- */
+/* ---- Create ---------------------------------------------------------------------------------- */
 
 /* Alone from here to end_change; false: *error says why not. */
 static bool begin_change(Qcow2 *s, const char *what, GError **error)
 {
 	if (s->external)
-		return fail(error, VIV_ERROR_UNSUPPORTED, "images with an external data file cannot %s internal snapshots", what);
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			"images with an external data file cannot %s internal snapshots", what);
 	int ret = qcow2_begin_writing(s);
 	if (ret < 0)
-		return fail(error, VIV_ERROR_FAILED, "the image cannot be written: %s", g_strerror(-ret));
+		return fail(error, VIV_ERROR_FAILED, "the image cannot be written: %s",
+			g_strerror(-ret));
 	qcow2_begin(s);
 	ret = qcow2_write_all(s);
 	if (ret >= 0)
@@ -190,7 +209,8 @@ static bool begin_change(Qcow2 *s, const char *what, GError **error)
 	if (ret >= 0)
 		return true;
 	qcow2_end(s);
-	return fail(error, VIV_ERROR_FAILED, "the tables of the image could not be written: %s", g_strerror(-ret));
+	return fail(error, VIV_ERROR_FAILED, "the tables of the image could not be written: %s",
+		g_strerror(-ret));
 }
 
 static bool end_change(Qcow2 *s, int ret, const char *what, GError **error)
@@ -201,9 +221,14 @@ static bool end_change(Qcow2 *s, int ret, const char *what, GError **error)
 	qcow2_end(s);
 	ret = ret < 0 ? ret : r;
 	if (ret == -EOVERFLOW)
-		return fail(error, VIV_ERROR_INVALID, "the snapshot could not be %s: a cluster would be shared more often "
-			"than the image can count. `qemu-img amend -o refcount_bits=` makes the counts wider", what);
-	return ret >= 0 || fail(error, VIV_ERROR_FAILED, "the snapshot could not be %s: %s", what, g_strerror(-ret));
+		return fail(error, VIV_ERROR_INVALID,
+			"the snapshot could not be %s: a cluster would be shared more often "
+			"than the image can count. `qemu-img amend -o refcount_bits=` makes the "
+			"counts wider",
+			what);
+	return ret >= 0
+		|| fail(error, VIV_ERROR_FAILED, "the snapshot could not be %s: %s", what,
+			g_strerror(-ret));
 }
 
 static void choose_id(Qcow2 *s, SnapshotInfo *info)
@@ -228,7 +253,8 @@ static int copy_l1(Qcow2 *s, uint64_t *offset)
 		put_be64(buf + (size_t)i * 8, s->l1[i] & ~QCOW2_COPIED);
 	ret = qcow2_overlap(s, 0, *offset, bytes);
 	if (ret >= 0)
-		ret = node_pwrite(s->node->file, *offset, buf, MAX(q_ceil(s, bytes), s->cluster_size));
+		ret = node_pwrite(
+			s->node->file, *offset, buf, MAX(q_ceil(s, bytes), s->cluster_size));
 	s->unsynced = true;
 	g_free(buf);
 	return ret;
@@ -236,8 +262,12 @@ static int copy_l1(Qcow2 *s, uint64_t *offset)
 
 static int create(Qcow2 *s, const SnapshotInfo *info)
 {
-	Snapshot sn = { .l1_size = s->l1_size, .disk_size = s->size, .vm_state_size = info->vm_state_size,
-		.vm_clock_ns = info->vm_clock_ns, .icount = info->icount, .date_sec = info->date_sec,
+	Snapshot sn = { .l1_size = s->l1_size,
+		.disk_size = s->size,
+		.vm_state_size = info->vm_state_size,
+		.vm_clock_ns = info->vm_clock_ns,
+		.icount = info->icount,
+		.date_sec = info->date_sec,
 		.date_nsec = info->date_nsec };
 	int ret = copy_l1(s, &sn.l1_offset);
 	if (ret < 0)
@@ -258,7 +288,8 @@ static int create(Qcow2 *s, const SnapshotInfo *info)
 	}
 	/* The VM state belongs to the snapshot now. */
 	if (info->vm_state_size)
-		ret = qcow2_discard_clusters(s, qcow2_vmstate_offset(s), q_ceil(s, info->vm_state_size), true, FREE_NEVER);
+		ret = qcow2_discard_clusters(s, qcow2_vmstate_offset(s),
+			q_ceil(s, info->vm_state_size), true, FREE_NEVER);
 	return ret;
 }
 
@@ -266,17 +297,19 @@ bool qcow2_snapshot_create(Node *node, SnapshotInfo *info, GError **error)
 {
 	Qcow2 *s = NODE_STATE(node, Qcow2);
 	if (s->nb_snapshots >= Q_MAX_SNAPSHOTS)
-		return fail(error, VIV_ERROR_INVALID, "the image has %u snapshots, which is all it can have", s->nb_snapshots);
+		return fail(error, VIV_ERROR_INVALID,
+			"the image has %u snapshots, which is all it can have", s->nb_snapshots);
 	choose_id(s, info);
 	for (uint32_t i = 0; i < s->nb_snapshots; i++)
 		if (!strcmp(s->snapshots[i].id, info->id))
-			return fail(error, VIV_ERROR_INVALID, "the image has a snapshot with ID '%s' already", info->id);
+			return fail(error, VIV_ERROR_INVALID,
+				"the image has a snapshot with ID '%s' already", info->id);
 	if (!begin_change(s, "have", error))
 		return false;
 	return end_change(s, create(s, info), "created", error);
 }
 
-/* ---- Apply, delete, load ------------------------------------------------------------------------------- */
+/* ---- Apply, delete, load --------------------------------------------------------------------- */
 
 static Snapshot *find_or_fail(Qcow2 *s, const char *id_or_name, GError **error)
 {
@@ -328,7 +361,8 @@ bool qcow2_snapshot_apply(Node *node, const char *id_or_name, GError **error)
 	if (!sn)
 		return false;
 	if (sn->disk_size > (uint64_t)NODE_LENGTH_MAX)
-		return fail(error, VIV_ERROR_FAILED, "the snapshot says a disk of %" PRIu64 " bytes: the image is damaged",
+		return fail(error, VIV_ERROR_FAILED,
+			"the snapshot says a disk of %" PRIu64 " bytes: the image is damaged",
 			sn->disk_size);
 	if (!begin_change(s, "apply", error))
 		return false;
@@ -338,18 +372,20 @@ bool qcow2_snapshot_apply(Node *node, const char *id_or_name, GError **error)
 	return end_change(s, ret, "applied", ok ? error : NULL) && ok;
 }
 
-static int delete(Qcow2 *s, uint32_t index)
+static int delete (Qcow2 *s, uint32_t index)
 {
 	Snapshot sn = s->snapshots[index];
 	uint64_t *l1;
 	int ret = qcow2_read_l1(s, sn.l1_offset, sn.l1_size, &l1);
 	if (ret < 0)
 		return ret;
-	memmove(s->snapshots + index, s->snapshots + index + 1, (s->nb_snapshots - index - 1) * sizeof(sn));
+	memmove(s->snapshots + index, s->snapshots + index + 1,
+		(s->nb_snapshots - index - 1) * sizeof(sn));
 	s->nb_snapshots--;
 	ret = qcow2_snapshots_write(s);
 	if (ret < 0) {
-		memmove(s->snapshots + index + 1, s->snapshots + index, (s->nb_snapshots - index) * sizeof(sn));
+		memmove(s->snapshots + index + 1, s->snapshots + index,
+			(s->nb_snapshots - index) * sizeof(sn));
 		s->snapshots[index] = sn;
 		s->nb_snapshots++;
 		g_free(l1);
@@ -373,24 +409,28 @@ bool qcow2_snapshot_delete(Node *node, const char *id_or_name, GError **error)
 	Snapshot *sn = find_or_fail(s, id_or_name, error);
 	if (!sn || !begin_change(s, "delete", error))
 		return false;
-	return end_change(s, delete(s, sn - s->snapshots), "deleted", error);
+	return end_change(s, delete (s, sn - s->snapshots), "deleted", error);
 }
 
 bool qcow2_snapshot_load(Node *node, const char *id_or_name, GError **error)
 {
 	Qcow2 *s = NODE_STATE(node, Qcow2);
 	if (!node->read_only)
-		return fail(error, VIV_ERROR_INVALID, "a snapshot can be shown by an image opened read-only");
+		return fail(error, VIV_ERROR_INVALID,
+			"a snapshot can be shown by an image opened read-only");
 	const Snapshot *sn = find_or_fail(s, id_or_name, error);
 	if (!sn)
 		return false;
 	uint64_t *l1;
-	if (sn->disk_size > (uint64_t)NODE_LENGTH_MAX || q_l1_needed(s, sn->disk_size) > sn->l1_size)
-		return fail(error, VIV_ERROR_FAILED, "the snapshot's L1 table is too small for its disk: "
+	if (sn->disk_size > (uint64_t)NODE_LENGTH_MAX
+		|| q_l1_needed(s, sn->disk_size) > sn->l1_size)
+		return fail(error, VIV_ERROR_FAILED,
+			"the snapshot's L1 table is too small for its disk: "
 			"the image is damaged");
 	int ret = qcow2_read_l1(s, sn->l1_offset, sn->l1_size, &l1);
 	if (ret < 0)
-		return fail(error, VIV_ERROR_FAILED, "the snapshot's L1 table cannot be read: %s", g_strerror(-ret));
+		return fail(error, VIV_ERROR_FAILED, "the snapshot's L1 table cannot be read: %s",
+			g_strerror(-ret));
 	qcow2_begin(s);
 	g_free(s->l1);
 	s->l1 = l1;

@@ -35,7 +35,8 @@ static json_t *bitmaps_json(const Qcow2 *s)
 		json_t *one = json_object();
 		json_object_set_new(one, "flags", flags);
 		json_object_set_new(one, "name", text_json(b->name));
-		json_object_set_new(one, "granularity", json_integer((json_int_t)1 << b->granularity_bits));
+		json_object_set_new(
+			one, "granularity", json_integer((json_int_t)1 << b->granularity_bits));
 		json_array_append_new(list, one);
 	}
 	return list;
@@ -49,13 +50,15 @@ json_t *qcow2_specific(Node *node)
 	json_object_set_new(d, "compression-type",
 		json_string(s->compression == QCOW2_COMPRESS_ZSTD ? "zstd" : "zlib"));
 	if (s->version >= 3) {
-		json_object_set_new(d, "lazy-refcounts", json_boolean(s->compatible & QCOW2_COMPAT_LAZY));
+		json_object_set_new(
+			d, "lazy-refcounts", json_boolean(s->compatible & QCOW2_COMPAT_LAZY));
 		if (s->nb_bitmaps)
 			json_object_set_new(d, "bitmaps", bitmaps_json(s));
 	}
 	json_object_set_new(d, "refcount-bits", json_integer((json_int_t)1 << s->refcount_order));
 	if (s->version >= 3) {
-		json_object_set_new(d, "corrupt", json_boolean(s->incompatible & QCOW2_INCOMPAT_CORRUPT));
+		json_object_set_new(
+			d, "corrupt", json_boolean(s->incompatible & QCOW2_INCOMPAT_CORRUPT));
 		json_object_set_new(d, "extended-l2", json_boolean(s->subclusters > 1));
 	}
 	if (s->external) {
@@ -65,7 +68,8 @@ json_t *qcow2_specific(Node *node)
 	}
 	if (s->crypt_method) {
 		json_t *e = json_object();
-		json_object_set_new(e, "format", json_string(s->crypt_method == QCOW2_CRYPT_LUKS ? "luks" : "aes"));
+		json_object_set_new(e, "format",
+			json_string(s->crypt_method == QCOW2_CRYPT_LUKS ? "luks" : "aes"));
 		json_object_set_new(d, "encrypt", e);
 	}
 	json_t *all = json_object();

@@ -10,7 +10,12 @@
 #include "block/qcow2/qcow2.h"
 
 /* Neighbouring clusters are counted in one step. */
-typedef struct Run { Qcow2 *s; uint64_t start, end; int by; int ret; } Run;
+typedef struct Run {
+	Qcow2 *s;
+	uint64_t start, end;
+	int by;
+	int ret;
+} Run;
 
 static void run_flush(Run *r)
 {
@@ -43,10 +48,12 @@ static int count_entry(Run *r, uint64_t entry)
 		uint64_t from = host & ~(uint64_t)(SECTOR - 1);
 		run_add(r, from, host + bytes - from);
 		if (q_inside(s, r->end))
-			run_flush(r); /* the next may begin in the same cluster, which counts again */
+			run_flush(
+				r); /* the next may begin in the same cluster, which counts again */
 	} else if (host) {
 		if (q_inside(s, host))
-			return qcow2_corrupt(s, false, "the L2 entry 0x%" PRIx64 " is invalid", entry);
+			return qcow2_corrupt(
+				s, false, "the L2 entry 0x%" PRIx64 " is invalid", entry);
 		run_add(r, host, s->cluster_size);
 	}
 	return 0;
@@ -95,7 +102,8 @@ int qcow2_add_tree(Qcow2 *s, uint64_t *l1, uint32_t l1_size, int by, bool active
 		if (!l2)
 			continue;
 		if (q_inside(s, l2))
-			return qcow2_corrupt(s, false, "the offset 0x%" PRIx64 " of an L2 table is not on a cluster", l2);
+			return qcow2_corrupt(s, false,
+				"the offset 0x%" PRIx64 " of an L2 table is not on a cluster", l2);
 		for (uint64_t k = 0; k < s->cluster_size && ret >= 0; k += s->l2.table_size)
 			ret = walk_slice(s, l2 + k, &r, active);
 		if (ret >= 0 && by)
@@ -110,7 +118,7 @@ int qcow2_add_tree(Qcow2 *s, uint64_t *l1, uint32_t l1_size, int by, bool active
 	return ret;
 }
 
-/* ---- The state of a paused machine lies past the end of the disk --------------------------------------- */
+/* ---- The state of a paused machine lies past the end of the disk ----------------------------- */
 
 uint64_t qcow2_vmstate_offset(const Qcow2 *s)
 {

@@ -7,7 +7,8 @@
 #include "block/qcow2/qcow2.h"
 
 /* New entry and bitmap of one cluster; false: it stays. */
-typedef bool EntryChange(Qcow2 *s, uint64_t *entry, uint64_t *bitmap, uint32_t subs, unsigned flags);
+typedef bool EntryChange(
+	Qcow2 *s, uint64_t *entry, uint64_t *bitmap, uint32_t subs, unsigned flags);
 
 enum { DISCARD_FULL = 1 << 16 }; /* beside REQ_* */
 
@@ -47,7 +48,10 @@ static bool to_nothing(Qcow2 *s, uint64_t *entry, uint64_t *bitmap, uint32_t sub
 	return *entry != e || *bitmap != b;
 }
 
-/* Clusters of [offset, end) within one L2 slice; subs: which of their subclusters (all but in single ones). */
+/*
+ * Clusters of [offset, end) within one L2 slice; subs: which of their subclusters (all but in
+ * single ones).
+ */
 static int change_slice(Qcow2 *s, uint64_t offset, uint64_t end, uint32_t subs, EntryChange *change,
 	unsigned flags, FreeKind kind)
 {
@@ -64,14 +68,16 @@ static int change_slice(Qcow2 *s, uint64_t offset, uint64_t end, uint32_t subs, 
 		cache_dirty(&s->l2, t);
 		if (uses_host(old) && !uses_host(entry))
 			qcow2_entry_drop(s, old, kind);
-		if (s->external && old & QCOW2_COPIED && !(entry & QCOW2_COPIED) && s->discard[kind])
+		if (s->external && old & QCOW2_COPIED && !(entry & QCOW2_COPIED)
+			&& s->discard[kind])
 			node_discard(s->data, old & QCOW2_L2_OFFSET, s->cluster_size);
 	}
 	cache_put(t);
 	return 0;
 }
 
-static int change_range(Qcow2 *s, uint64_t offset, uint64_t bytes, EntryChange *change, unsigned flags, FreeKind kind)
+static int change_range(Qcow2 *s, uint64_t offset, uint64_t bytes, EntryChange *change,
+	unsigned flags, FreeKind kind)
 {
 	uint64_t end = offset + bytes, reach = (uint64_t)s->cluster_size << s->slice_bits;
 	bool skip_empty = !s->node->backing || flags & DISCARD_FULL;
@@ -93,7 +99,9 @@ int qcow2_zero_clusters(Qcow2 *s, uint64_t offset, uint64_t bytes, unsigned flag
 {
 	if (q_raw_data(s)) {
 		uint64_t end = MIN(offset + bytes, s->data->length);
-		int ret = offset < end ? node_write_zeroes(s->data, offset, end - offset, flags & REQ_UNMAP) : 0;
+		int ret = offset < end
+			? node_write_zeroes(s->data, offset, end - offset, flags & REQ_UNMAP)
+			: 0;
 		if (ret < 0)
 			return ret;
 		s->unsynced = true;
@@ -108,7 +116,7 @@ int qcow2_discard_clusters(Qcow2 *s, uint64_t offset, uint64_t bytes, bool full,
 	return change_range(s, offset, bytes, to_nothing, full ? DISCARD_FULL : 0, kind);
 }
 
-/* ---- Requests ---------------------------------------------------------------------------------------- */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 /* Part of a cluster: whole subclusters by the table if that can be, else zeroes are written. */
 static int zero_part(Qcow2 *s, uint64_t offset, uint64_t bytes)
@@ -122,14 +130,16 @@ static int zero_part(Qcow2 *s, uint64_t offset, uint64_t bytes)
 		qcow2_alloc_settle(s, from, to - from);
 		Table *t;
 		int ret = qcow2_l2_for_change(s, from, &t);
-		bool compressed = ret >= 0 && entry_get(s, t, slice_index(s, from)) & QCOW2_COMPRESSED;
+		bool compressed = ret >= 0
+			&& entry_get(s, t, slice_index(s, from)) & QCOW2_COMPRESSED;
 		if (ret >= 0)
 			cache_put(t);
 		unsigned first = q_inside(s, from) >> s->subcluster_bits;
 		unsigned n = (to - from) >> s->subcluster_bits;
 		uint32_t subs = (uint32_t)(((1ull << n) - 1) << first);
 		if (ret >= 0 && !compressed)
-			ret = change_slice(s, q_floor(s, from), q_floor(s, from) + 1, subs, to_zero, 0, FREE_REQUEST);
+			ret = change_slice(s, q_floor(s, from), q_floor(s, from) + 1, subs, to_zero,
+				0, FREE_REQUEST);
 		qcow2_unlock(s);
 		if (ret < 0)
 			return ret;
@@ -149,7 +159,8 @@ static int zero_range(Qcow2 *s, uint64_t offset, uint64_t bytes, unsigned flags)
 {
 	uint64_t end = offset + bytes;
 	/* Past the end of the disk nothing is lost: its last cluster counts as whole. */
-	uint64_t to = end == s->node->length ? q_ceil(s, end) : q_floor(s, end), from = q_ceil(s, offset);
+	uint64_t to = end == s->node->length ? q_ceil(s, end) : q_floor(s, end),
+		 from = q_ceil(s, offset);
 	if (from >= to) {
 		uint64_t cut = MIN(q_ceil(s, offset + 1), end);
 		int ret = zero_part(s, offset, cut - offset);
@@ -163,7 +174,7 @@ static int zero_range(Qcow2 *s, uint64_t offset, uint64_t bytes, unsigned flags)
 	qcow2_lock(s);
 	qcow2_alloc_settle(s, from, to - from);
 	ret = s->version >= 3 ? qcow2_zero_clusters(s, from, to - from, flags)
-		: qcow2_discard_clusters(s, from, to - from, false, FREE_REQUEST);
+			      : qcow2_discard_clusters(s, from, to - from, false, FREE_REQUEST);
 	qcow2_unlock(s);
 	return ret;
 }
@@ -192,7 +203,8 @@ int qcow2_discard(Node *node, uint64_t offset, uint64_t bytes)
 {
 	Qcow2 *s = NODE_STATE(node, Qcow2);
 	uint64_t end = offset + bytes;
-	uint64_t from = q_ceil(s, offset), to = end == node->length ? q_ceil(s, end) : q_floor(s, end);
+	uint64_t from = q_ceil(s, offset),
+		 to = end == node->length ? q_ceil(s, end) : q_floor(s, end);
 	/* Without zero clusters the backing file would come back. */
 	if (s->version < 3 && node->backing)
 		return -ENOTSUP;
