@@ -283,10 +283,18 @@ static bool set_data_file(Qcow2 *s, json_t *opts, GError **error)
 	return commit(s, "the name of the data file could not be written", error);
 }
 
-static bool check_amend(Qcow2 *s, json_t *opts, unsigned *version, unsigned *order, GError **error)
+static bool has_crypto_options(json_t *opts)
 {
 	const char *key;
 	json_t *value;
+	json_object_foreach(opts, key, value)
+		if (g_str_has_prefix(key, "encrypt."))
+			return true;
+	return false;
+}
+
+static bool check_amend(Qcow2 *s, json_t *opts, unsigned *version, unsigned *order, GError **error)
+{
 	*version = s->version;
 	*order = s->refcount_order;
 	if (opt_has(opts, "compat")
@@ -295,10 +303,10 @@ static bool check_amend(Qcow2 *s, json_t *opts, unsigned *version, unsigned *ord
 	if (opt_has(opts, "refcount_bits")
 		&& !qcow2_parse_refcount_bits(opt_size(opts, "refcount_bits", 16), order, error))
 		return false;
-	json_object_foreach(opts, key, value) if (g_str_has_prefix(key, "encrypt.")
-		&& s->crypt_method != QCOW2_CRYPT_LUKS) return fail(error, VIV_ERROR_INVALID,
-		"Only LUKS encryption options can be amended for qcow2, "
-		"and the image is not encrypted with it");
+	if (has_crypto_options(opts) && s->crypt_method != QCOW2_CRYPT_LUKS)
+		return fail(error, VIV_ERROR_INVALID,
+			"Only LUKS encryption options can be amended for qcow2, "
+			"and the image is not encrypted with it");
 	return true;
 }
 
@@ -321,6 +329,8 @@ bool qcow2_amend(
 		}
 	}
 	if (!set_width(s, order, error))
+		return false;
+	if (has_crypto_options(opts) && !qcow2_crypto_amend(s, opts, force, error))
 		return false;
 	if ((opt_has(opts, "data_file") || opt_has(opts, "data_file_raw"))
 		&& !set_data_file(s, opts, error))

@@ -254,7 +254,7 @@ static int pack_step(void *opaque)
 int qcow2_write_compressed(Node *node, uint64_t offset, Iov iov)
 {
 	Qcow2 *s = NODE_STATE(node, Qcow2);
-	if (s->external || s->crypto)
+	if (s->external || s->crypt_method)
 		return -ENOTSUP;
 	if (!iov.len)
 		return 0;

@@ -88,6 +88,9 @@ static bool check_plan(const Qcow2Plan *p, GError **error)
 		return fail(error, VIV_ERROR_INVALID,
 			"Extended L2 entries are only supported with cluster sizes of at least "
 			"16384 bytes");
+	if (p->encrypt_format && strcmp(p->encrypt_format, "aes") && strcmp(p->encrypt_format, "luks"))
+		return fail(error, VIV_ERROR_INVALID,
+			"Unknown encryption format '%s': luks and aes are known", p->encrypt_format);
 	if (p->data_raw && !p->data_file)
 		return fail(error, VIV_ERROR_INVALID, "data-file-raw requires data-file");
 	if (p->data_raw && p->backing_file)
@@ -217,8 +220,7 @@ static bool create_files(const char *filename, const Qcow2Plan *p, json_t *opts,
 	bool ok = protocol_create(filename, below, error);
 	json_decref(below);
 	if (ok && p->data_file) {
-		g_autofree char *path = node_path(filename, p->data_file);
-		ok = node_create_file(path, 0, error);
+		ok = node_create_file(p->data_file, 0, error);
 	}
 	return ok;
 }
@@ -228,8 +230,6 @@ bool qcow2_create(const char *filename, json_t *opts, GError **error)
 	Qcow2Plan plan;
 	if (!qcow2_plan(opts, &plan, error))
 		return false;
-	if (plan.encrypt_format)
-		return fail(error, VIV_ERROR_UNSUPPORTED, "encrypted images cannot be created yet");
 	if (!create_files(filename, &plan, opts, error) || !write_first(filename, &plan, error))
 		return false;
 	json_t *words = json_pack("{s:s, s:s}", "driver", "qcow2", "lazy-refcounts", "off");
@@ -237,7 +237,10 @@ bool qcow2_create(const char *filename, json_t *opts, GError **error)
 	Node *node = node_open(loop_self(), filename, words, NODE_WRITE | NODE_NO_BACKING, error);
 	if (!node)
 		return false;
-	bool ok = !plan.size || node_truncate(node, plan.size, false, plan.prealloc, error);
+	Qcow2 *s = NODE_STATE(node, Qcow2);
+	bool ok = !plan.encrypt_format
+		|| qcow2_crypto_create(s, plan.encrypt_format, opts, error);
+	ok = ok && (!plan.size || node_truncate(node, plan.size, false, plan.prealloc, error));
 	node_unref(node);
 	return ok;
 }

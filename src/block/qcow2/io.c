@@ -54,13 +54,13 @@ int qcow2_read_host(Qcow2 *s, uint64_t host, uint64_t guest, Iov iov)
 	int ret = n ? node_read(s->data, host, iov_part(iov, 0, n)) : 0;
 	if (n < iov.len)
 		iov_fill(iov, n, 0, iov.len - n);
-	return ret >= 0 && s->crypto ? qcow2_decrypt(s, host, guest, iov) : ret;
+	return ret >= 0 && s->crypt_method ? qcow2_decrypt(s, host, guest, iov) : ret;
 }
 
 int qcow2_write_host(Qcow2 *s, uint64_t host, uint64_t guest, Iov iov, unsigned flags)
 {
 	s->virgin_end = MAX(s->virgin_end, host + iov.len);
-	if (!s->crypto)
+	if (!s->crypt_method)
 		return node_write(s->data, host, iov, flags);
 	uint8_t *buf = g_try_malloc(iov.len);
 	if (!buf)
@@ -202,7 +202,7 @@ static void skip_zero_sides(Qcow2 *s, const Alloc *a, Side *head, Side *tail)
 	head->zero = head->len && qcow2_reads_zero(s, head->from, head->len);
 	tail->zero = tail->len && qcow2_reads_zero(s, tail->from, tail->len);
 	size_t zeroes = (head->zero ? head->len : 0) + (tail->zero ? tail->len : 0);
-	if (!zeroes || s->crypto)
+	if (!zeroes || s->crypt_method)
 		return;
 	bool done = a->virgin;
 	uint64_t from = a->host + (a->cow_start - a->guest), bytes = a->cow_end - a->cow_start;
@@ -351,7 +351,7 @@ int qcow2_status(Node *node, uint64_t offset, bool want_zero, NodeStatus *out)
 	case EXTENT_ZERO_HOST: out->flags = STATUS_ZERO | STATUS_ALLOCATED; break;
 	default: out->flags = 0;
 	}
-	if (extent_has_host(x.type) && !s->crypto) {
+	if (extent_has_host(x.type) && !s->crypt_method) {
 		out->map = x.host;
 		out->flags |= STATUS_OFFSET;
 	}

@@ -1,6 +1,7 @@
 /*
  * measure.c - how long the file of an image will be. The figures are qemu-img's.
  */
+#include "block/crypto.h"
 #include "block/qcow2/qcow2.h"
 
 static uint64_t div_up(uint64_t a, uint64_t b)
@@ -83,13 +84,17 @@ bool qcow2_measure(json_t *opts, Node *source, MeasureResult *out, GError **erro
 		return fail(error, VIV_ERROR_INVALID,
 			"The image size is too large for file format 'qcow2' "
 			"(try using a larger cluster size)");
+	uint64_t key = 0;
+	if (p.encrypt_format && !strcmp(p.encrypt_format, "luks")
+		&& !crypto_header_size(p.encrypt_format, opts, &key, error))
+		return false;
 	uint64_t required = 0, whole = div_up(size, cluster) * cluster;
 	if (p.prealloc == PREALLOC_FULL || p.prealloc == PREALLOC_FALLOC
 		|| (source && p.backing_file))
 		required = whole; /* how much a backing file would share is not known */
 	else if (source && !used_bytes(source, size, cluster, &required, error))
 		return false;
-	out->fully_allocated = qcow2_file_size(&p, size);
+	out->fully_allocated = qcow2_file_size(&p, size) + div_up(key, cluster) * cluster;
 	/* Cut at the end: the last cluster of the source counts as whole. */
 	out->required = out->fully_allocated - whole + MIN(required, whole);
 	out->has_bitmaps = p.version >= 3 && source && source->driver->bitmap_list;

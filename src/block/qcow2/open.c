@@ -186,8 +186,8 @@ static bool open_data_file(Qcow2 *s, GError **error)
 	} else if (!s->data_file_name || !*s->data_file_name) {
 		return fail(error, VIV_ERROR_INVALID, "'data-file' is required for this image");
 	} else {
-		g_autofree char *path = node_path(node->filename, s->data_file_name);
-		data = node_open_file(path, flags, error);
+		/* As QEMU has it: relative to where the program runs, not to the image. */
+		data = node_open_file(s->data_file_name, flags, error);
 	}
 	if (data) {
 		g_ptr_array_add(node->children, data);

@@ -543,6 +543,10 @@ void qcow2_unpacked_free(Qcow2 *s);
 /* Sets s->crypto as the header says (NODE_NO_IO: not needed, no key). */
 bool qcow2_crypto_open(Qcow2 *s, GError **error);
 void qcow2_crypto_close(Qcow2 *s);
+/* A new image becomes an encrypted one; opts: "encrypt.*" as for creation. */
+bool qcow2_crypto_create(Qcow2 *s, const char *format, json_t *opts, GError **error);
+bool qcow2_crypto_amend(Qcow2 *s, json_t *opts, bool force, GError **error);
+json_t *qcow2_crypto_info(const Qcow2 *s);
 /* Whole sectors, in place. `host` is the place in the data file. */
 int qcow2_encrypt(Qcow2 *s, uint64_t host, uint64_t guest, Iov iov);
 int qcow2_decrypt(Qcow2 *s, uint64_t host, uint64_t guest, Iov iov);

@@ -66,12 +66,8 @@ json_t *qcow2_specific(Node *node)
 			json_object_set_new(d, "data-file", text_json(s->data_file_name));
 		json_object_set_new(d, "data-file-raw", json_boolean(q_raw_data(s)));
 	}
-	if (s->crypt_method) {
-		json_t *e = json_object();
-		json_object_set_new(e, "format",
-			json_string(s->crypt_method == QCOW2_CRYPT_LUKS ? "luks" : "aes"));
-		json_object_set_new(d, "encrypt", e);
-	}
+	if (s->crypt_method)
+		json_object_set_new(d, "encrypt", qcow2_crypto_info(s));
 	json_t *all = json_object();
 	json_object_set_new(all, "type", json_string("qcow2"));
 	json_object_set_new(all, "data", d);
