@@ -14,7 +14,8 @@ cache=$(cd "$cache" && pwd)
 here=$PWD
 modules="drivers/acpi/button drivers/input/evdev drivers/virtio/virtio_ring drivers/virtio/virtio
     drivers/virtio/virtio_pci_legacy_dev drivers/virtio/virtio_pci_modern_dev drivers/virtio/virtio_pci
-    drivers/char/hw_random/rng-core drivers/char/hw_random/virtio-rng"
+    drivers/char/hw_random/rng-core drivers/char/hw_random/virtio-rng
+    drivers/block/virtio_blk drivers/block/floppy"
 
 die() { echo "guest.sh: $*" >&2; exit 1; }
 say() { echo "guest.sh: $*" >&2; }

@@ -427,11 +427,28 @@ int blk_write_now(Blk *blk, uint64_t offset, const void *buf, size_t len)
 	return wait_for(blk, &now);
 }
 
+/* Waits for all but the requests that an error holds back, which are for blk_retry_all(). */
+static void settle(Blk *blk)
+{
+	loop_enter(blk->loop);
+	for (;;) {
+		unsigned held = 0;
+		for (const Request *r = blk->stopped; r; r = r->next)
+			held++;
+		if (blk->in_flight == held && !loop_poll(blk->loop, false))
+			break;
+		if (blk->in_flight > held)
+			loop_poll(blk->loop, true);
+	}
+	loop_leave(blk->loop);
+}
+
 int blk_flush_all(void)
 {
 	int first = 0;
 	for (unsigned i = 0; drives.list && i < drives.list->len; i++) {
 		Blk *blk = g_ptr_array_index(drives.list, i);
+		settle(blk);
 		if (!blk->node || blk->stopped)
 			continue;
 		Now now = { 0 };

@@ -1,5 +1,5 @@
 /*
- * apply_drive.c - the options of disks: -drive, -blockdev, -hda and their kin.
+ * apply_drive.c - the options of disks: -drive, -blockdev, -hda and their kin; -object iothread.
  *
  * qemu(1), block device options. Main thread.
  */
@@ -73,5 +73,27 @@ bool apply_blockdev(Cli *cli, const OptionDef *def, const char *text, GArray *kv
 		}
 	}
 	g_ptr_array_add(cli->machine.blockdevs, opts);
+	return true;
+}
+
+/* The one type of object that there is: a thread for disks. */
+bool apply_object(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
+{
+	const char *type = kv_list_get(kv, "qom-type"), *id = kv_list_get(kv, "id");
+	if (!type)
+		return fail(error, VIV_ERROR_INVALID, "a type is needed: -object iothread,id=ID");
+	if (strcmp(type, "iothread"))
+		return fail(error, VIV_ERROR_UNSUPPORTED, "-object %s: this type is not built; there is iothread.", type);
+	if (!id || !*id)
+		return fail(error, VIV_ERROR_INVALID, "-object %s: Parameter 'id' is missing", type);
+	for (unsigned i = 0; i < cli->machine.objects->len; i++)
+		if (!strcmp(((DeviceConfig *)g_ptr_array_index(cli->machine.objects, i))->id, id))
+			return fail(error, VIV_ERROR_INVALID, "-object %s,id=%s: there is an object of this id already.", type, id);
+	DeviceConfig *o = machine_config_add_object(&cli->machine, type, id);
+	for (unsigned i = 0; i < kv->len; i++) {
+		const KeyValue *item = kv_at(kv, i);
+		if (strcmp(item->key, "qom-type") && strcmp(item->key, "id"))
+			device_config_set(o, item->key, item->value);
+	}
 	return true;
 }

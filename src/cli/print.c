@@ -197,6 +197,14 @@ static void add_lists(GPtrArray *out, const MachineConfig *c)
 		put(kv, "property", "%s", kv_at(g->props, 0)->key);
 		put(kv, "value", "%s", kv_at(g->props, 0)->value);
 	}
+	for (unsigned i = 0; i < c->objects->len; i++) {
+		const DeviceConfig *o = g_ptr_array_index(c->objects, i);
+		GArray *kv = add_kv(out, "object");
+		put(kv, "qom-type", "%s", o->driver);
+		put(kv, "id", "%s", o->id);
+		for (unsigned k = 0; k < o->props->len; k++)
+			kv_list_add(kv, kv_at(o->props, k)->key, kv_at(o->props, k)->value);
+	}
 	for (unsigned i = 0; i < c->devices->len; i++) {
 		const DeviceConfig *d = g_ptr_array_index(c->devices, i);
 		GArray *kv = add_kv(out, "device");

@@ -171,6 +171,16 @@ static const SubKey msg_keys[] = {
 	END
 };
 
+static const SubKey object_keys[] = {
+	{ "qom-type", KEY_SPECIAL, 0, NULL, "type of the object: iothread" },
+	{ "id", KEY_SPECIAL, 0, NULL, "its name" },
+	{ "poll-max-ns", KEY_SPECIAL, 0, NULL, "taken for compatibility: threads do not spin" },
+	{ "poll-grow", KEY_SPECIAL, 0, NULL, "likewise" },
+	{ "poll-shrink", KEY_SPECIAL, 0, NULL, "likewise" },
+	{ "aio-max-batch", KEY_SPECIAL, 0, NULL, "likewise" },
+	END
+};
+
 #define NOT(name_, arg_, help_, section_, instead) \
 	{ .name = name_, .arg = arg_, .help = help_, .section = section_, .missing = instead }
 #define NONE_ONLY(name_, arg_, help_, section_, accept_, instead) \
@@ -389,7 +399,8 @@ const OptionDef option_table[] = {
 	  "leave it out"),
 	NOT("enable-sync-profile", NULL, "profile locks", SECTION_EXPERT, "leave it out"),
 
-	NOT("object", "TYPE,id=ID[,KEY=VALUE...]", "object", SECTION_OBJECT, "leave it out"),
+	{ "object", "iothread,id=ID", "thread that serves disks", SECTION_OBJECT, "object",
+	  "qom-type", object_keys, .apply = apply_object },
 	{ NULL }
 };
 

@@ -57,6 +57,7 @@ typedef struct Board {
 	struct Cpu **cpus;         /* by index; [0, cpu_count) */
 	unsigned cpu_count, cpu_max;
 	GHashTable *chardevs;      /* id -> struct Chardev * */
+	GHashTable *iothreads;     /* -object iothread: id -> struct Loop *; NULL: none */
 	/* A drive by its id, or one around the block node of that name; NULL with *error. */
 	struct Blk *(*find_drive)(struct Board *board, const char *name, GError **error);
 

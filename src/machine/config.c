@@ -109,6 +109,7 @@ void machine_config_init(MachineConfig *c)
 	c->blockdevs = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
 	c->drives = g_ptr_array_new_with_free_func((GDestroyNotify)drive_spec_free);
 	c->globals = g_ptr_array_new_with_free_func(device_config_free);
+	c->objects = g_ptr_array_new_with_free_func(device_config_free);
 	c->boot.splash_time = -1;
 	c->boot.reboot_timeout = -1;
 }
@@ -139,7 +140,7 @@ void machine_config_free(MachineConfig *c)
 	for (unsigned i = 0; i < MACHINE_PARALLELS; i++)
 		g_free(c->parallel[i]);
 	GPtrArray *lists[] = { c->numa, c->data_dirs, c->option_roms, c->smbios, c->fw_cfg, c->devices,
-	                       c->globals, c->blockdevs, c->drives };
+	                       c->globals, c->objects, c->blockdevs, c->drives };
 	for (unsigned i = 0; i < G_N_ELEMENTS(lists); i++)
 		if (lists[i])
 			g_ptr_array_free(lists[i], TRUE);
@@ -159,6 +160,13 @@ DeviceConfig *machine_config_add_device(MachineConfig *c, const char *driver, co
 {
 	DeviceConfig *d = device_config_new(driver, id);
 	g_ptr_array_add(c->devices, d);
+	return d;
+}
+
+DeviceConfig *machine_config_add_object(MachineConfig *c, const char *type, const char *id)
+{
+	DeviceConfig *d = device_config_new(type, id);
+	g_ptr_array_add(c->objects, d);
 	return d;
 }
 

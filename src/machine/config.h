@@ -137,6 +137,7 @@ typedef struct MachineConfig {
 	GPtrArray *blockdevs;  /* json_t *: -blockdev, in order */
 	GPtrArray *drives;     /* struct DriveSpec *: -drive and its short forms, in order; placed by the machine */
 	bool snapshot;         /* -snapshot: for every drive that does not say */
+	GPtrArray *objects;    /* DeviceConfig *: -object; driver is the type */
 	GPtrArray *globals;    /* DeviceConfig * with one property: -global */
 	char *serial[MACHINE_SERIALS];     /* chardev ids; NULL: no port */
 	char *parallel[MACHINE_PARALLELS]; /* chardev ids */
@@ -157,6 +158,7 @@ void machine_config_free(MachineConfig *c);
 
 /* These append to the config's lists; strings are copied. They never fail. */
 DeviceConfig *machine_config_add_device(MachineConfig *c, const char *driver, const char *id);
+DeviceConfig *machine_config_add_object(MachineConfig *c, const char *type, const char *id);
 void device_config_set(DeviceConfig *d, const char *key, const char *value);
 void machine_config_add_global(MachineConfig *c, const char *driver, const char *prop, const char *value);
 NumaNode *machine_config_add_node(MachineConfig *c);

@@ -59,12 +59,28 @@ static bool open_drive(Machine *m, DriveSpec *s, GError **error)
 	return blk;
 }
 
+/* -object iothread: a loop each. */
+static bool start_iothreads(Machine *m, GError **error)
+{
+	m->board.iothreads = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)loop_free);
+	for (unsigned i = 0; i < m->config->objects->len; i++) {
+		const DeviceConfig *o = g_ptr_array_index(m->config->objects, i);
+		Loop *loop = loop_new(i, error);
+		if (!loop)
+			return false;
+		g_hash_table_insert(m->board.iothreads, g_strdup(o->id), loop);
+	}
+	return true;
+}
+
 bool drives_open(Machine *m, GError **error)
 {
 	MachineConfig *c = m->config;
 	m->blks = g_ptr_array_new();
 	m->board.find_drive = find_drive;
 	loop_attach_main();
+	if (!start_iothreads(m, error))
+		return false;
 	for (unsigned i = 0; i < c->blockdevs->len; i++)
 		if (!blockdev_add(json_deep_copy(g_ptr_array_index(c->blockdevs, i)), error)) {
 			g_prefix_error(error, "-blockdev: ");
@@ -83,6 +99,8 @@ void drives_close(Machine *m)
 	if (m->blks)
 		g_ptr_array_free(m->blks, TRUE);
 	blockdev_close_all();
+	if (m->board.iothreads)
+		g_hash_table_unref(m->board.iothreads);
 }
 
 struct Blk *drives_pflash(Machine *m, int unit)

@@ -56,7 +56,7 @@ static Part any_part(GRand *r)
 	return (Part){ any_address(r), any_length(r), any_flags(r) };
 }
 
-static void add_something(Driver *d, GRand *r)
+static void add_something(VirtDriver *d, GRand *r)
 {
 	Part part[20];
 	unsigned n = 1 + below(r, below(r, 4) ? 4 : 20);
@@ -94,7 +94,7 @@ static void poke(Harness *h, GRand *r)
 	}
 }
 
-static void corrupt(Driver *d, GRand *r)
+static void corrupt(VirtDriver *d, GRand *r)
 {
 	uint64_t base[] = { d->desc, d->avail, d->used };
 	uint64_t at = base[below(r, 3)] + below(r, 16 * ECHO_SIZE);
@@ -126,7 +126,7 @@ static void board_reset(Harness *h, Echo *dev)
 }
 
 /* A driver that begins as it should, with what the machine offers. */
-static void begin(Driver *d, Harness *h, Echo *dev, GRand *r)
+static void begin(VirtDriver *d, Harness *h, Echo *dev, GRand *r)
 {
 	VirtioPci *p = &dev->vp;
 	bool packed = p->packed && p->has_modern && below(r, 3);
@@ -144,7 +144,7 @@ static void begin(Driver *d, Harness *h, Echo *dev, GRand *r)
 		driver_msix(d);
 }
 
-static void step(Driver *d, Harness *h, Echo *dev, GRand *r)
+static void step(VirtDriver *d, Harness *h, Echo *dev, GRand *r)
 {
 	switch (below(r, 40)) {
 	case 0: begin(d, h, dev, r); break;
@@ -176,7 +176,7 @@ static uint64_t run(unsigned machine, uint32_t seed)
 	GRand *r = g_rand_new_with_seed(seed);
 	Echo *dev;
 	Harness *h = echo_machine(machines[machine], &dev);
-	Driver d = { .h = h, .dev = dev, .num = ECHO_SIZE };
+	VirtDriver d = { .h = h, .dev = dev, .num = ECHO_SIZE };
 	uint64_t popped;
 
 	machine_lock();

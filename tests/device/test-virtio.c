@@ -40,7 +40,7 @@ static unsigned take(Harness *h)
 }
 
 /* One buffer of 8 bytes there and back; works only if the device is well. */
-static void works(Driver *d)
+static void works(VirtDriver *d)
 {
 	uint32_t id, len;
 	fill(d->h, OUT, 8, 3);
@@ -121,7 +121,7 @@ static void test_common(void)
 {
 	Echo *dev;
 	Harness *h = echo_machine("", &dev);
-	Driver d;
+	VirtDriver d;
 
 	put32(h, COMMON(device_feature_select), 0);
 	g_assert_cmphex(readl(h, COMMON(device_feature)), ==, 0x30000003);
@@ -168,7 +168,7 @@ static void test_features(void)
 	};
 	Echo *dev;
 	Harness *h = echo_machine("", &dev);
-	Driver d;
+	VirtDriver d;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
 		as_store(h->board.mem, COMMON(device_status), 0, 1);
@@ -199,7 +199,7 @@ static void test_config(void)
 {
 	Echo *dev;
 	Harness *h = echo_machine("", &dev);
-	Driver d;
+	VirtDriver d;
 
 	for (unsigned i = 0; i < ECHO_CONFIG; i++)
 		dev->config[i] = (uint8_t)(0x10 + i);
@@ -260,7 +260,7 @@ static void test_window(void)
 /* ---- rings that are right ---- */
 
 /* Buffers of 1 to 6 parts, direct and indirect, several at once, many times round the ring. */
-static void echo_rounds(Driver *d, bool indirect)
+static void echo_rounds(VirtDriver *d, bool indirect)
 {
 	Harness *h = d->h;
 	uint32_t id, len;
@@ -304,7 +304,7 @@ static void test_echo(gconstpointer kind)
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(sets); i++) {
 		for (unsigned q = 0; q < ECHO_QUEUES; q++) {
-			Driver d;
+			VirtDriver d;
 			driver_start(&d, h, dev, k, q, sets[i]);
 			echo_rounds(&d, sets[i] & VIRTIO_F_INDIRECT_DESC);
 		}
@@ -319,7 +319,7 @@ static void test_pin(gconstpointer kind)
 	Kind k = (Kind)GPOINTER_TO_INT(kind);
 	Echo *dev;
 	Harness *h = echo_machine(kind_props[k], &dev);
-	Driver d;
+	VirtDriver d;
 
 	driver_start(&d, h, dev, k, 0, 0);
 	works(&d);
@@ -343,7 +343,7 @@ static void test_wishes(gconstpointer kind)
 	Kind k = (Kind)GPOINTER_TO_INT(kind);
 	Echo *dev;
 	Harness *h = echo_machine(kind_props[k], &dev);
-	Driver d;
+	VirtDriver d;
 
 	driver_start(&d, h, dev, k, 1, 0);
 	driver_msix(&d);
@@ -374,7 +374,7 @@ static void test_notify_on_empty(void)
 {
 	Echo *dev;
 	Harness *h = echo_machine("", &dev);
-	Driver d;
+	VirtDriver d;
 
 	driver_start(&d, h, dev, KIND_LEGACY, 0, VIRTIO_F_NOTIFY_ON_EMPTY);
 	driver_msix(&d);
@@ -390,7 +390,7 @@ static void test_kicks(gconstpointer kind)
 	Kind k = (Kind)GPOINTER_TO_INT(kind);
 	Echo *dev;
 	Harness *h = echo_machine(kind_props[k], &dev);
-	Driver d;
+	VirtDriver d;
 	VirtQueue *q = &dev->vp.vdev.queue[0];
 
 	driver_start(&d, h, dev, k, 0, 0);
@@ -425,87 +425,87 @@ static void test_kicks(gconstpointer kind)
 typedef struct Wrong {
 	const char *name;
 	unsigned kinds;          /* mask */
-	void (*make)(Driver *d);
+	void (*make)(VirtDriver *d);
 } Wrong;
 
-static void one(Driver *d, uint64_t addr, uint32_t len, uint16_t flags)
+static void one(VirtDriver *d, uint64_t addr, uint32_t len, uint16_t flags)
 {
 	driver_add(d, &(Part){ addr, len, flags }, 1);
 }
-static void wrong_zero(Driver *d) { one(d, OUT, 0, 0); }
-static void wrong_zero_in(Driver *d) { one(d, OUT, 0, W); }
-static void wrong_zero_second(Driver *d)
+static void wrong_zero(VirtDriver *d) { one(d, OUT, 0, 0); }
+static void wrong_zero_in(VirtDriver *d) { one(d, OUT, 0, W); }
+static void wrong_zero_second(VirtDriver *d)
 {
 	driver_add(d, (Part[]){ { OUT, 4, 0 }, { IN, 0, W } }, 2);
 }
-static void wrong_hole(Driver *d) { one(d, 0x40000000, 8, 0); }
-static void wrong_edge(Driver *d) { one(d, HARNESS_RAM - 4, 8, W); }
-static void wrong_top(Driver *d) { one(d, UINT64_MAX - 3, 8, W); }
-static void wrong_overflow(Driver *d) { one(d, UINT64_MAX - 3, UINT32_MAX, 0); }
-static void wrong_device(Driver *d) { one(d, MODERN, 8, W); }
-static void wrong_order(Driver *d) { driver_add(d, (Part[]){ { IN, 4, W }, { OUT, 4, 0 } }, 2); }
-static void wrong_huge(Driver *d)
+static void wrong_hole(VirtDriver *d) { one(d, 0x40000000, 8, 0); }
+static void wrong_edge(VirtDriver *d) { one(d, HARNESS_RAM - 4, 8, W); }
+static void wrong_top(VirtDriver *d) { one(d, UINT64_MAX - 3, 8, W); }
+static void wrong_overflow(VirtDriver *d) { one(d, UINT64_MAX - 3, UINT32_MAX, 0); }
+static void wrong_device(VirtDriver *d) { one(d, MODERN, 8, W); }
+static void wrong_order(VirtDriver *d) { driver_add(d, (Part[]){ { IN, 4, W }, { OUT, 4, 0 } }, 2); }
+static void wrong_huge(VirtDriver *d)
 {
 	driver_add(d, (Part[]){ { 0, UINT32_MAX, 0 }, { 0, UINT32_MAX, 0 } }, 2);
 }
-static void wrong_no_indirect(Driver *d)
+static void wrong_no_indirect(VirtDriver *d)
 {
 	d->dev->vp.vdev.driver_features &= ~VIRTIO_F_INDIRECT_DESC;
 	driver_add_indirect(d, TABLE_AT, (Part[]){ { OUT, 4, 0 } }, 1);
 }
-static void wrong_indirect_empty(Driver *d) { one(d, TABLE_AT, 0, VIRTQ_DESC_INDIRECT); }
-static void wrong_indirect_odd(Driver *d) { one(d, TABLE_AT, 24, VIRTQ_DESC_INDIRECT); }
-static void wrong_indirect_hole(Driver *d) { one(d, HARNESS_RAM - 8, 16, VIRTQ_DESC_INDIRECT); }
-static void wrong_indirect_vast(Driver *d) { one(d, 0, 16 << 20, VIRTQ_DESC_INDIRECT); }
-static void wrong_indirect_next(Driver *d)
+static void wrong_indirect_empty(VirtDriver *d) { one(d, TABLE_AT, 0, VIRTQ_DESC_INDIRECT); }
+static void wrong_indirect_odd(VirtDriver *d) { one(d, TABLE_AT, 24, VIRTQ_DESC_INDIRECT); }
+static void wrong_indirect_hole(VirtDriver *d) { one(d, HARNESS_RAM - 8, 16, VIRTQ_DESC_INDIRECT); }
+static void wrong_indirect_vast(VirtDriver *d) { one(d, 0, 16 << 20, VIRTQ_DESC_INDIRECT); }
+static void wrong_indirect_next(VirtDriver *d)
 {
 	driver_add(d, (Part[]){ { TABLE_AT, 16, VIRTQ_DESC_INDIRECT }, { IN, 4, W } }, 2);
 }
-static void wrong_nested(Driver *d)
+static void wrong_nested(VirtDriver *d)
 {
 	driver_add_indirect(d, TABLE_AT,
 		(Part[]){ { OUT, 4, 0 }, { TABLE_AT, 16, VIRTQ_DESC_INDIRECT } }, 2);
 }
-static void wrong_indirect_pieces(Driver *d)
+static void wrong_indirect_pieces(VirtDriver *d)
 {
 	static Part many[VIRTQ_IOV_MAX + 1];
 	for (unsigned i = 0; i <= VIRTQ_IOV_MAX; i++)
 		many[i] = (Part){ OUT, 1, 0 };
 	driver_add_indirect(d, TABLE_AT, many, VIRTQ_IOV_MAX + 1);
 }
-static void wrong_loop(Driver *d)
+static void wrong_loop(VirtDriver *d)
 {
 	uint16_t head = driver_add(d, (Part[]){ { OUT, 4, 0 }, { OUT, 4, 0 } }, 2);
 	put16(d->h, d->desc + 16 * (head + 1u) + 12, VIRTQ_DESC_NEXT);
 	put16(d->h, d->desc + 16 * (head + 1u) + 14, head);
 }
-static void wrong_next(Driver *d)
+static void wrong_next(VirtDriver *d)
 {
 	uint16_t head = driver_add(d, (Part[]){ { OUT, 4, 0 }, { OUT, 4, 0 } }, 2);
 	put16(d->h, d->desc + 16u * head + 14, ECHO_SIZE);
 }
-static void wrong_indirect_loop(Driver *d)
+static void wrong_indirect_loop(VirtDriver *d)
 {
 	driver_add_indirect(d, TABLE_AT, (Part[]){ { OUT, 4, 0 }, { OUT, 4, 0 } }, 2);
 	put16(d->h, TABLE_AT + 16 + 12, VIRTQ_DESC_NEXT);
 	put16(d->h, TABLE_AT + 16 + 14, 0);
 }
-static void wrong_head(Driver *d)
+static void wrong_head(VirtDriver *d)
 {
 	one(d, OUT, 4, 0);
 	put16(d->h, d->avail + 4, 0xffff);
 }
-static void wrong_index(Driver *d)
+static void wrong_index(VirtDriver *d)
 {
 	one(d, OUT, 4, 0);
 	put16(d->h, d->avail + 2, ECHO_SIZE + 1);
 }
-static void wrong_index_back(Driver *d)
+static void wrong_index_back(VirtDriver *d)
 {
 	works(d);
 	put16(d->h, d->avail + 2, 0xfff0);
 }
-static void wrong_endless(Driver *d)
+static void wrong_endless(VirtDriver *d)
 {
 	for (unsigned i = 0; i < ECHO_SIZE; i++) {
 		put64(d->h, d->desc + 16u * i, OUT);
@@ -513,7 +513,7 @@ static void wrong_endless(Driver *d)
 		put16(d->h, d->desc + 16u * i + 14, VIRTQ_DESC_NEXT | VIRTQ_DESC_AVAIL);
 	}
 }
-static void wrong_twice(Driver *d)
+static void wrong_twice(VirtDriver *d)
 {
 	d->dev->hold = true;
 	for (unsigned i = 0; i < ECHO_SIZE; i++)
@@ -559,7 +559,7 @@ static const Wrong wrongs[] = {
 
 static void one_wrong(Harness *h, Echo *dev, Kind k, const Wrong *w)
 {
-	Driver d;
+	VirtDriver d;
 	uint32_t id, len;
 
 	g_test_message("%s, %s", kind_names[k], w->name);
@@ -630,7 +630,7 @@ static void test_wrong_queue(gconstpointer kind)
 	Harness *h = echo_machine(kind_props[k], &dev);
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
-		Driver d;
+		VirtDriver d;
 		if (bad[i].split_only && k == KIND_PACKED)
 			continue;
 		driver_start(&d, h, dev, k, 0, 0);
@@ -658,7 +658,7 @@ static void test_legacy_pages(void)
 	Harness *h = echo_machine("", &dev);
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(pages); i++) {
-		Driver d;
+		VirtDriver d;
 		driver_start(&d, h, dev, KIND_LEGACY, 0, 0);
 		outl(h, PORTS + VIRTIO_LEGACY_QUEUE_PFN, pages[i]);
 		g_assert_cmphex(inl(h, PORTS + VIRTIO_LEGACY_QUEUE_PFN), ==, pages[i]);
@@ -677,7 +677,7 @@ static void test_queue_reset(gconstpointer kind)
 	Kind k = (Kind)GPOINTER_TO_INT(kind);
 	Echo *dev;
 	Harness *h = echo_machine(kind_props[k], &dev);
-	Driver d;
+	VirtDriver d;
 
 	driver_start(&d, h, dev, k, 0, VIRTIO_F_RING_RESET);
 	dev->hold = true;
@@ -706,7 +706,7 @@ static void test_reset(gconstpointer kind)
 	Echo *dev;
 	Harness *h = echo_machine(kind_props[k], &dev);
 	VirtQueue *q = &dev->vp.vdev.queue[0];
-	Driver d;
+	VirtDriver d;
 
 	driver_start(&d, h, dev, k, 0, RING_FEATURES);
 	dev->hold = true;
@@ -753,7 +753,7 @@ static void test_code(gconstpointer kind)
 	Echo *dev;
 	Harness *h = echo_machine(kind_props[k], &dev);
 	RamArena *arena = &h->board.arena;
-	Driver d;
+	VirtDriver d;
 
 	driver_start(&d, h, dev, k, 0, 0);
 	const uint64_t pages[] = { IN, IN + 4096, d.used, d.desc, OUT };
@@ -776,7 +776,7 @@ static void test_map(gconstpointer kind)
 	Harness *h = echo_machine(kind_props[k], &dev);
 	GError *error = NULL;
 	Region hole, other;
-	Driver d;
+	VirtDriver d;
 
 	driver_start(&d, h, dev, k, 0, 0);
 	works(&d);
@@ -842,7 +842,7 @@ static void test_io_thread(gconstpointer kind)
 	Kind k = (Kind)GPOINTER_TO_INT(kind);
 	Echo *dev;
 	Harness *h = echo_machine(kind_props[k], &dev);
-	Driver d;
+	VirtDriver d;
 	pthread_t thread;
 
 	driver_start(&d, h, dev, k, 0, 0);
@@ -958,7 +958,7 @@ static void test_rng(gconstpointer kind)
 	/* The driver's queues are of the echo device's size; this one has half of it. */
 	VirtioPci *p = (VirtioPci *)dev;
 	p->vdev.queue[0].max = ECHO_SIZE;
-	Driver d;
+	VirtDriver d;
 	uint32_t id, len, first;
 	driver_start(&d, h, (Echo *)dev, k, 0, 0);
 	driver_add(&d, (Part[]){ { IN, 40, W }, { IN + 64, 40, W } }, 2);

@@ -139,14 +139,14 @@ void put64(Harness *h, uint64_t addr, uint64_t v) { as_store(h->board.mem, addr,
 uint16_t get16(Harness *h, uint64_t addr) { return (uint16_t)as_load(h->board.mem, addr, 2); }
 static void put8(Harness *h, uint64_t addr, uint8_t v) { as_store(h->board.mem, addr, v, 1); }
 
-uint8_t driver_status(Driver *d)
+uint8_t driver_status(VirtDriver *d)
 {
 	if (d->kind == KIND_LEGACY)
 		return (uint8_t)inb(d->h, PORTS + VIRTIO_LEGACY_STATUS);
 	return (uint8_t)as_load(d->h->board.mem, COMMON(device_status), 1);
 }
 
-static void set_status(Driver *d, uint8_t status)
+static void set_status(VirtDriver *d, uint8_t status)
 {
 	if (d->kind == KIND_LEGACY)
 		outb(d->h, PORTS + VIRTIO_LEGACY_STATUS, status);
@@ -154,13 +154,13 @@ static void set_status(Driver *d, uint8_t status)
 		put8(d->h, COMMON(device_status), status);
 }
 
-void driver_reset(Driver *d)
+void driver_reset(VirtDriver *d)
 {
 	set_status(d, 0);
 	g_assert_cmphex(driver_status(d), ==, 0);
 }
 
-void driver_queue(Driver *d)
+void driver_queue(VirtDriver *d)
 {
 	Harness *h = d->h;
 	d->num = ECHO_SIZE;
@@ -186,9 +186,9 @@ void driver_queue(Driver *d)
 	g_assert_cmpuint(get16(h, COMMON(queue_enable)), ==, 1);
 }
 
-void driver_start(Driver *d, Harness *h, Echo *dev, Kind kind, unsigned q, uint64_t features)
+void driver_start(VirtDriver *d, Harness *h, Echo *dev, Kind kind, unsigned q, uint64_t features)
 {
-	*d = (Driver){ .h = h, .dev = dev, .kind = kind, .q = q };
+	*d = (VirtDriver){ .h = h, .dev = dev, .kind = kind, .q = q };
 	if (kind != KIND_LEGACY)
 		features |= VIRTIO_F_VERSION_1;
 	if (kind == KIND_PACKED)
@@ -211,7 +211,7 @@ void driver_start(Driver *d, Harness *h, Echo *dev, Kind kind, unsigned q, uint6
 	set_status(d, kind == KIND_LEGACY ? 7 : 15);
 }
 
-static void add_packed(Driver *d, const Part *parts, unsigned count, uint16_t id)
+static void add_packed(VirtDriver *d, const Part *parts, unsigned count, uint16_t id)
 {
 	uint64_t head = 0;
 	uint16_t head_flags = 0;
@@ -237,7 +237,7 @@ static void add_packed(Driver *d, const Part *parts, unsigned count, uint16_t id
 	put16(d->h, head + 14, head_flags);
 }
 
-uint16_t driver_add(Driver *d, const Part *parts, unsigned count)
+uint16_t driver_add(VirtDriver *d, const Part *parts, unsigned count)
 {
 	Harness *h = d->h;
 	uint16_t head = (uint16_t)(d->free_desc % d->num);
@@ -259,7 +259,7 @@ uint16_t driver_add(Driver *d, const Part *parts, unsigned count)
 	return head;
 }
 
-uint16_t driver_add_indirect(Driver *d, uint64_t table, const Part *parts, unsigned count)
+uint16_t driver_add_indirect(VirtDriver *d, uint64_t table, const Part *parts, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t at = table + 16u * i;
@@ -277,7 +277,7 @@ uint16_t driver_add_indirect(Driver *d, uint64_t table, const Part *parts, unsig
 	return driver_add(d, &(Part){ table, 16 * count, VIRTQ_DESC_INDIRECT }, 1);
 }
 
-void driver_kick(Driver *d)
+void driver_kick(VirtDriver *d)
 {
 	if (d->kind == KIND_LEGACY)
 		outw(d->h, PORTS + VIRTIO_LEGACY_QUEUE_NOTIFY, d->q);
@@ -285,7 +285,7 @@ void driver_kick(Driver *d)
 		put16(d->h, MODERN + 0x3000 + 4 * d->q, (uint16_t)d->q);
 }
 
-bool driver_used(Driver *d, uint32_t *id, uint32_t *len)
+bool driver_used(VirtDriver *d, uint32_t *id, uint32_t *len)
 {
 	Harness *h = d->h;
 	if (d->kind == KIND_PACKED) {
@@ -309,7 +309,7 @@ bool driver_used(Driver *d, uint32_t *id, uint32_t *len)
 	return true;
 }
 
-void driver_msix(Driver *d)
+void driver_msix(VirtDriver *d)
 {
 	Harness *h = d->h;
 	pci_out(h, SLOT, 0, d->dev->vp.msix.cap + 2u, 0x8000, 2);
@@ -329,7 +329,7 @@ void driver_msix(Driver *d)
 	}
 }
 
-void driver_wish_flag(Driver *d, bool on)
+void driver_wish_flag(VirtDriver *d, bool on)
 {
 	if (d->kind == KIND_PACKED)
 		put16(d->h, d->avail + 2, on ? VIRTQ_EVENT_ENABLE : VIRTQ_EVENT_DISABLE);
@@ -337,7 +337,7 @@ void driver_wish_flag(Driver *d, bool on)
 		put16(d->h, d->avail, on ? 0 : VIRTQ_AVAIL_NO_INTERRUPT);
 }
 
-void driver_wish_event(Driver *d, unsigned ahead)
+void driver_wish_event(VirtDriver *d, unsigned ahead)
 {
 	if (d->kind == KIND_PACKED) {
 		unsigned off = d->seen + ahead;

@@ -33,7 +33,7 @@ extern const DeviceClass echo_class;
 
 typedef enum Kind { KIND_LEGACY, KIND_MODERN, KIND_PACKED, KINDS } Kind;
 
-typedef struct Driver {
+typedef struct VirtDriver {
 	Harness *h;
 	Echo *dev;
 	Kind kind;
@@ -46,30 +46,30 @@ typedef struct Driver {
 	/* packed: entries of the buffer that begins at each, in order of use */
 	unsigned sizes[ECHO_SIZE];
 	unsigned free_desc;           /* split: next descriptor to write, round and round */
-} Driver;
+} VirtDriver;
 
 typedef struct Part { uint64_t addr; uint32_t len; uint16_t flags; } Part;
 
 /* A machine with one echo device; properties "a=b,c=d". */
 Harness *echo_machine(const char *properties, Echo **dev);
 /* Negotiates and starts queue q; extra features besides VERSION_1 and RING_PACKED. */
-void driver_start(Driver *d, Harness *h, Echo *dev, Kind kind, unsigned q, uint64_t features);
+void driver_start(VirtDriver *d, Harness *h, Echo *dev, Kind kind, unsigned q, uint64_t features);
 /* The queue alone, of a device whose features are negotiated. */
-void driver_queue(Driver *d);
+void driver_queue(VirtDriver *d);
 /* Makes a buffer available; NEXT is added to all but the last part. Returns its head, or id. */
-uint16_t driver_add(Driver *d, const Part *parts, unsigned count);
+uint16_t driver_add(VirtDriver *d, const Part *parts, unsigned count);
 /* The same parts in an indirect table at `table`. */
-uint16_t driver_add_indirect(Driver *d, uint64_t table, const Part *parts, unsigned count);
-void driver_kick(Driver *d);
+uint16_t driver_add_indirect(VirtDriver *d, uint64_t table, const Part *parts, unsigned count);
+void driver_kick(VirtDriver *d);
 /* The next used buffer; false: none. */
-bool driver_used(Driver *d, uint32_t *id, uint32_t *len);
-uint8_t driver_status(Driver *d);
-void driver_reset(Driver *d);
+bool driver_used(VirtDriver *d, uint32_t *id, uint32_t *len);
+uint8_t driver_status(VirtDriver *d);
+void driver_reset(VirtDriver *d);
 /* MSI-X: vector n has data 40h + n; all unmasked, configuration 0, queue q has q + 1. */
-void driver_msix(Driver *d);
+void driver_msix(VirtDriver *d);
 /* The wish to be interrupted: always, never, or at the n-th buffer from now on (EVENT_IDX). */
-void driver_wish_flag(Driver *d, bool on);
-void driver_wish_event(Driver *d, unsigned ahead);
+void driver_wish_flag(VirtDriver *d, bool on);
+void driver_wish_event(VirtDriver *d, unsigned ahead);
 
 void put16(Harness *h, uint64_t addr, uint16_t v);
 void put32(Harness *h, uint64_t addr, uint32_t v);

@@ -1,0 +1,140 @@
+"""disks.py - what guests write is on the host's files, and what boots from them boots."""
+import hashlib
+import os
+import random
+import shutil
+
+from linux import CTRL_A, poweroff, start, to_shell
+from vm import Vm, run
+
+MIB = 1 << 20
+SIZE = 24 * MIB
+CACHES = ["writeback", "none", "unsafe", "directsync", "writethrough"]
+# Loads the second sector from the drive in DL, prints its text on the first serial port, stops.
+BOOT_CODE = bytes.fromhex("31c08ed88ec0b80102bb007eb90200b600cd13720ebe007eac84c07406baf803eeebf5f4ebfd")
+
+
+def noise(count, seed):
+    return random.Random(seed).randbytes(count)
+
+
+def boot_image(path, text, size=MIB):
+    with open(path, "wb") as f:
+        f.write(BOOT_CODE.ljust(510, b"\0") + b"\x55\xaa" + text.encode().ljust(512, b"\0"))
+        f.truncate(size)
+    return path
+
+
+def folder(case):
+    path = case.log()[:-4] + ".images"
+    shutil.rmtree(path, ignore_errors=True)
+    os.makedirs(path)
+    return path
+
+
+def make_image(path, fmt, data):
+    raw = path + ".raw" if fmt != "raw" else path
+    with open(raw, "wb") as f:
+        f.write(data)
+    if fmt != "raw":
+        status, _, err = run(["qemu-img", "convert", "-O", fmt, raw, path])
+        assert not status, err
+        os.unlink(raw)
+
+
+def contents(path, fmt):
+    if fmt == "raw":
+        return open(path, "rb").read()
+    status, _, err = run(["qemu-img", "convert", "-f", fmt, "-O", "raw", path, path + ".out"])
+    assert not status, err
+    return open(path + ".out", "rb").read()
+
+
+def use_disk(case, vm, dev, path, fmt, data, name):
+    """Reads, writes by three ways, and what the host's file then must hold."""
+    got = vm.sh("dd if=/dev/%s bs=1M iflag=direct 2>/dev/null | md5sum" % dev)[0].split()[0]
+    case.equal(got, hashlib.md5(data).hexdigest(), "%s: the guest reads what the host wrote" % name)
+    size = len(data) // MIB
+    vm.sh("dd if=/dev/urandom of=/tmp/noise bs=1M count=2 2>/dev/null")
+    for n, flags in enumerate(["oflag=direct bs=64k", "conv=fsync bs=4k", "oflag=direct bs=512 count=64"]):
+        step = int(flags.split("bs=")[1].split()[0].replace("k", "")) * (1024 if "k" in flags else 1)
+        _, status = vm.sh("dd if=/tmp/noise of=/dev/%s seek=%d conv=notrunc%s %s 2>/dev/null; sync" %
+                          (dev, (3 + 5 * n) * MIB // step, ",fsync" if "fsync" in flags else "",
+                           flags.replace("conv=fsync ", "")))
+        case.equal(status, 0, "%s: dd %s" % (name, flags))
+    sums = vm.sh("echo 3 > /proc/sys/vm/drop_caches; dd if=/dev/%s bs=1M 2>/dev/null | md5sum; "
+                 "md5sum < /tmp/noise" % dev)[0].split()
+    return sums[0], sums[2], size
+
+
+def verify(case, path, fmt, data, sums, name):
+    now = contents(path, fmt)
+    case.equal(len(now), len(data), "%s: length" % name)
+    case.equal(hashlib.md5(now).hexdigest(), sums[0], "%s: the host reads what the guest has" % name)
+    case.equal(hashlib.md5(now[3 * MIB:5 * MIB]).hexdigest(), sums[1], "%s: written with O_DIRECT" % name)
+    case.equal(hashlib.md5(now[8 * MIB:10 * MIB]).hexdigest(), sums[1], "%s: written and synced" % name)
+    case.check(now[:3 * MIB] == data[:3 * MIB] and now[14 * MIB:] == data[14 * MIB:], "%s: nothing else changed" % name)
+
+
+def virtio_blk(fmt, device="", *args):
+    """A case: one disk of each cache mode, all in one guest."""
+    def case_fn(case):
+        if fmt != "raw" and not shutil.which("qemu-img"):
+            case.skip("no qemu-img to make the images")
+            return
+        top, data, options, disks = folder(case), noise(SIZE, 7), list(args), []
+        for n, cache in enumerate(CACHES):
+            path = os.path.join(top, "%s.%s" % (cache, fmt))
+            make_image(path, fmt, data)
+            options += ["-drive", "if=none,id=d%d,file=%s,format=%s,cache=%s" % (n, path, fmt, cache),
+                        "-device", "virtio-blk-pci,drive=d%d,serial=disk-%s%s" % (n, cache, device)]
+            disks.append((path, cache))
+        sums = {}
+        with start(case, "amd64", "-accel", "interp", "-m", "256", "-smp", "2", *options, append="quiet") as vm:
+            to_shell(vm)
+            for n, (path, cache) in enumerate(disks):
+                dev = "vd" + "abcde"[n]
+                name = "%s, cache=%s" % (fmt, cache)
+                case.equal(vm.sh("cat /sys/block/%s/serial" % dev)[0], "disk-" + cache, "%s: serial" % name)
+                mode = "write through" if cache in ("directsync", "writethrough") else "write back"
+                case.equal(vm.sh("cat /sys/block/%s/queue/write_cache" % dev)[0], mode, "%s: cache mode" % name)
+                sums[cache] = use_disk(case, vm, dev, path, fmt, data, name)
+            case.equal(vm.sh("ls /sys/block/vda/mq | wc -l")[0], "2", "a queue for each cpu")
+            bad = vm.sh("dmesg | grep -E 'BUG:|WARNING:|Oops|Call Trace|I/O error|virtio.*(fail|error)'")[0]
+            case.equal(bad, "", "nothing ill in the kernel's log")
+            poweroff(case, vm)
+        for path, cache in disks:
+            verify(case, path, fmt, data, sums[cache], "%s, cache=%s" % (fmt, cache))
+        shutil.rmtree(top)
+    return "virtio-blk %s%s" % (fmt, " iothread" if "iothread" in device else ""), case_fn
+
+
+def boots(name, *args):
+    """A case: SeaBIOS starts a boot sector from the disk, which reads another one."""
+    def case_fn(case):
+        top = folder(case)
+        image = boot_image(os.path.join(top, "boot.img"), "second sector of %s\n" % name,
+                           1440 * 1024 if "floppy" in name else MIB)
+        words = [a.replace("IMAGE", image) for a in args]
+        with Vm([case.viv, "-nographic", "-accel", "interp", "-m", "64", *words], case.log()) as vm:
+            vm.expect("second sector of " + name)
+            case.check(True, "boots")
+            vm.send(CTRL_A + "x")
+            case.equal(vm.wait(), 0, "Ctrl-a x ends viv with status 0")
+        shutil.rmtree(top)
+    return "boot from " + name, case_fn
+
+
+def cases(options):
+    boot = [
+        boots("virtio-blk", "-drive", "if=virtio,format=raw,file=IMAGE"),
+        boots("virtio-blk by bootindex", "-drive", "if=none,id=d,format=raw,file=IMAGE",
+              "-device", "virtio-blk-pci,drive=d,bootindex=0,addr=7,disable-legacy=on"),
+    ]
+    if options.list == "asan":
+        return boot
+    return boot + [
+        virtio_blk("raw"), virtio_blk("qcow2"),
+        virtio_blk("raw", ",iothread=io0", "-object", "iothread,id=io0"),
+        virtio_blk("qcow2", ",iothread=io0,packed=on", "-object", "iothread,id=io0"),
+    ]
