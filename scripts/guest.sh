@@ -103,6 +103,10 @@ prepare() {
     rm -rf "$work"
 }
 
+# Tests that run side by side ask for the same one.
+exec 9>"$cache/.lock"
+flock 9
+
 [ $# -gt 0 ] || die "which kernel? amd64, cloud-amd64, 686, 686-pae"
 for kernel in "$@"; do
     case $kernel in

@@ -362,6 +362,9 @@ static bool check_property(const DeviceClass *cls, const char *name, GError **er
 {
 	if (find_property(cls, name))
 		return true;
+	/* What device.c gives every device of a kind. */
+	if ((!strcmp(name, "bootindex") && cls->boot_path) || (!strcmp(name, "bus") && strcmp(cls->bus, "system")))
+		return true;
 	GPtrArray *names = g_ptr_array_new();
 	for (const Property *p = cls->props; p && p->name; p++)
 		if (p->type != PROP_PTR)
