@@ -30,7 +30,7 @@ step() {
     count "$logs/$name.log" $?
 }
 
-# Each of meson's tests by itself, with its own arguments.
+# Each of meson's tests by itself, with its own arguments, in the build's folder: paths of programs are from there.
 unit_tests() {
     meson introspect "$build" --tests | python3 -c '
 import json, shlex, sys
@@ -43,7 +43,7 @@ for t in json.load(sys.stdin):
         # It provokes a SIGSEGV to see the terminal restored; the sanitizer would take it for itself.
         env.append("ASAN_OPTIONS=detect_leaks=0:handle_segv=0")
     name = t["name"].replace(" ", "-").replace("/", "-")
-    print(shlex.quote(name), "env", shlex.join(env + ["timeout", "900"] + cmd))' "$list"
+    print(shlex.quote(name), "env", shlex.join(["-C", sys.argv[2]] + env + ["timeout", "900"] + cmd))' "$list" "$build"
 }
 
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0:abort_on_error=1}
