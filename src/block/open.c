@@ -295,6 +295,18 @@ static Node *open_any(const char *filename, json_t *opts, unsigned flags, unsign
 	driver_name = opts_take_text(opts, "driver");
 	if (!common_options(opts, &flags, &detect, error))
 		goto out;
+	/* A name alone says which protocol it is; a format is found below it. */
+	if (!driver_name && !filename && !json_object_get(opts, "file")) {
+		const char *name_given = opt_text(opts, "filename");
+		char *copy = g_strdup(name_given);
+		json_object_del(opts, "filename");
+		bool ok = copy ? name_to_opts(copy, opts, error) :
+			fail(error, VIV_ERROR_INVALID, "A block device must be specified for \"file\"");
+		g_free(copy);
+		if (!ok)
+			goto out;
+		driver_name = opts_take_text(opts, "driver");
+	}
 	if (driver_name && !(driver = driver_find(driver_name))) {
 		fail(error, VIV_ERROR_INVALID, "Unknown driver '%s'.", driver_name);
 		goto out;

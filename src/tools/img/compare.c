@@ -215,8 +215,9 @@ static int dd(const Dd *d, Node *from, const char *format)
 	if (!driver || !driver->create)
 		return img_error(driver ? "Format driver '%s' does not support image creation" : "Unknown file format '%s'", format);
 	uint64_t length = from->length, start;
+	/* As qemu-img has it, the count is of the input's first blocks: those skipped are among them. */
 	if (d->has_count && d->count < UINT64_MAX / d->bs)
-		length = MIN(length, d->count * d->bs + (d->skip < UINT64_MAX / d->bs ? d->skip * d->bs : 0));
+		length = MIN(length, d->count * d->bs);
 	start = d->skip < UINT64_MAX / d->bs ? d->skip * d->bs : UINT64_MAX;
 	uint64_t size = start < length ? length - start : 0;
 	if (!size && start > from->length)

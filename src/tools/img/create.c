@@ -10,8 +10,8 @@
 /* The words that "Formatting ..." shows: what was given, and defaults, in the driver's order. */
 static void print_formatting(const char *filename, const Driver *driver, json_t *opts)
 {
-	static const char *const order[] = { "cluster_size", "extended_l2", "compression_type", "size", "backing_file",
-		"backing_fmt", "data_file", "lazy_refcounts", "refcount_bits", "preallocation", NULL };
+	static const char *const order[] = { "cluster_size", "extended_l2", "preallocation", "compression_type", "size", "backing_file",
+		"backing_fmt", "data_file", "lazy_refcounts", "refcount_bits", NULL };
 	printf("Formatting '%s', fmt=%s", filename, driver->name);
 	for (const char *const *name = order; *name; name++)
 		for (const BlockOption *o = driver->create_options; o->name; o++) {
