@@ -11,6 +11,7 @@ const DeviceClass *const device_classes[] = {
 	&i8042_class, &port92_class,
 	&serial_isa_class, &debugcon_class, &debugexit_class, &pvpanic_class,
 	&i440fx_pcihost_class, &i440fx_class, &piix3_class, &piix4pm_class,
+	&piix3_ide_class, &ide_hd_class, &ide_cd_class,
 	&fw_cfg_class,
 	&virtio_rng_pci_class, &virtio_blk_pci_class,
 	NULL

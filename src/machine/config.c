@@ -422,6 +422,8 @@ static bool complete_drives(MachineConfig *c, GError **error)
 	if (!has_drive(c, true, DRIVE_IDE, 1, 0) && !has_device(c, "ide-cd", "scsi-cd") &&
 	    !add_drive(c, "ide", "2", true, error))
 		return false;
+	if (!device_class_find("floppy"))
+		return true;
 	return has_drive(c, false, DRIVE_FLOPPY, 0, 0) || has_device(c, "floppy", "isa-fdc") ||
 		add_drive(c, "floppy", "0", false, error);
 }

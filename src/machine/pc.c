@@ -298,6 +298,13 @@ static bool add_chipset(Machine *m, GError **error)
 		device_connect(isa, "gsi", i, m->board.gsi[i]);
 	if (!device_realize(isa, error))
 		return false;
+	Device *ide = make(m, &piix3_ide_class, error);
+	if (!ide)
+		return false;
+	device_connect(ide, "irq", 0, m->board.gsi[14]);
+	device_connect(ide, "irq", 1, m->board.gsi[15]);
+	if (!device_realize(ide, error))
+		return false;
 	if (m->config->no_acpi)
 		return true;
 	if (!(m->pm = make(m, &piix4pm_class, error)))
