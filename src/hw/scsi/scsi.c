@@ -350,7 +350,7 @@ static unsigned vital_page(const ScsiUnit *u, uint8_t code, uint8_t *p)
 		if (!len)
 			n--;
 		p[4] = 0;
-		memcpy(p + (len ? 5 : 5), len ? pages + 1 : pages + 2, n - 1);
+		memcpy(p + 5, len ? pages + 1 : pages + 2, n - 1);
 		return 4 + n;
 	case 0x80:
 		memcpy(p + 4, u->serial, len);
