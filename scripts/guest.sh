@@ -15,7 +15,10 @@ here=$PWD
 modules="drivers/acpi/button drivers/input/evdev drivers/virtio/virtio_ring drivers/virtio/virtio
     drivers/virtio/virtio_pci_legacy_dev drivers/virtio/virtio_pci_modern_dev drivers/virtio/virtio_pci
     drivers/char/hw_random/rng-core drivers/char/hw_random/virtio-rng
-    drivers/block/virtio_blk drivers/block/floppy"
+    drivers/block/virtio_blk drivers/block/floppy
+    crypto/crct10dif_common lib/crc-t10dif lib/crc64 lib/crc64-rocksoft block/t10-pi
+    drivers/scsi/scsi_common drivers/scsi/scsi_mod drivers/ata/libata drivers/ata/ata_piix
+    drivers/scsi/sd_mod drivers/cdrom/cdrom drivers/scsi/sr_mod fs/isofs/isofs"
 
 die() { echo "guest.sh: $*" >&2; exit 1; }
 say() { echo "guest.sh: $*" >&2; }
