@@ -42,6 +42,7 @@ bench: build
 	@scripts/guest.sh amd64
 	@python3 bench/start.py $(BUILD)/viv
 	@python3 bench/boot.py $(BUILD)/viv guests/amd64
+	@python3 bench/img.py $(BUILD)/viv-img
 
 fuzz: build
 	@scripts/fuzz.sh $(BUILD) $(FUZZ_SECONDS)

@@ -1,10 +1,12 @@
 #!/bin/bash
 #
-# guest.sh KERNEL... - puts a stock Debian kernel and a small initramfs into guests/KERNEL/.
+# guest.sh KERNEL... | disk-amd64 | disk-i386 - puts a stock Debian kernel and a small initramfs into guests/KERNEL/.
 #
 # KERNEL is amd64, cloud-amd64, 686 or 686-pae, as in linux-image-KERNEL. Nothing is
 # installed and nothing of the host is changed: packages are downloaded and unpacked. The
 # i386 ones come through an apt configuration of their own under guests/.apt-i386.
+# disk-ARCH makes guests/disk-ARCH/disk.qcow2: a disk that boots such a kernel through GRUB
+# to a login on the serial line and the screen.
 # Already there: nothing is done; FRESH=1 fetches the newest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -106,6 +108,81 @@ prepare() {
     rm -rf "$work"
 }
 
+# What mounts an ext4 root on any of viv's disks, with what it needs, in the order to load.
+disk_modules() {
+    local work=$1 version=$2 m
+    for m in virtio_pci virtio_blk virtio_scsi ata_piix ahci sym53c8xx sd_mod sr_mod crc32c_generic ext4 button evdev; do
+        modprobe -d "$work" -S "$version" --show-depends "$m" 2>/dev/null | sed -n 's/^insmod \([^ ]*\).*/\1/p'
+    done | awk '!seen[$0]++'
+}
+
+disk_root() {
+    local root=$1 bb=$2 name
+    mkdir -p "$root"/{bin,boot,dev,etc/acpi/PWRF,proc,root,sbin,sys,tmp,usr,var/run,var/log}
+    cp "$bb" "$root/bin/busybox"
+    for name in $("$bb" --list); do [ "$name" = busybox ] || ln -s busybox "$root/bin/$name"; done
+    ln -s ../bin/busybox "$root/sbin/init"
+    ln -s ../proc/mounts "$root/etc/mtab"
+    echo 'root::0:0:root:/root:/bin/sh' >"$root/etc/passwd"
+    echo 'root:x:0:' >"$root/etc/group"
+    echo vivarium >"$root/etc/hostname"
+    printf 'ttyS0\ntty1\n' >"$root/etc/securetty"
+    echo "export PATH=/bin HOME=/root TERM=vt100 PS1='vivarium:\\w# '" >"$root/etc/profile"
+    printf '#!/bin/sh\nexec poweroff\n' >"$root/etc/acpi/PWRF/00000080"
+    printf '#!/bin/sh\nexec login -f root\n' >"$root/bin/autologin"
+    cat >"$root/etc/issue" <<'END'
+
+This is a guest of Vivarium, on a disk of its own. poweroff or Ctrl-a x leaves, Ctrl-a h lists the keys.
+
+END
+    cat >"$root/etc/inittab" <<'END'
+::sysinit:/etc/rc
+ttyS0::respawn:/bin/getty -n -l /bin/autologin -L 115200 ttyS0 vt100
+tty1::respawn:/bin/getty 38400 tty1
+::ctrlaltdel:/bin/reboot
+::shutdown:/bin/sync
+::shutdown:/bin/umount -a -r
+END
+    cat >"$root/etc/rc" <<'END'
+#!/bin/sh
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mkdir -p /dev/pts && mount -t devpts devpts /dev/pts
+mount -o remount,rw /
+hostname -F /etc/hostname
+acpid
+END
+    chmod 755 "$root/etc/rc" "$root/bin/autologin" "$root/etc/acpi/PWRF/00000080"
+}
+
+prepare_disk() {
+    local arch=$1 dir=$cache/disk-$1 kernel=amd64 image work version img
+    img=${VIV_IMG:-$here/build/viv-img}
+    [ -e "$dir/disk.qcow2" ] && [ -z "${FRESH:-}" ] && return
+    [ "$arch" = i386 ] && kernel=686
+    prepare $kernel
+    [ "$arch" = "$(dpkg --print-architecture)" ] || export APT_CONFIG=$cache/.apt-$arch/apt.conf
+    image=$(cat "$cache/$kernel/name")
+    version=${image#linux-image-}
+    work=$(mktemp -d "$cache/.work.XXXXXX")
+    unpack "$image" "$work"
+    unpack busybox-static "$work"
+    unset APT_CONFIG
+    depmod -b "$work" "$version"
+    local list=()
+    mapfile -t list < <(disk_modules "$work" "$version")
+    local bb
+    bb=$(find "$work" -path '*bin/busybox' -type f | head -1)
+    mkdir -p "$dir"
+    python3 "$here/scripts/initramfs.py" --root "$work/initrd.gz" "$bb" "${list[@]}"
+    disk_root "$work/root" "$bb"
+    python3 "$here/scripts/disk.py" "$work/disk.raw" "$work/root" "$work"/boot/vmlinuz-* "$work/initrd.gz"
+    "$img" convert -f raw -O qcow2 "$work/disk.raw" "$work/disk.qcow2"
+    mv "$work/disk.qcow2" "$dir/disk.qcow2"
+    rm -rf "$work"
+}
+
 # Tests that run side by side ask for the same one.
 exec 9>"$cache/.lock"
 flock 9
@@ -114,6 +191,7 @@ flock 9
 for kernel in "$@"; do
     case $kernel in
     amd64 | cloud-amd64 | 686 | 686-pae) prepare "$kernel" ;;
-    *) die "unknown kernel '$kernel': amd64, cloud-amd64, 686, 686-pae" ;;
+    disk-amd64 | disk-i386) prepare_disk "${kernel#disk-}" ;;
+    *) die "unknown guest '$kernel': amd64, cloud-amd64, 686, 686-pae, disk-amd64, disk-i386" ;;
     esac
 done

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""initramfs.py OUT.gz BUSYBOX [MODULE...] - packs the guest's first file system.
+"""initramfs.py [--root] OUT.gz BUSYBOX [MODULE...] - packs the guest's first file system.
+
+With --root it only looks for the real one (root=LABEL=...) and goes on there.
 
 A "newc" cpio archive (Linux: Documentation/driver-api/early-userspace/buffer-format.rst)
 with busybox as /init, written here so that device nodes need no root.
@@ -33,6 +35,24 @@ Linux $(uname -r) on $(uname -m), $(nproc) cpu(s), $(awk '/MemTotal/ {print int(
 This is a guest of Vivarium. poweroff or Ctrl-a x leaves, Ctrl-a h lists the keys.
 
 END
+"""
+ROOT_INIT = """\
+#!/bin/sh
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+for m in /lib/modules/*.ko; do insmod "$m"; done
+label=$(sed -n 's/.*root=LABEL=\\([^ ]*\\).*/\\1/p' /proc/cmdline)
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    root=$(findfs "LABEL=$label" 2>/dev/null) && break
+    sleep 0.5
+done
+mkdir -p /mnt
+mount -t ext4 "$root" /mnt || { echo "no root file system '$label'"; exec sh; }
+umount /proc /sys
+mount --move /dev /mnt/dev
+exec switch_root /mnt /sbin/init
 """
 PROFILE = "export PATH=/bin HOME=/ TERM=vt100 PS1='vivarium:\\w# '\n"
 POWER = "#!/bin/sh\nexec poweroff\n"
@@ -75,7 +95,9 @@ def module_bytes(path):
 
 
 def main():
-    out, busybox, modules = sys.argv[1], sys.argv[2], sys.argv[3:]
+    words = sys.argv[1:]
+    root = words[0] == "--root"
+    out, busybox, modules = words[root], words[root + 1], words[root + 2:]
     c = Cpio()
     for name in ("bin", "dev", "etc", "etc/acpi", "etc/acpi/PWRF", "lib", "lib/modules", "proc", "root",
                  "sbin", "sys", "tmp", "var", "var/run", "var/log"):
@@ -87,7 +109,10 @@ def main():
     for applet in applets:
         if applet != "busybox":
             c.link("bin/" + applet, "busybox")
-    c.link("init", "bin/busybox")
+    if root:
+        c.file("init", ROOT_INIT, 0o755)
+    else:
+        c.link("init", "bin/busybox")
     c.link("sbin/init", "../bin/busybox")
     c.file("etc/inittab", INITTAB)
     c.file("etc/rc", RC, 0o755)

@@ -211,12 +211,19 @@ static int transfer_job(void *opaque)
 	return n < 0 ? -errno : (int)n;
 }
 
-static ssize_t transfer(File *f, const struct iovec *v, unsigned n, uint64_t offset, bool write)
+/*
+ * What the page cache holds, io_uring copies at once on the thread that submits: best for small
+ * requests, but several large ones are copied side by side on worker threads.
+ */
+#define LARGE (128u << 10)
+
+static ssize_t transfer(Node *node, const struct iovec *v, unsigned n, uint64_t offset, bool write)
 {
-	if (f->aio == AIO_THREADS) {
+	File *f = node->state;
+	size_t len = iov_all(v, n).len;
+	if (f->aio == AIO_THREADS || (len >= LARGE && !(node->flags & NODE_DIRECT))) {
 		Transfer t = { f->fd, v, n, offset, write };
 		int done = loop_work(transfer_job, &t);
-		size_t len = iov_all(v, n).len;
 		/* A short one is rare: the other path finishes it. */
 		if (done < 0 || (size_t)done == len || (!write && done == 0))
 			return done;
@@ -233,7 +240,7 @@ static int host_request(Node *node, uint64_t offset, Iov iov, bool write)
 		v = g_new(struct iovec, n);
 		iov_pieces(iov, v, n);
 	}
-	ssize_t done = transfer(NODE_STATE(node, File), v, n, offset, write);
+	ssize_t done = transfer(node, v, n, offset, write);
 	if (v != small)
 		g_free(v);
 	if (done >= 0 && !write && (size_t)done < iov.len)
