@@ -83,6 +83,12 @@ static void mmio_write(Cpu *cpu, uint64_t gpa, uint64_t value, unsigned size)
 {
 	if (!is_apic_page(cpu, gpa)) {
 		cpu->world->mmio_write(cpu->world_opaque, gpa, value, size);
+		/* A flash chip shows something else to the very next instruction. */
+		if (atomic_load(&cpu->events) & CPU_EV_FLUSH) {
+			cpu_clear(cpu, CPU_EV_FLUSH);
+			cpu->region.size = 0;
+			cpu_tlb_flush(cpu, true);
+		}
 		return;
 	}
 	cpu->apic_ops->mmio_write(cpu->apic, gpa & 0xfff, (uint32_t)value);

@@ -13,6 +13,7 @@ const DeviceClass *const device_classes[] = {
 	&i440fx_pcihost_class, &i440fx_class, &piix3_class, &piix4pm_class,
 	&piix3_ide_class, &ide_hd_class, &ide_cd_class,
 	&fw_cfg_class,
+	&i8257_class, &isa_fdc_class, &floppy_class, &pflash_cfi01_class,
 	&virtio_rng_pci_class, &virtio_blk_pci_class,
 	NULL
 };

@@ -417,9 +417,9 @@ static bool complete_drives(MachineConfig *c, GError **error)
 		g_prefix_error(error, "-drive %s%s: ", s->file ? "file=" : "", s->file ? s->file : "");
 		return false;
 	}
-	if (c->no_defaults || !device_class_find("ide-cd"))
+	if (c->no_defaults)
 		return true;
-	if (!has_drive(c, true, DRIVE_IDE, 1, 0) && !has_device(c, "ide-cd", "scsi-cd") &&
+	if (device_class_find("ide-cd") && !has_drive(c, true, DRIVE_IDE, 1, 0) && !has_device(c, "ide-cd", "scsi-cd") &&
 	    !add_drive(c, "ide", "2", true, error))
 		return false;
 	if (!device_class_find("floppy"))

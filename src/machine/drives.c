@@ -171,7 +171,7 @@ static bool add_for(Machine *m, const DriveSpec *s, GError **error)
 	case DRIVE_SD:
 		return add_device(m, s, "sd-card", NULL, NULL, error);
 	case DRIVE_MTD:
-		return add_device(m, s, "cfi.pflash01", NULL, NULL, error);
+		return fail(error, VIV_ERROR_UNSUPPORTED, "machine type does not support if=mtd, bus=%d, unit=%d", s->bus, s->unit);
 	case DRIVE_PFLASH: /* pc_firmware.c */
 	case DRIVE_NONE:
 	case DRIVE_IFS:
@@ -185,7 +185,7 @@ bool drives_add_devices(Machine *m, GError **error)
 	for (unsigned i = 0; i < m->config->drives->len; i++) {
 		const DriveSpec *s = g_ptr_array_index(m->config->drives, i);
 		Blk *blk = blk_find(s->id);
-		if (blk_attached(blk) && s->interface != DRIVE_NONE)
+		if (blk_attached(blk) && s->interface != DRIVE_NONE && s->interface != DRIVE_PFLASH)
 			return fail(error, VIV_ERROR_INVALID, "Drive '%s' is already in use because it has been automatically connected to "
 				"another device (did you need 'if=none' in the drive options?)", s->id);
 		if (!add_for(m, s, error)) {

@@ -3,7 +3,7 @@
  *
  * Intel 82441FX (290549) and 82371FB/SB (290550) data sheets for the board's shape; QEMU's
  * "pc" machine for ports, interrupts and the memory split that its guests expect.
- * Leaves out the floppy controller, SMM and hot-plug. Main thread, machine lock
+ * Leaves out SMM and hot-plug. Main thread, machine lock
  * held; route_gsi and route_msi from any thread that holds it.
  */
 #include <inttypes.h>
@@ -387,6 +387,20 @@ static bool add_serials(Machine *m, GError **error)
 	return true;
 }
 
+/* DMA and the floppy controller on it. */
+static bool add_floppy(Machine *m, GError **error)
+{
+	Device *dma = make(m, &i8257_class, error);
+	if (!dma || !device_realize(dma, error))
+		return false;
+	Device *fdc = make(m, &isa_fdc_class, error);
+	if (!fdc)
+		return false;
+	device_set_ptr(fdc, "dma", dma);
+	device_connect(fdc, "irq", 0, m->board.gsi[6]);
+	return device_realize(fdc, error);
+}
+
 static bool add_isa(Machine *m, GError **error)
 {
 	Device *kbc = make(m, &i8042_class, error);
@@ -395,6 +409,8 @@ static bool add_isa(Machine *m, GError **error)
 	device_connect(kbc, "kbd", 0, m->board.gsi[1]);
 	device_connect(kbc, "mouse", 0, m->board.gsi[12]);
 	if (!device_realize(kbc, error) || !add_plain(m, &port92_class, error))
+		return false;
+	if (!add_floppy(m, error))
 		return false;
 	Device *fw = make(m, &fw_cfg_class, error);
 	if (!fw)

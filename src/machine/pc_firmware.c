@@ -2,14 +2,15 @@
  * pc_firmware.c - what the PC's firmware finds: its own image, CMOS, configuration table.
  *
  * SeaBIOS's documented expectations of QEMU's platform (CMOS cells, fw_cfg files,
- * docs/specs/fw_cfg). Leaves out pflash (firmware with variables). Main thread,
- * machine lock held.
+ * docs/specs/fw_cfg). Main thread, machine lock held.
  */
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/error.h"
+#include "hw/block/floppy.h"
+#include "hw/classes.h"
 #include "hw/timer/rtc.h"
 #include "machine/acpi/acpi.h"
 #include "machine/private.h"
@@ -20,6 +21,8 @@
 #define GIB (1024 * MIB)
 #define BIOS_DEFAULT "bios-256k.bin"
 #define BIOS_SHOWN (128 * KIB) /* at E0000h */
+#define PFLASH_UNITS 2
+#define FLASH_MAX (8 * MIB) /* of both */
 #define HPET_BASE 0xfed00000u
 
 static const char *const system_dirs[] = { "/usr/share/vivarium", "/usr/share/seabios", "/usr/share/qemu",
@@ -46,9 +49,54 @@ char *machine_find_file(const MachineConfig *c, const char *name)
 	return NULL;
 }
 
+/* ---- flash ---- */
+
+/* The end of the first chip shows below 1 MiB, as it is now. */
+static bool shadow_flash(Machine *m, struct Blk *code, GError **error)
+{
+	uint64_t length = blk_length(code), size = MIN(length, BIOS_SHOWN);
+	uint8_t *copy = ram_arena_alloc(&m->board.arena, BIOS_SHOWN, error);
+	if (!copy)
+		return false;
+	memset(copy, 0xff, BIOS_SHOWN);
+	int err = blk_read_now(code, length - size, copy + BIOS_SHOWN - size, size);
+	m->bios = copy;
+	return err >= 0 || fail(error, VIV_ERROR_FAILED, "pflash: cannot be read: %s", g_strerror(-err));
+}
+
+/* -drive if=pflash: unit 0 ends at 4 GiB, unit 1 below it. */
+static bool load_flash(Machine *m, GError **error)
+{
+	uint64_t end = 4 * GIB;
+	for (int unit = 0; unit < PFLASH_UNITS; unit++) {
+		struct Blk *blk = drives_pflash(m, unit);
+		if (!blk)
+			break;
+		if (blk_length(blk) > FLASH_MAX - (4 * GIB - end))
+			return fail(error, VIV_ERROR_INVALID, "combined size of system firmware exceeds 8388608 bytes");
+		end -= blk_length(blk);
+		Device *dev = device_new(&m->board, &pflash_cfi01_class, NULL);
+		char *base = g_strdup_printf("%" PRIu64, end);
+		bool ok = pc_apply_globals(m, dev, error) && device_set(dev, "base", base, error);
+		g_free(base);
+		if (!ok) {
+			device_free(dev);
+			return false;
+		}
+		device_set_ptr(dev, "drive", blk);
+		if (!device_realize(dev, error))
+			return false;
+	}
+	return shadow_flash(m, drives_pflash(m, 0), error);
+}
+
 /* The image ends at 4 GiB, where the processor starts, and its end shows below 1 MiB. */
 bool pc_load_bios(Machine *m, GError **error)
 {
+	if (drives_pflash(m, 0))
+		return load_flash(m, error);
+	if (drives_pflash(m, 1))
+		return fail(error, VIV_ERROR_INVALID, "pflash1 requires pflash0: give -drive if=pflash,unit=0 as well.");
 	const char *name = m->config->bios ? m->config->bios : BIOS_DEFAULT;
 	char *path = machine_find_file(m->config, name);
 	if (!path)
@@ -98,6 +146,18 @@ static void cmos16(Machine *m, unsigned index, uint64_t value)
 	rtc_set_cmos(m->rtc, index + 1, value >> 8);
 }
 
+/* Types of the floppy drives; and the equipment: FPU, PS/2 mouse, how many of them. */
+static void fill_floppy_cmos(Machine *m)
+{
+	static const uint8_t codes[] = { [FLOPPY_120] = 2, [FLOPPY_144] = 4, [FLOPPY_288] = 5,
+		[FLOPPY_AUTO] = 0, [FLOPPY_NONE] = 0 };
+	unsigned a = codes[floppy_type(floppy_of_board(&m->board, 0))];
+	unsigned b = codes[floppy_type(floppy_of_board(&m->board, 1))];
+	unsigned count = (a != 0) + (b != 0);
+	rtc_set_cmos(m->rtc, 0x10, a << 4 | b);
+	rtc_set_cmos(m->rtc, 0x14, 0x06 | (count ? 1 : 0) | (count == 2 ? 0x40 : 0));
+}
+
 void pc_fill_cmos(Machine *m)
 {
 	const Board *b = &m->board;
@@ -112,8 +172,7 @@ void pc_fill_cmos(Machine *m)
 	cmos16(m, 0x5b, high);
 	rtc_set_cmos(m->rtc, 0x5d, high >> 16);
 	rtc_set_cmos(m->rtc, 0x5f, MIN(b->cpu_count - 1, 255));
-	rtc_set_cmos(m->rtc, 0x10, 0);    /* no floppy drives */
-	rtc_set_cmos(m->rtc, 0x14, 0x06); /* FPU, PS/2 mouse */
+	fill_floppy_cmos(m);
 	pc_fill_boot_cmos(m);
 }
 

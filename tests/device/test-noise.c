@@ -27,7 +27,7 @@ static void connect_all(Harness *h, Device *dev)
 
 static void add_board(Harness *h, FwCfgTable *table)
 {
-	Device *pit = NULL;
+	Device *pit = NULL, *dma = NULL;
 	h->board.cpus = g_new0(Cpu *, 2);
 	h->board.cpu_count = h->board.cpu_max = 2;
 	for (unsigned i = 0; i < 2; i++) {
@@ -39,12 +39,18 @@ static void add_board(Harness *h, FwCfgTable *table)
 		if (strcmp((*c)->bus, "isa") && strcmp((*c)->bus, "system") && *c != &i440fx_class &&
 		    *c != &piix3_class && *c != &piix4pm_class)
 			continue;
+		if (*c == &pflash_cfi01_class)
+			continue; /* needs an image */
 		for (unsigned i = 0; i < (*c == &apic_class ? 2u : 1u); i++) {
 			Device *dev = harness_make(h, *c);
 			if (*c == &apic_class)
 				device_set_ptr(dev, "cpu", h->board.cpus[i]);
 			if (*c == &i8254_class)
 				pit = dev;
+			if (*c == &i8257_class)
+				dma = dev;
+			if (*c == &isa_fdc_class)
+				device_set_ptr(dev, "dma", dma);
 			if (*c == &port61_class)
 				device_set_ptr(dev, "pit", pit);
 			if (*c == &fw_cfg_class)
@@ -58,7 +64,7 @@ static void add_board(Harness *h, FwCfgTable *table)
 
 static const uint16_t ports[] = {
 	0x20, 0xa0, 0x40, 0x60, 0x61, 0x64, 0x70, 0x92, 0xb2, 0xe9, 0x3f8, 0x4d0, 0x501, 0x505, 0x510, 0x514,
-	0x600, 0x700, 0xcf8, 0xcfc, 0xafe0,
+	0x600, 0x700, 0xcf8, 0xcfc, 0xafe0, 0x00, 0x08, 0x81, 0xc0, 0x3f0, 0x3f4,
 };
 static const uint64_t windows[] = { 0xfec00000, 0xfed00000, 0xc0000, 0xf0000, 0xa0000, 0x0 };
 

@@ -125,8 +125,42 @@ def boots(name, *args):
     return "boot from " + name, case_fn
 
 
+def floppy(case):
+    """Debian's floppy driver: two drives, two formats, by DMA."""
+    top = folder(case)
+    disks = [("fd0", 1440, "144"), ("fd1", 720, "144")]
+    options, data = [], {}
+    for n, (dev, kib, kind) in enumerate(disks):
+        path, data[dev] = os.path.join(top, dev), noise(kib * 1024, n)
+        make_image(path, "raw", data[dev])
+        options += ["-drive", "if=none,id=%s,format=raw,file=%s" % (dev, path),
+                    "-device", "floppy,drive=%s,unit=%d,drive-type=%s" % (dev, n, kind)]
+    with start(case, "amd64", "-accel", "interp", "-m", "256", *options, append="quiet") as vm:
+        to_shell(vm)
+        vm.sh("insmod /lib/modules/*floppy.ko")
+        vm.sh("dd if=/dev/urandom of=/tmp/noise bs=1k count=100 2>/dev/null")
+        noise_sum = vm.sh("md5sum < /tmp/noise")[0].split()[0]
+        for dev, kib, _ in disks:
+            got = vm.sh("dd if=/dev/%s bs=9k 2>/dev/null | md5sum" % dev)[0].split()[0]
+            case.equal(got, hashlib.md5(data[dev]).hexdigest(), "%s: the guest reads what the host wrote" % dev)
+            case.equal(vm.sh("cat /sys/block/%s/size" % dev)[0], str(kib * 2), "%s: its format is found" % dev)
+            vm.sh("dd if=/tmp/noise of=/dev/%s bs=1k seek=101 conv=notrunc,fsync 2>/dev/null" % dev)
+        bad = vm.sh("dmesg | grep -E 'BUG:|WARNING:|Oops|Call Trace|I/O error|floppy.*(timeout|error)'")[0]
+        case.equal(bad, "", "nothing ill in the kernel's log")
+        poweroff(case, vm)
+    for dev, _, _ in disks:
+        now = contents(os.path.join(top, dev), "raw")
+        case.equal(hashlib.md5(now[101 * 1024:201 * 1024]).hexdigest(), noise_sum, "%s: what the guest wrote" % dev)
+        case.check(now[:101 * 1024] == data[dev][:101 * 1024] and now[201 * 1024:] == data[dev][201 * 1024:],
+                   "%s: nothing else changed" % dev)
+    shutil.rmtree(top)
+
+
 def cases(options):
     boot = [
+        boots("floppy", "-drive", "if=floppy,format=raw,file=IMAGE"),
+        boots("floppy by bootindex", "-drive", "if=none,id=d,format=raw,file=IMAGE",
+              "-device", "floppy,drive=d,bootindex=0,drive-type=288"),
         boots("virtio-blk", "-drive", "if=virtio,format=raw,file=IMAGE"),
         boots("virtio-blk by bootindex", "-drive", "if=none,id=d,format=raw,file=IMAGE",
               "-device", "virtio-blk-pci,drive=d,bootindex=0,addr=7,disable-legacy=on"),
@@ -134,6 +168,7 @@ def cases(options):
     if options.list == "asan":
         return boot
     return boot + [
+        ("floppy in Linux", floppy),
         virtio_blk("raw"), virtio_blk("qcow2"),
         virtio_blk("raw", ",iothread=io0", "-object", "iothread,id=io0"),
         virtio_blk("qcow2", ",iothread=io0,packed=on", "-object", "iothread,id=io0"),
