@@ -2,7 +2,8 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 MESON_ARGS ?=
-# make run: which kernel, and how large a machine
+# make run: which demo disk (amd64, i386), how large a machine; make run-kernel: which kernel
+DISK ?= amd64
 KERNEL ?= amd64
 MEMORY ?= 256
 CPUS ?= 1
@@ -11,7 +12,7 @@ ARGS ?=
 FUZZ_SECONDS ?= 600
 JOBS ?= 2
 
-.PHONY: all build run test test-full bench fuzz install asan clean
+.PHONY: all build run run-kernel test test-full bench fuzz install asan clean
 
 all: build
 
@@ -23,6 +24,12 @@ $(BUILD)/build.ninja:
 	@meson setup $(BUILD) --prefix=$(PREFIX) $(MESON_ARGS)
 
 run: build
+	@scripts/deps.sh run
+	@VIV_IMG=$(BUILD)/viv-img scripts/guest.sh disk-$(DISK)
+	@$(BUILD)/viv -nographic -m $(MEMORY) -smp $(CPUS) -hda guests/disk-$(DISK)/disk.qcow2 $(ARGS)
+
+# The same kernel without a disk: -kernel and an initramfs.
+run-kernel: build
 	@scripts/deps.sh run
 	@scripts/guest.sh $(KERNEL)
 	@$(BUILD)/viv -nographic -m $(MEMORY) -smp $(CPUS) -kernel guests/$(KERNEL)/vmlinuz \

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import badinput  # noqa: E402
 import bare      # noqa: E402
+import demo      # noqa: E402
 import disks     # noqa: E402
 import linux     # noqa: E402
 import virtio    # noqa: E402
@@ -91,7 +92,7 @@ def main():
     build = os.path.dirname(os.path.abspath(options.viv))
     options.images = os.path.join(build, "tests/bare")
     options.logs = os.path.join(build, "guest-logs")
-    cases = [(n, f) for module in (badinput, bare, disks, linux, virtio) for n, f in module.cases(options)
+    cases = [(n, f) for module in (badinput, bare, demo, disks, linux, virtio) for n, f in module.cases(options)
              if re.search(options.only, n)]
     tap = Tap()
     with ThreadPoolExecutor(options.jobs) as pool:
