@@ -66,6 +66,10 @@ void harness_free(Harness *h)
 	machine_lock();
 	while (b->devices->len)
 		device_free(b->devices->pdata[b->devices->len - 1]);
+	while (b->buses && b->buses->len)
+		bus_free(b->buses->pdata[0]);
+	if (b->buses)
+		g_ptr_array_free(b->buses, TRUE);
 	as_unmap(&h->ram);
 	clock_stop(b->clock);
 	machine_unlock();
