@@ -109,6 +109,53 @@ def virtio_blk(fmt, device="", *args):
     return "virtio-blk %s%s" % (fmt, " iothread" if "iothread" in device else ""), case_fn
 
 
+def ide(case):
+    """Disks on both channels and a CD, as -hda, -hdd and -cdrom make them."""
+    top, data, disc = folder(case), noise(SIZE, 9), noise(5 * MIB, 10)
+    first, second, iso = (os.path.join(top, name) for name in ("a.img", "b.img", "cd.iso"))
+    for path, content in ((first, data), (second, data), (iso, disc)):
+        make_image(path, "raw", content)
+    maker = shutil.which("genisoimage") or shutil.which("xorriso")
+    if maker:
+        tree = os.path.join(top, "tree")
+        os.makedirs(tree)
+        with open(os.path.join(tree, "hello.txt"), "w") as f:
+            f.write("hello from the disc\n")
+        as_iso = ["-as", "genisoimage"] if maker.endswith("xorriso") else []
+        run([maker, *as_iso, "-quiet", "-R", "-o", iso, tree])
+        with open(iso, "rb") as f:
+            disc = f.read()
+    with start(case, "amd64", "-accel", "interp", "-m", "256", "-smp", "2",
+               "-drive", "if=ide,index=0,format=raw,file=" + first,
+               "-drive", "if=ide,index=3,format=raw,file=%s,cache=writethrough" % second,
+               "-cdrom", iso, append="quiet") as vm:
+        to_shell(vm)
+        for dev, channel in (("sda", "ata1"), ("sdb", "ata2")):
+            case.equal(vm.sh("cat /sys/block/%s/size" % dev)[0], str(SIZE // 512), "%s: size" % dev)
+            case.equal(vm.sh("cat /sys/block/%s/device/model" % dev)[0].strip(), "QEMU HARDDISK", "%s: model" % dev)
+            case.check("/%s/" % channel in vm.sh("readlink -f /sys/block/%s" % dev)[0], "%s: channel" % dev)
+        sums = {dev: use_disk(case, vm, dev, path, "raw", data, "ide " + dev)
+                for dev, path in (("sda", first), ("sdb", second))}
+        case.equal(vm.sh("cat /sys/block/sr0/device/model")[0].strip(), "QEMU DVD-ROM", "CD: model")
+        case.equal(vm.sh("cat /sys/block/sr0/size")[0], str(len(disc) // 512), "CD: size")
+        case.equal(vm.sh("dd if=/dev/sr0 bs=64k 2>/dev/null | md5sum")[0].split()[0], hashlib.md5(disc).hexdigest(),
+                   "CD: the guest reads what the host wrote")
+        if maker:
+            vm.sh("mkdir -p /tmp/cd; mount -t iso9660 -o ro /dev/sr0 /tmp/cd")
+            case.equal(vm.sh("cat /tmp/cd/hello.txt")[0], "hello from the disc", "CD: a file on it")
+            vm.sh("umount /tmp/cd")
+        vm.sh("eject /dev/sr0")
+        case.check(vm.sh("dd if=/dev/sr0 of=/dev/null count=1 2>&1")[1], "CD: nothing is read behind an open tray")
+        vm.sh("eject -t /dev/sr0")
+        case.equal(vm.sh("dd if=/dev/sr0 of=/dev/null count=1 2>/dev/null")[1], 0, "CD: it comes back")
+        bad = vm.sh("dmesg | grep -E 'BUG:|WARNING:|Oops|Call Trace|sd[ab].*I/O error|ata.*(exception|failed|reset)'")[0]
+        case.equal(bad, "", "nothing ill in the kernel's log")
+        poweroff(case, vm)
+    for dev, path in (("sda", first), ("sdb", second)):
+        verify(case, path, "raw", data, sums[dev], "ide " + dev)
+    shutil.rmtree(top)
+
+
 def boots(name, *args):
     """A case: SeaBIOS starts a boot sector from the disk, which reads another one."""
     def case_fn(case):
@@ -164,11 +211,15 @@ def cases(options):
         boots("virtio-blk", "-drive", "if=virtio,format=raw,file=IMAGE"),
         boots("virtio-blk by bootindex", "-drive", "if=none,id=d,format=raw,file=IMAGE",
               "-device", "virtio-blk-pci,drive=d,bootindex=0,addr=7,disable-legacy=on"),
+        boots("ide", "-drive", "if=ide,format=raw,file=IMAGE"),
+        boots("ide by bootindex", "-drive", "if=none,id=d,format=raw,file=IMAGE",
+              "-device", "ide-hd,drive=d,bus=ide.1,unit=1,bootindex=0"),
     ]
     if options.list == "asan":
         return boot
     return boot + [
         ("floppy in Linux", floppy),
+        ("ide", ide),
         virtio_blk("raw"), virtio_blk("qcow2"),
         virtio_blk("raw", ",iothread=io0", "-object", "iothread,id=io0"),
         virtio_blk("qcow2", ",iothread=io0,packed=on", "-object", "iothread,id=io0"),

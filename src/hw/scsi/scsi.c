@@ -174,8 +174,7 @@ void scsi_request_free(ScsiRequest *r)
 	g_free(r);
 }
 
-/* False: the adapter gave it up. */
-static bool still_wanted(ScsiRequest *r)
+bool scsi_still_wanted(ScsiRequest *r)
 {
 	r->busy = false;
 	if (r->orphan)
@@ -212,7 +211,7 @@ static void come_to_end(ScsiRequest *r)
 static void io_done(void *opaque, int result)
 {
 	ScsiRequest *r = opaque;
-	if (!still_wanted(r))
+	if (!scsi_still_wanted(r))
 		return;
 	if (result < 0) {
 		scsi_end(r, scsi_sense_of(result, r->dir == SCSI_DIR_OUT));
@@ -233,7 +232,7 @@ static void io_done(void *opaque, int result)
 void scsi_finish_done(void *opaque, int result)
 {
 	ScsiRequest *r = opaque;
-	if (!still_wanted(r))
+	if (!scsi_still_wanted(r))
 		return;
 	scsi_end(r, result < 0 ? scsi_sense_of(result, true) : SENSE_NONE);
 	r->unit->host->ready(r);

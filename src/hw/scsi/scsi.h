@@ -89,12 +89,14 @@ struct ScsiRequest {
 	struct iovec *gather; /* READ CD: where in `data` the medium's blocks go, first of all */
 	unsigned gather_count;
 	uint64_t offset, step;/* on the drive; bytes under way */
-	uint32_t at;          /* in a list of ranges */
+	uint64_t at;          /* in a list of ranges, or in one */
+	struct iovec vec;     /* WRITE SAME's pattern */
+	uint64_t end;
 	bool busy, medium, fua, orphan;
 	void (*finish)(ScsiRequest *r); /* once all data is there; may begin a request to the drive */
 };
 
-/* Fills in what does not depend on the adapter; strings are the caller's to set before or after. */
+/* Fills in what does not depend on the adapter; names, serial and sizes are the caller's to set after it. */
 void scsi_unit_init(ScsiUnit *u, bool cd, Blk *blk, const ScsiHost *host, void *opaque);
 void scsi_unit_reset(ScsiUnit *u);
 /* BlkDevice's changed, locked and eject_request pass these on. */
@@ -113,7 +115,10 @@ ScsiRequest *scsi_request_new(ScsiUnit *u, const uint8_t *cdb, unsigned len, voi
  * within the call; false: host->ready() will be called.
  */
 bool scsi_go(ScsiRequest *r, const struct iovec *iov, unsigned count);
-/* One with a request under way is freed at its end, and ready() is not called any more. */
+/*
+ * One with a request under way is freed at its end, and ready() is not called any more; its iovecs and
+ * memory must stay until then: whoever cannot wait drains the drive first.
+ */
 void scsi_request_free(ScsiRequest *r);
 /* How long the CDB of an opcode is (SPC-4 4.2.5.1); 0: it does not say. */
 unsigned scsi_cdb_length(uint8_t opcode);
@@ -131,6 +136,8 @@ uint64_t scsi_blocks(const ScsiUnit *u);
 bool scsi_medium_ready(ScsiRequest *r);
 /* The end of a request to the drive that a `finish` began (r->busy set); it ends the command. */
 void scsi_finish_done(void *opaque, int result);
+/* First in the end of every request to the drive. False: the adapter gave it up, and r is gone. */
+bool scsi_still_wanted(ScsiRequest *r);
 ScsiSense scsi_sense_of(int err, bool write);
 void scsi_cd_command(ScsiRequest *r);
 void scsi_disk_command(ScsiRequest *r);
