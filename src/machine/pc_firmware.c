@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "hw/block/floppy.h"
+#include "hw/block/ide_geometry.h"
 #include "hw/classes.h"
 #include "hw/timer/rtc.h"
 #include "machine/acpi/acpi.h"
@@ -158,6 +159,31 @@ static void fill_floppy_cmos(Machine *m)
 	rtc_set_cmos(m->rtc, 0x14, 0x06 | (count ? 1 : 0) | (count == 2 ? 0x40 : 0));
 }
 
+/* Type 47 with its geometry for the disks of the first channel, translations for all four. */
+static void fill_disk_cmos(Machine *m)
+{
+	uint8_t types = 0, translations = 0;
+	for (unsigned i = 0; i < 4; i++) {
+		IdeGeometry g;
+		if (!ide_disk_geometry(&m->board, i / 2, i % 2, &g))
+			continue;
+		translations |= (uint8_t)(g.translation << 2 * i);
+		if (i > 1)
+			continue;
+		unsigned at = i ? 0x24 : 0x1b;
+		types |= i ? 0x0f : 0xf0;
+		rtc_set_cmos(m->rtc, 0x19 + i, 47);
+		cmos16(m, at, g.cylinders);
+		rtc_set_cmos(m->rtc, at + 2, (uint8_t)g.heads);
+		cmos16(m, at + 3, 0xffff); /* no write precompensation */
+		rtc_set_cmos(m->rtc, at + 5, 0xc0 | (g.heads > 8 ? 8 : 0));
+		cmos16(m, at + 6, g.cylinders);
+		rtc_set_cmos(m->rtc, at + 8, (uint8_t)g.sectors);
+	}
+	rtc_set_cmos(m->rtc, 0x12, types);
+	rtc_set_cmos(m->rtc, 0x39, translations);
+}
+
 void pc_fill_cmos(Machine *m)
 {
 	const Board *b = &m->board;
@@ -173,6 +199,7 @@ void pc_fill_cmos(Machine *m)
 	rtc_set_cmos(m->rtc, 0x5d, high >> 16);
 	rtc_set_cmos(m->rtc, 0x5f, MIN(b->cpu_count - 1, 255));
 	fill_floppy_cmos(m);
+	fill_disk_cmos(m);
 	pc_fill_boot_cmos(m);
 }
 

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "hw/block/ide.h"
+#include "hw/block/ide_geometry.h"
 #include "hw/classes.h"
 
 #define NO_UNIT 0xffffffffu
@@ -24,13 +25,14 @@ typedef struct IdeDevice {
 	uint64_t physical, logical, discard_granularity;
 	uint32_t min_io, opt_io;
 	uint16_t rotation;
-	int write_cache, rerror, werror;
+	int write_cache, rerror, werror, translation;
 	bool share_rw;
 	IdeDrive *drive;
 } IdeDevice;
 
 enum { AUTO, ON, OFF };
 static const char *const tristate[] = { "auto", "on", "off", NULL };
+static const char *const translations[] = { "auto", "none", "lba", "large", "rechs", NULL };
 static const char *const policies[] = { "auto", "report", "ignore", "stop", "enospc", NULL };
 
 static bool choose_unit(IdeDevice *s, GError **error)
@@ -89,6 +91,24 @@ static bool choose_geometry(IdeDevice *s, GError **error)
 	d->cylinders = (uint16_t)(s->cylinders ? s->cylinders : cylinders);
 	d->heads = (uint16_t)(s->heads ? s->heads : 16);
 	d->sectors_per_track = (uint16_t)(s->sectors ? s->sectors : 63);
+	return true;
+}
+
+/* A disk that the BIOS calls can address as it is needs no translation. */
+bool ide_disk_geometry(Board *board, unsigned channel, unsigned unit, IdeGeometry *out)
+{
+	char name[8];
+	g_snprintf(name, sizeof(name), "ide.%u", channel);
+	const Bus *bus = bus_find(board, name);
+	if (!bus || strcmp(bus->type, "ide"))
+		return false;
+	const IdeDrive *d = &((IdeChannel *)bus->opaque)->drive[unit];
+	if (!d->blk || d->cd)
+		return false;
+	int chosen = ((IdeDevice *)d->dev)->translation;
+	*out = (IdeGeometry){ d->cylinders, d->heads, d->sectors_per_track, d->cylinders > 1024 };
+	if (chosen)
+		out->translation = (uint8_t)(chosen - 1);
 	return true;
 }
 
@@ -253,6 +273,7 @@ static const Property props_hd[] = {
 	{ "cyls", PROP_U32, offsetof(IdeDevice, cylinders), "0", "cylinders; 0: chosen" },
 	{ "heads", PROP_U32, offsetof(IdeDevice, heads), "0", "heads, 16 at most" },
 	{ "secs", PROP_U32, offsetof(IdeDevice, sectors), "0", "sectors of a track, 255 at most" },
+	{ "bios-chs-trans", PROP_ENUM, offsetof(IdeDevice, translation), "auto", "what firmware does", translations },
 	{ "rotation_rate", PROP_U16, offsetof(IdeDevice, rotation), "0", "per minute; 1: no moving parts" },
 	{ 0 }
 };
