@@ -133,7 +133,7 @@ void blk_set_error_fn(BlkErrorFn *fn, void *opaque)
 	drives.error_opaque = opaque;
 }
 
-/* ---- Medium and device ----------------------------------------------------------------------------------- */
+/* ---- Medium and device ---- */
 
 static void set_node_loop(Node *node, Loop *loop)
 {
@@ -172,7 +172,8 @@ void blk_insert(Blk *blk, Node *node)
 bool blk_attach(Blk *blk, const BlkDevice *device, void *opaque, GError **error)
 {
 	if (blk->has_device)
-		return fail(error, VIV_ERROR_INVALID, "Drive '%s' is already in use by another device", blk->id);
+		return fail(error, VIV_ERROR_INVALID,
+			    "Drive '%s' is already in use by another device", blk->id);
 	blk->has_device = true;
 	blk->device = *device;
 	blk->device_opaque = opaque;
@@ -195,7 +196,7 @@ const BlkDevice *blk_device(const Blk *blk, void **opaque)
 	return &blk->device;
 }
 
-/* ---- Requests ---------------------------------------------------------------------------------------------- */
+/* ---- Requests ---- */
 
 static int perform(Request *r)
 {
@@ -218,7 +219,8 @@ static int perform(Request *r)
 	if (r->zeroes)
 		err = node_write_zeroes(node, r->offset, r->bytes, flags & ~(unsigned)REQ_FUA);
 	else
-		err = node_write(node, r->offset, iov_all(r->iov, r->count), flags & ~(unsigned)REQ_FUA);
+		err = node_write(node, r->offset, iov_all(r->iov, r->count),
+				 flags & ~(unsigned)REQ_FUA);
 	/* Formats write data and tables: only a flush of the whole puts both on the medium. */
 	if (err >= 0 && flags & REQ_FUA)
 		err = node_flush(node);
@@ -238,7 +240,9 @@ static bool failed(Request *r)
 	/* Nothing to wait for: the guest asked for what cannot be. */
 	if (r->result == -ENOMEDIUM || r->result == -EACCES || r->result == -EINVAL)
 		policy = ERROR_REPORT;
-	const char *word = policy == ERROR_STOP ? "stop" : policy == ERROR_IGNORE ? "ignore" : "report";
+	const char *word = policy == ERROR_STOP	    ? "stop"
+			   : policy == ERROR_IGNORE ? "ignore"
+						    : "report";
 	if (policy == ERROR_STOP) {
 		r->next = NULL;
 		*blk->stopped_tail = r;
@@ -313,14 +317,17 @@ static void submit(Request *r)
 	loop_leave(blk->loop);
 }
 
-static Request *request_new(Blk *blk, BlkOp op, uint64_t offset, uint64_t bytes, BlkDone *done, void *opaque)
+static Request *request_new(Blk *blk, BlkOp op, uint64_t offset, uint64_t bytes, BlkDone *done,
+			    void *opaque)
 {
 	Request *r = g_new0(Request, 1);
-	*r = (Request){ .blk = blk, .op = op, .offset = offset, .bytes = bytes, .done = done, .opaque = opaque };
+	*r = (Request){
+	    .blk = blk, .op = op, .offset = offset, .bytes = bytes, .done = done, .opaque = opaque};
 	return r;
 }
 
-void blk_read(Blk *blk, uint64_t offset, const struct iovec *iov, unsigned count, BlkDone *done, void *opaque)
+void blk_read(Blk *blk, uint64_t offset, const struct iovec *iov, unsigned count, BlkDone *done,
+	      void *opaque)
 {
 	Request *r = request_new(blk, BLK_READ, offset, iov_all(iov, count).len, done, opaque);
 	r->iov = iov;
@@ -338,7 +345,8 @@ void blk_write(Blk *blk, uint64_t offset, const struct iovec *iov, unsigned coun
 	submit(r);
 }
 
-void blk_write_zeroes(Blk *blk, uint64_t offset, uint64_t bytes, unsigned flags, BlkDone *done, void *opaque)
+void blk_write_zeroes(Blk *blk, uint64_t offset, uint64_t bytes, unsigned flags, BlkDone *done,
+		      void *opaque)
 {
 	Request *r = request_new(blk, BLK_WRITE, offset, bytes, done, opaque);
 	r->zeroes = true;
@@ -393,7 +401,7 @@ void blk_retry_all(void)
 	}
 }
 
-/* ---- Waiting for it ------------------------------------------------------------------------------------------- */
+/* ---- Waiting for it ---- */
 
 typedef struct Now { bool done; int result; } Now;
 

@@ -17,7 +17,13 @@
 typedef struct Blk Blk;
 
 /* What -drive's werror= and rerror= ask for. */
-typedef enum BlkErrorPolicy { ERROR_AUTO, ERROR_REPORT, ERROR_IGNORE, ERROR_STOP, ERROR_ENOSPC } BlkErrorPolicy;
+typedef enum BlkErrorPolicy {
+	ERROR_AUTO,
+	ERROR_REPORT,
+	ERROR_IGNORE,
+	ERROR_STOP,
+	ERROR_ENOSPC
+} BlkErrorPolicy;
 
 typedef enum BlkOp { BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_UNMAP, BLK_OPS } BlkOp;
 
@@ -27,7 +33,8 @@ typedef struct BlkStats {
 	uint64_t highest_offset;  /* end of the farthest write */
 } BlkStats;
 
-/* Limits a second; 0: none. `max` is the burst that may come at once (0: a tenth of a second's worth). */
+/* Limits a second; 0: none. `max` is the burst that may come at once (0: a tenth of a second's
+ * worth). */
 typedef struct BlkThrottle {
 	uint64_t bps, bps_rd, bps_wr, iops, iops_rd, iops_wr;
 	uint64_t bps_max, bps_rd_max, bps_wr_max, iops_max, iops_rd_max, iops_wr_max;
@@ -42,7 +49,8 @@ const char *blk_id(const Blk *blk);
 Blk *blk_find(const char *id);
 void blk_each(void (*fn)(Blk *blk, void *opaque), void *opaque); /* oldest first */
 
-/* Puts a medium in (takes over the reference), or with NULL takes it out after its requests. The device is told. */
+/* Puts a medium in (takes over the reference), or with NULL takes it out after its requests. The
+ * device is told. */
 void blk_insert(Blk *blk, Node *node);
 Node *blk_node(const Blk *blk);       /* borrowed; NULL: empty */
 bool blk_inserted(const Blk *blk);
@@ -54,12 +62,15 @@ void blk_set_read_only(Blk *blk, bool read_only); /* before a medium is in */
 Loop *blk_loop(const Blk *blk);
 void blk_set_loop(Blk *blk, Loop *loop);
 
-/* The device of the drive, one at most: false if there is one already. `name` is its id or path, borrowed. */
+/* The device of the drive, one at most: false if there is one already. `name` is its id or path,
+ * borrowed. */
 typedef struct BlkDevice {
-	void (*changed)(void *opaque, bool inserted); /* medium in or out; NULL: the device has a fixed one */
+	void (*changed)(void *opaque,
+			bool inserted); /* medium in or out; NULL: the device has a fixed one */
 	void (*resized)(void *opaque);               /* block_resize; may be NULL */
-	bool (*locked)(void *opaque);                /* the guest forbids taking it out; may be NULL */
-	void (*eject_request)(void *opaque, bool force); /* asks the guest to let it go; may be NULL */
+	bool (*locked)(void *opaque); /* the guest forbids taking it out; may be NULL */
+	void (*eject_request)(void *opaque,
+			      bool force); /* asks the guest to let it go; may be NULL */
 	const char *name;
 } BlkDevice;
 bool blk_attach(Blk *blk, const BlkDevice *device, void *opaque, GError **error);
@@ -67,16 +78,19 @@ void blk_detach(Blk *blk, void *opaque);
 bool blk_attached(const Blk *blk);
 const BlkDevice *blk_device(const Blk *blk, void **opaque);
 
-/* ---- Requests ------------------------------------------------------------------------------------------ */
+/* ---- Requests ---- */
 
 typedef void BlkDone(void *opaque, int result); /* 0 or -errno */
 /*
  * `iov` (the array and the memory) must stay until done. Any alignment of offsets and memory.
  * -ENOMEDIUM: empty; -EIO: outside; -EPERM, -EACCES: read-only.
  */
-void blk_read(Blk *blk, uint64_t offset, const struct iovec *iov, unsigned count, BlkDone *done, void *opaque);
-void blk_write(Blk *blk, uint64_t offset, const struct iovec *iov, unsigned count, unsigned flags, BlkDone *done, void *opaque);
-void blk_write_zeroes(Blk *blk, uint64_t offset, uint64_t bytes, unsigned flags, BlkDone *done, void *opaque);
+void blk_read(Blk *blk, uint64_t offset, const struct iovec *iov, unsigned count, BlkDone *done,
+	      void *opaque);
+void blk_write(Blk *blk, uint64_t offset, const struct iovec *iov, unsigned count, unsigned flags,
+	       BlkDone *done, void *opaque);
+void blk_write_zeroes(Blk *blk, uint64_t offset, uint64_t bytes, unsigned flags, BlkDone *done,
+		      void *opaque);
 void blk_discard(Blk *blk, uint64_t offset, uint64_t bytes, BlkDone *done, void *opaque);
 void blk_flush(Blk *blk, BlkDone *done, void *opaque);
 /*
@@ -90,7 +104,7 @@ unsigned blk_in_flight(const Blk *blk);
 int blk_read_now(Blk *blk, uint64_t offset, void *buf, size_t len);
 int blk_write_now(Blk *blk, uint64_t offset, const void *buf, size_t len);
 
-/* ---- Policy ----------------------------------------------------------------------------------------------- */
+/* ---- Policy ---- */
 
 /* Writes are done when in the cache (true), or each only on the medium. The guest may change it. */
 bool blk_write_cache(const Blk *blk);
@@ -110,7 +124,8 @@ BlkStats blk_stats(const Blk *blk);
 typedef void BlkErrorFn(void *opaque, Blk *blk, bool write, int err, const char *action);
 void blk_set_error_fn(BlkErrorFn *fn, void *opaque);
 void blk_retry_all(void);
-/* Drains and flushes every drive: before the machine stays stopped, and at the end. First error or 0. */
+/* Drains and flushes every drive: before the machine stays stopped, and at the end. First error or
+ * 0. */
 int blk_flush_all(void);
 
 #endif

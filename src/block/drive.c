@@ -16,8 +16,13 @@ const char *const drive_if_names[DRIVE_IFS + 1] = {
 DriveSpec *drive_spec_new(DriveIf interface)
 {
 	DriveSpec *s = g_new0(DriveSpec, 1);
-	*s = (DriveSpec){ .interface = interface, .index = -1, .bus = -1, .unit = -1, .snapshot = -1, .node = json_object(),
-		.words = g_ptr_array_new_with_free_func(g_free) };
+	*s = (DriveSpec){.interface = interface,
+			 .index = -1,
+			 .bus = -1,
+			 .unit = -1,
+			 .snapshot = -1,
+			 .node = json_object(),
+			 .words = g_ptr_array_new_with_free_func(g_free)};
 	return s;
 }
 
@@ -35,9 +40,11 @@ void drive_spec_free(DriveSpec *s)
 
 bool cache_mode(const char *mode, bool *direct, bool *no_flush, bool *write_cache)
 {
-	static const struct { const char *name; bool direct, no_flush, write_cache; } modes[] = {
-		{ "none", true, false, true }, { "off", true, false, true }, { "directsync", true, false, false },
-		{ "writeback", false, false, true }, { "unsafe", false, true, true }, { "writethrough", false, false, false },
+	static const struct { const char *name; bool direct, no_flush, write_cache;
+	} modes[] = {
+	    {"none", true, false, true},	{"off", true, false, true},
+	    {"directsync", true, false, false}, {"writeback", false, false, true},
+	    {"unsafe", false, true, true},	{"writethrough", false, false, false},
 	};
 	for (unsigned i = 0; i < G_N_ELEMENTS(modes); i++)
 		if (!strcmp(modes[i].name, mode)) {
@@ -49,7 +56,7 @@ bool cache_mode(const char *mode, bool *direct, bool *no_flush, bool *write_cach
 	return false;
 }
 
-/* ---- Words ------------------------------------------------------------------------------------------------ */
+/* ---- Words ---- */
 
 static bool parse_policy(const char *text, bool write, BlkErrorPolicy *out)
 {
@@ -70,7 +77,8 @@ static bool set_number(const char *key, const char *value, int *out, GError **er
 {
 	guint64 n;
 	if (!g_ascii_string_to_unsigned(value, 10, 0, 65535, &n, NULL))
-		return fail(error, VIV_ERROR_INVALID, "%s=%s: expected a small number.", key, value);
+		return fail(error, VIV_ERROR_INVALID, "%s=%s: expected a small number.", key,
+			    value);
 	*out = (int)n;
 	return true;
 }
@@ -104,7 +112,8 @@ static bool set_media(DriveSpec *s, const char *value, GError **error)
 }
 
 /* Throttling by its old short words and by the new long ones. */
-static bool set_throttle(DriveSpec *s, const char *key, const char *value, bool *known, GError **error)
+static bool set_throttle(DriveSpec *s, const char *key, const char *value, bool *known,
+			 GError **error)
 {
 	static const struct { const char *old, *name; size_t at; } words[] = {
 		{ "bps", "bps-total", offsetof(BlkThrottle, bps) },
@@ -143,11 +152,12 @@ static bool set_bool(const char *key, const char *value, bool *out, GError **err
 
 static bool set_word(DriveSpec *s, const char *key, const char *value, GError **error)
 {
-	static const struct { const char *key; size_t at; } texts[] = {
-		{ "id", offsetof(DriveSpec, id) }, { "file", offsetof(DriveSpec, file) },
-		{ "cache", offsetof(DriveSpec, cache) }, { "format", offsetof(DriveSpec, format) },
-		{ "driver", offsetof(DriveSpec, format) }, { "werror", offsetof(DriveSpec, werror) },
-		{ "rerror", offsetof(DriveSpec, rerror) }, { "addr", offsetof(DriveSpec, addr) },
+	static const struct { const char *key; size_t at;
+	} texts[] = {
+	    {"id", offsetof(DriveSpec, id)},	     {"file", offsetof(DriveSpec, file)},
+	    {"cache", offsetof(DriveSpec, cache)},   {"format", offsetof(DriveSpec, format)},
+	    {"driver", offsetof(DriveSpec, format)}, {"werror", offsetof(DriveSpec, werror)},
+	    {"rerror", offsetof(DriveSpec, rerror)}, {"addr", offsetof(DriveSpec, addr)},
 	};
 	static const struct { const char *key; size_t at; } numbers[] = {
 		{ "index", offsetof(DriveSpec, index) }, { "bus", offsetof(DriveSpec, bus) },
@@ -178,7 +188,9 @@ static bool set_word(DriveSpec *s, const char *key, const char *value, GError **
 	if (!set_throttle(s, key, value, &known, error) || known)
 		return *error == NULL;
 	/* aio= and locking= are the file's. */
-	char *dotted = !strcmp(key, "aio") || !strcmp(key, "locking") ? g_strconcat("file.", key, NULL) : g_strdup(key);
+	char *dotted = !strcmp(key, "aio") || !strcmp(key, "locking")
+			   ? g_strconcat("file.", key, NULL)
+			   : g_strdup(key);
 	bool ok = opts_put(s->node, dotted, value, error);
 	g_free(dotted);
 	return ok;
@@ -191,11 +203,14 @@ bool drive_spec_set(DriveSpec *s, const char *key, const char *value, GError **e
 	return set_word(s, key, value, error);
 }
 
-/* ---- Places ------------------------------------------------------------------------------------------------ */
+/* ---- Places ---- */
 
 unsigned drive_if_units(DriveIf interface)
 {
-	return interface == DRIVE_IDE ? 2 : interface == DRIVE_SCSI ? 7 : interface == DRIVE_FLOPPY ? 2 : 0;
+	return interface == DRIVE_IDE	   ? 2
+	       : interface == DRIVE_SCSI   ? 7
+	       : interface == DRIVE_FLOPPY ? 2
+					   : 0;
 }
 
 static const DriveSpec *taken(const GPtrArray *placed, DriveIf interface, int bus, int unit)
@@ -214,7 +229,8 @@ static void name_it(DriveSpec *s)
 	if (s->id)
 		return;
 	if (s->interface == DRIVE_IDE || s->interface == DRIVE_SCSI)
-		s->id = g_strdup_printf("%s%d%s%d", drive_if_names[s->interface], s->bus, media, s->unit);
+		s->id = g_strdup_printf("%s%d%s%d", drive_if_names[s->interface], s->bus, media,
+					s->unit);
 	else
 		s->id = g_strdup_printf("%s%d", drive_if_names[s->interface], s->unit);
 }
@@ -238,11 +254,15 @@ bool drive_place(DriveSpec *s, const GPtrArray *placed, GError **error)
 			s->unit = unit;
 	}
 	if (units && s->unit >= (int)units)
-		return fail(error, VIV_ERROR_INVALID, "unit %d too big (max is %u)", s->unit, units - 1);
+		return fail(error, VIV_ERROR_INVALID, "unit %d too big (max is %u)", s->unit,
+			    units - 1);
 	const DriveSpec *other = taken(placed, s->interface, s->bus, s->unit);
 	if (other)
-		return fail(error, VIV_ERROR_INVALID, "drive with bus=%d, unit=%d (index=%d) exists: '%s'. Give one of the two another index=.",
-			s->bus, s->unit, s->bus * (int)units + s->unit, other->file && *other->file ? other->file : other->id);
+		return fail(error, VIV_ERROR_INVALID,
+			    "drive with bus=%d, unit=%d (index=%d) exists: '%s'. Give one of the "
+			    "two another index=.",
+			    s->bus, s->unit, s->bus * (int)units + s->unit,
+			    other->file && *other->file ? other->file : other->id);
 	name_it(s);
 	for (unsigned i = 0; i < placed->len; i++) {
 		const DriveSpec *d = g_ptr_array_index(placed, i);
@@ -252,35 +272,50 @@ bool drive_place(DriveSpec *s, const GPtrArray *placed, GError **error)
 	return s->placed = true;
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------------------ */
+/* ---- Opening ---- */
 
 static bool policies(const DriveSpec *s, BlkErrorPolicy out[2], GError **error)
 {
 	if (!parse_policy(s->rerror, false, &out[0]))
-		return fail(error, VIV_ERROR_INVALID, "'%s' invalid read error action; there are: report, ignore, stop", s->rerror);
+		return fail(error, VIV_ERROR_INVALID,
+			    "'%s' invalid read error action; there are: report, ignore, stop",
+			    s->rerror);
 	if (!parse_policy(s->werror, true, &out[1]))
-		return fail(error, VIV_ERROR_INVALID, "'%s' invalid write error action; there are: report, ignore, enospc, stop", s->werror);
-	bool can = s->interface != DRIVE_FLOPPY && s->interface != DRIVE_PFLASH && s->interface != DRIVE_MTD && s->interface != DRIVE_SD;
+		return fail(
+		    error, VIV_ERROR_INVALID,
+		    "'%s' invalid write error action; there are: report, ignore, enospc, stop",
+		    s->werror);
+	bool can = s->interface != DRIVE_FLOPPY && s->interface != DRIVE_PFLASH &&
+		   s->interface != DRIVE_MTD && s->interface != DRIVE_SD;
 	if ((s->werror || s->rerror) && !can)
-		return fail(error, VIV_ERROR_INVALID, "werror= and rerror= are not supported by this bus type (if=%s)", drive_if_names[s->interface]);
+		return fail(error, VIV_ERROR_INVALID,
+			    "werror= and rerror= are not supported by this bus type (if=%s)",
+			    drive_if_names[s->interface]);
 	return true;
 }
 
 static void warn_of_probing(const DriveSpec *s, const Node *node, GPtrArray *warnings)
 {
 	if (node->flags & NODE_PROBED && !node->read_only && warnings)
-		g_ptr_array_add(warnings, g_strdup_printf("Image format was not specified for '%s' and probing guessed raw.\n"
-			"         Automatically detecting the format is dangerous for raw images, write operations on block 0 will be restricted.\n"
-			"         Specify the 'raw' format explicitly to remove the restrictions.", s->file));
+		g_ptr_array_add(
+		    warnings,
+		    g_strdup_printf(
+			"Image format was not specified for '%s' and probing guessed raw.\n"
+			"         Automatically detecting the format is dangerous for raw images, "
+			"write operations on block 0 will be restricted.\n"
+			"         Specify the 'raw' format explicitly to remove the restrictions.",
+			s->file));
 }
 
-static Node *open_medium(const DriveSpec *s, bool direct, bool no_flush, GPtrArray *warnings, GError **error)
+static Node *open_medium(const DriveSpec *s, bool direct, bool no_flush, GPtrArray *warnings,
+			 GError **error)
 {
 	json_t *opts = json_deep_copy(s->node);
 	if (s->format)
 		json_object_set_new(opts, "driver", json_string(s->format));
 	bool write = !s->read_only && !s->cdrom;
-	unsigned flags = NODE_EXCLUSIVE | (write ? NODE_WRITE : 0) | (direct ? NODE_DIRECT : 0) | (no_flush ? NODE_NO_FLUSH : 0);
+	unsigned flags = NODE_EXCLUSIVE | (write ? NODE_WRITE : 0) | (direct ? NODE_DIRECT : 0) |
+			 (no_flush ? NODE_NO_FLUSH : 0);
 	if (s->snapshot == 1)
 		flags = NODE_EXCLUSIVE | NODE_NO_FLUSH;
 	bool named = s->file && *s->file;
@@ -298,7 +333,10 @@ Blk *drive_open(const DriveSpec *s, GPtrArray *warnings, GError **error)
 	bool direct = false, no_flush = false, write_cache = true;
 	BlkErrorPolicy policy[2] = { ERROR_AUTO, ERROR_AUTO };
 	if (s->cache && !cache_mode(s->cache, &direct, &no_flush, &write_cache)) {
-		fail(error, VIV_ERROR_INVALID, "invalid cache option '%s'; there are: none, writeback, writethrough, directsync, unsafe", s->cache);
+		fail(error, VIV_ERROR_INVALID,
+		     "invalid cache option '%s'; there are: none, writeback, writethrough, "
+		     "directsync, unsafe",
+		     s->cache);
 		return NULL;
 	}
 	if (!policies(s, policy, error))
@@ -321,7 +359,7 @@ Blk *drive_open(const DriveSpec *s, GPtrArray *warnings, GError **error)
 	return blk;
 }
 
-/* ---- -blockdev ------------------------------------------------------------------------------------------------ */
+/* ---- -blockdev ---- */
 
 /* References that -blockdev holds; guarded by the machine lock. */
 static struct { GPtrArray *nodes; } monitor_owned;
@@ -330,7 +368,8 @@ bool blockdev_add(json_t *opts, GError **error)
 {
 	const char *name = opt_text(opts, "node-name");
 	if (!name || !opt_text(opts, "driver")) {
-		fail(error, VIV_ERROR_INVALID, "'%s' must be specified for the root node", name ? "driver" : "node-name");
+		fail(error, VIV_ERROR_INVALID, "'%s' must be specified for the root node",
+		     name ? "driver" : "node-name");
 		json_decref(opts);
 		return false;
 	}

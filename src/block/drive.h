@@ -7,7 +7,15 @@
 #include "block/blk.h"
 
 typedef enum DriveIf {
-	DRIVE_NONE, DRIVE_IDE, DRIVE_SCSI, DRIVE_FLOPPY, DRIVE_PFLASH, DRIVE_MTD, DRIVE_SD, DRIVE_VIRTIO, DRIVE_IFS
+	DRIVE_NONE,
+	DRIVE_IDE,
+	DRIVE_SCSI,
+	DRIVE_FLOPPY,
+	DRIVE_PFLASH,
+	DRIVE_MTD,
+	DRIVE_SD,
+	DRIVE_VIRTIO,
+	DRIVE_IFS
 } DriveIf;
 extern const char *const drive_if_names[DRIVE_IFS + 1]; /* "none", "ide", ...; ends with NULL */
 
@@ -30,7 +38,8 @@ typedef struct DriveSpec {
 
 DriveSpec *drive_spec_new(DriveIf interface);
 void drive_spec_free(DriveSpec *spec);
-/* One key=value of -drive. False: the value is wrong; unknown keys go to the node, which checks them. */
+/* One key=value of -drive. False: the value is wrong; unknown keys go to the node, which checks
+ * them. */
 bool drive_spec_set(DriveSpec *spec, const char *key, const char *value, GError **error);
 /*
  * Gives bus, unit and id to one that has none, looking at those of `all` (DriveSpec *) that are

@@ -37,26 +37,28 @@ typedef struct File {
 static const char *const aio_values[] = { "io_uring", "threads", "native", NULL };
 static const char *const locking_values[] = { "auto", "on", "off", NULL };
 static const BlockOption file_options[] = {
-	{ "filename", OPT_STRING, offsetof(File, filename), NULL, "file name of the image" },
-	{ "aio", OPT_ENUM, offsetof(File, aio), "io_uring", "host AIO implementation (threads, native, io_uring)", aio_values },
-	{ "locking", OPT_ENUM, offsetof(File, locking), "auto", "file locking mode (on/off/auto, default: auto)", locking_values },
-	{ 0 }
-};
+    {"filename", OPT_STRING, offsetof(File, filename), NULL, "file name of the image"},
+    {"aio", OPT_ENUM, offsetof(File, aio), "io_uring",
+     "host AIO implementation (threads, native, io_uring)", aio_values},
+    {"locking", OPT_ENUM, offsetof(File, locking), "auto",
+     "file locking mode (on/off/auto, default: auto)", locking_values},
+    {0}};
 
 static const char *const prealloc_values[] = { "off", "falloc", "full", NULL };
 static const BlockOption file_create_options[] = {
-	{ "size", OPT_SIZE, 0, NULL, "Virtual disk size" },
-	{ "preallocation", OPT_ENUM, 0, NULL, "Preallocation mode (allowed values: off, falloc, full)", prealloc_values },
-	{ "extent_size_hint", OPT_SIZE, 0, NULL, "Extent size hint for the image file, 0 to disable" },
-	{ "nocow", OPT_BOOL, 0, NULL, "Turn off copy-on-write (valid only on btrfs)" },
-	{ 0 }
-};
+    {"size", OPT_SIZE, 0, NULL, "Virtual disk size"},
+    {"preallocation", OPT_ENUM, 0, NULL, "Preallocation mode (allowed values: off, falloc, full)",
+     prealloc_values},
+    {"extent_size_hint", OPT_SIZE, 0, NULL, "Extent size hint for the image file, 0 to disable"},
+    {"nocow", OPT_BOOL, 0, NULL, "Turn off copy-on-write (valid only on btrfs)"},
+    {0}};
 
-/* ---- Opening --------------------------------------------------------------------------------------------- */
+/* ---- Opening ---- */
 
 static int open_flags(unsigned flags)
 {
-	return O_CLOEXEC | (flags & NODE_WRITE ? O_RDWR : O_RDONLY) | (flags & NODE_DIRECT ? O_DIRECT : 0);
+	return O_CLOEXEC | (flags & NODE_WRITE ? O_RDWR : O_RDONLY) |
+	       (flags & NODE_DIRECT ? O_DIRECT : 0);
 }
 
 static bool take_locks(Node *node, unsigned flags, GError **error)
@@ -65,17 +67,21 @@ static bool take_locks(Node *node, unsigned flags, GError **error)
 	if (f->locking == LOCKING_OFF || flags & NODE_SHARE)
 		return file_lock(f->fd, 0, 0, &f->lock_used, &f->lock_unshared, f->filename, NULL);
 	if (!file_lock_works(f->fd))
-		return f->locking == LOCKING_AUTO || fail(error, VIV_ERROR_FAILED,
-			"The file system of '%s' has no locks. Use locking=auto or off.", f->filename);
+		return f->locking == LOCKING_AUTO ||
+		       fail(error, VIV_ERROR_FAILED,
+			    "The file system of '%s' has no locks. Use locking=auto or off.",
+			    f->filename);
 	bool write = flags & NODE_WRITE, exclusive = flags & NODE_EXCLUSIVE;
 	unsigned used = (flags & NODE_NO_IO ? 0 : IMAGE_READ) | (write ? IMAGE_WRITE : 0) |
 		(write && exclusive ? IMAGE_RESIZE : 0);
 	unsigned unshared = exclusive ? IMAGE_WRITE | IMAGE_RESIZE : 0;
-	/* A process that was killed may hold its locks until the kernel has taken its ring apart. */
+	/* A process that was killed may hold its locks until the kernel has taken its ring apart.
+	 */
 	int tries = fiber_self() ? LOCK_TRIES : 1;
 	for (int i = 1; i <= tries; i++) {
 		GError *busy = NULL;
-		if (file_lock(f->fd, used, unshared, &f->lock_used, &f->lock_unshared, f->filename, &busy))
+		if (file_lock(f->fd, used, unshared, &f->lock_used, &f->lock_unshared, f->filename,
+			      &busy))
 			return true;
 		if (i == tries) {
 			g_propagate_error(error, busy);
@@ -92,7 +98,8 @@ static uint32_t direct_align(File *f)
 {
 	void *buf;
 	int size = 0;
-	if (f->device && ioctl(f->fd, BLKSSZGET, &size) == 0 && size >= 512 && size <= 65536 && !(size & (size - 1)))
+	if (f->device && ioctl(f->fd, BLKSSZGET, &size) == 0 && size >= 512 && size <= 65536 &&
+	    !(size & (size - 1)))
 		return (uint32_t)size;
 	uint32_t align = 512;
 	if (posix_memalign(&buf, DIRECT_ALIGN_MAX, DIRECT_ALIGN_MAX))
@@ -109,14 +116,18 @@ static bool find_length(Node *node, GError **error)
 	struct stat st;
 	uint64_t length = 0;
 	if (fstat(f->fd, &st) < 0)
-		return fail(error, VIV_ERROR_FAILED, "Could not get the size of '%s': %s.", f->filename, g_strerror(errno));
+		return fail(error, VIV_ERROR_FAILED, "Could not get the size of '%s': %s.",
+			    f->filename, g_strerror(errno));
 	if (S_ISDIR(st.st_mode))
-		return fail(error, VIV_ERROR_INVALID, "'%s' is a directory, not an image.", f->filename);
+		return fail(error, VIV_ERROR_INVALID, "'%s' is a directory, not an image.",
+			    f->filename);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return fail(error, VIV_ERROR_INVALID, "'%s' is neither a regular file nor a block device.", f->filename);
+		return fail(error, VIV_ERROR_INVALID,
+			    "'%s' is neither a regular file nor a block device.", f->filename);
 	f->device = S_ISBLK(st.st_mode);
 	if (f->device && ioctl(f->fd, BLKGETSIZE64, &length) < 0)
-		return fail(error, VIV_ERROR_FAILED, "Could not get the size of device '%s': %s.", f->filename, g_strerror(errno));
+		return fail(error, VIV_ERROR_FAILED, "Could not get the size of device '%s': %s.",
+			    f->filename, g_strerror(errno));
 	node->length = f->device ? length : (uint64_t)st.st_size;
 	return true;
 }
@@ -128,8 +139,10 @@ static bool open_fd(Node *node, GError **error)
 	if (f->fd >= 0)
 		return true;
 	if (errno == EINVAL && node->flags & NODE_DIRECT)
-		return fail(error, VIV_ERROR_FAILED, "Could not open '%s': filesystem does not support O_DIRECT. "
-			"Use another cache mode than none or directsync.", f->filename);
+		return fail(error, VIV_ERROR_FAILED,
+			    "Could not open '%s': filesystem does not support O_DIRECT. "
+			    "Use another cache mode than none or directsync.",
+			    f->filename);
 	int err = errno;
 	fail(error, VIV_ERROR_FAILED, "Could not open '%s': %s", f->filename, g_strerror(err));
 	return false;
@@ -139,9 +152,12 @@ static bool check_options(Node *node, GError **error)
 {
 	File *f = node->state;
 	if (!f->filename || !*f->filename)
-		return fail(error, VIV_ERROR_INVALID, "The '%s' block driver requires a file name", node->driver->name);
+		return fail(error, VIV_ERROR_INVALID, "The '%s' block driver requires a file name",
+			    node->driver->name);
 	if (f->aio == AIO_NATIVE && !(node->flags & NODE_DIRECT))
-		return fail(error, VIV_ERROR_INVALID, "aio=native was specified, but it requires cache.direct=on, which was not specified.");
+		return fail(error, VIV_ERROR_INVALID,
+			    "aio=native was specified, but it requires cache.direct=on, which was "
+			    "not specified.");
 	if (f->aio == AIO_NATIVE && !loop_has_uring(loop_self()))
 		f->aio = AIO_THREADS;
 	return true;
@@ -167,7 +183,8 @@ static bool file_open(Node *node, GError **error)
 static void file_close(Node *node)
 {
 	File *f = node->state;
-	/* Not left to close(2): a ring that is being torn down may hold the file, and its locks, a little longer. */
+	/* Not left to close(2): a ring that is being torn down may hold the file, and its locks, a
+	 * little longer. */
 	file_lock(f->fd, 0, 0, &f->lock_used, &f->lock_unshared, f->filename, NULL);
 	close(f->fd);
 }
@@ -178,7 +195,8 @@ static bool file_set_writable(Node *node, bool writable, GError **error)
 	int fd = open(f->filename, open_flags(node->flags));
 	if (fd < 0) {
 		int err = errno;
-		return fail(error, VIV_ERROR_FAILED, "Could not reopen '%s': %s", f->filename, g_strerror(err));
+		return fail(error, VIV_ERROR_FAILED, "Could not reopen '%s': %s", f->filename,
+			    g_strerror(err));
 	}
 	int old = f->fd;
 	unsigned used = f->lock_used, unshared = f->lock_unshared;
@@ -197,16 +215,23 @@ static bool file_set_writable(Node *node, bool writable, GError **error)
 	return true;
 }
 
-/* ---- Reading and writing ------------------------------------------------------------------------------------ */
+/* ---- Reading and writing ---- */
 
-typedef struct Transfer { int fd; const struct iovec *v; unsigned n; uint64_t offset; bool write; } Transfer;
+typedef struct Transfer {
+	int fd;
+	const struct iovec *v;
+	unsigned n;
+	uint64_t offset;
+	bool write;
+} Transfer;
 
 static int transfer_job(void *opaque)
 {
 	Transfer *t = opaque;
 	ssize_t n;
 	do
-		n = t->write ? pwritev(t->fd, t->v, (int)t->n, (off_t)t->offset) : preadv(t->fd, t->v, (int)t->n, (off_t)t->offset);
+		n = t->write ? pwritev(t->fd, t->v, (int)t->n, (off_t)t->offset)
+			     : preadv(t->fd, t->v, (int)t->n, (off_t)t->offset);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : (int)n;
 }
@@ -261,7 +286,8 @@ static bool memory_aligned(const Node *node, Iov iov)
 			continue;
 		}
 		size_t take = MIN(len - skip, left);
-		if (((uintptr_t)iov.v[i].iov_base + skip) & (node->align - 1) || take & (node->align - 1))
+		if (((uintptr_t)iov.v[i].iov_base + skip) & (node->align - 1) ||
+		    take & (node->align - 1))
 			return false;
 		left -= take;
 		skip = 0;
@@ -321,7 +347,7 @@ static int file_write(Node *node, uint64_t offset, Iov iov, unsigned flags)
 	return err;
 }
 
-/* ---- Holes ----------------------------------------------------------------------------------------------------- */
+/* ---- Holes ---- */
 
 typedef struct Range { int fd; int mode; uint64_t offset, bytes; bool device; } Range;
 
@@ -337,7 +363,8 @@ static int fallocate_job(void *opaque)
 
 static bool not_supported(int err)
 {
-	return err == -ENOTSUP || err == -ENOSYS || err == -ENOTTY || err == -EINVAL || err == -ENODEV;
+	return err == -ENOTSUP || err == -ENOSYS || err == -ENOTTY || err == -EINVAL ||
+	       err == -ENODEV;
 }
 
 static int punch(Node *node, uint64_t offset, uint64_t bytes)
@@ -358,7 +385,8 @@ static int file_write_zeroes(Node *node, uint64_t offset, uint64_t bytes, unsign
 	File *f = node->state;
 	int err = flags & REQ_UNMAP ? punch(node, offset, bytes) : -ENOTSUP;
 	if (err == -ENOTSUP && !f->no_zero_range) {
-		Range r = { f->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, bytes, f->device };
+		Range r = {f->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, bytes,
+			   f->device};
 		err = loop_work(fallocate_job, &r);
 		if (not_supported(err)) {
 			f->no_zero_range = true;
@@ -396,11 +424,12 @@ static int file_status(Node *node, uint64_t offset, bool want_zero, NodeStatus *
 	}
 	off_t hole = lseek(f->fd, (off_t)offset, SEEK_HOLE);
 	if (hole > (off_t)offset)
-		out->bytes = MIN(out->bytes, ((uint64_t)hole - offset + node->align - 1) & ~(uint64_t)(node->align - 1));
+		out->bytes = MIN(out->bytes, ((uint64_t)hole - offset + node->align - 1) &
+						 ~(uint64_t)(node->align - 1));
 	return 0;
 }
 
-/* ---- Length ------------------------------------------------------------------------------------------------------ */
+/* ---- Length ---- */
 
 typedef struct Resize { int fd; uint64_t from, to; Prealloc prealloc; } Resize;
 
@@ -437,7 +466,8 @@ static int resize_job(void *opaque)
 	return err;
 }
 
-static bool file_truncate(Node *node, uint64_t length, bool exact, Prealloc prealloc, GError **error)
+static bool file_truncate(Node *node, uint64_t length, bool exact, Prealloc prealloc,
+			  GError **error)
 {
 	File *f = node->state;
 	if (f->device) {
@@ -446,13 +476,16 @@ static bool file_truncate(Node *node, uint64_t length, bool exact, Prealloc prea
 		return fail(error, VIV_ERROR_UNSUPPORTED, "Cannot resize device files");
 	}
 	if (prealloc == PREALLOC_METADATA)
-		return fail(error, VIV_ERROR_UNSUPPORTED, "Unsupported preallocation mode '%s'", "metadata");
+		return fail(error, VIV_ERROR_UNSUPPORTED, "Unsupported preallocation mode '%s'",
+			    "metadata");
 	if (prealloc != PREALLOC_OFF && length < node->length)
-		return fail(error, VIV_ERROR_INVALID, "Preallocation can't be used for shrinking files");
+		return fail(error, VIV_ERROR_INVALID,
+			    "Preallocation can't be used for shrinking files");
 	Resize r = { f->fd, node->length, length, prealloc };
 	int err = loop_work(resize_job, &r);
 	if (err < 0)
-		return fail(error, VIV_ERROR_FAILED, "Could not resize '%s': %s", f->filename, g_strerror(-err));
+		return fail(error, VIV_ERROR_FAILED, "Could not resize '%s': %s", f->filename,
+			    g_strerror(-err));
 	node->length = length;
 	return true;
 }
@@ -463,20 +496,24 @@ static int64_t file_allocated(Node *node)
 	return fstat(NODE_STATE(node, File)->fd, &st) < 0 ? -1 : (int64_t)st.st_blocks * 512;
 }
 
-/* ---- Creating ------------------------------------------------------------------------------------------------------ */
+/* ---- Creating ---- */
 
-static bool create_resize(int fd, uint64_t size, Prealloc prealloc, const char *filename, GError **error)
+static bool create_resize(int fd, uint64_t size, Prealloc prealloc, const char *filename,
+			  GError **error)
 {
 	struct stat st;
 	uint64_t have = 0;
 	if (fstat(fd, &st) == 0 && S_ISBLK(st.st_mode)) {
 		if (ioctl(fd, BLKGETSIZE64, &have) < 0 || have < size)
-			return fail(error, VIV_ERROR_FAILED, "Device '%s' is smaller than %" PRIu64 " bytes.", filename, size);
+			return fail(error, VIV_ERROR_FAILED,
+				    "Device '%s' is smaller than %" PRIu64 " bytes.", filename,
+				    size);
 		return true;
 	}
 	Resize r = { fd, 0, size, prealloc };
 	int err = loop_work(resize_job, &r);
-	return err >= 0 || fail(error, VIV_ERROR_FAILED, "%s: Could not resize file: %s", filename, g_strerror(-err));
+	return err >= 0 || fail(error, VIV_ERROR_FAILED, "%s: Could not resize file: %s", filename,
+				g_strerror(-err));
 }
 
 static bool file_create(const char *filename, json_t *opts, GError **error)
@@ -490,15 +527,18 @@ static bool file_create(const char *filename, json_t *opts, GError **error)
 	int fd = open(filename, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0) {
 		int err = errno;
-		return fail(error, VIV_ERROR_FAILED, "Could not create '%s': %s", filename, g_strerror(err));
+		return fail(error, VIV_ERROR_FAILED, "Could not create '%s': %s", filename,
+			    g_strerror(err));
 	}
 	unsigned used = 0, unshared = 0;
 	unsigned all = IMAGE_WRITE | IMAGE_RESIZE;
-	bool ok = !file_lock_works(fd) || file_lock(fd, all, all, &used, &unshared, filename, error);
+	bool ok =
+	    !file_lock_works(fd) || file_lock(fd, all, all, &used, &unshared, filename, error);
 	struct stat st;
 	/* Emptied only once it is ours. */
 	if (ok && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && ftruncate(fd, 0) < 0)
-		ok = fail(error, VIV_ERROR_FAILED, "Could not empty '%s': %s", filename, g_strerror(errno));
+		ok = fail(error, VIV_ERROR_FAILED, "Could not empty '%s': %s", filename,
+			  g_strerror(errno));
 	int on = 0;
 	if (ok && opt_bool(opts, "nocow", false) && ioctl(fd, FS_IOC_GETFLAGS, &on) == 0) {
 		on |= FS_NOCOW_FL;
@@ -509,27 +549,35 @@ static bool file_create(const char *filename, json_t *opts, GError **error)
 	return ok;
 }
 
-/* ---- Devices --------------------------------------------------------------------------------------------------------- */
+/* ---- Devices ---- */
 
 static int device_probe(const uint8_t *head, size_t len, const char *filename)
 {
 	return 0; /* named by users; `file` opens devices too */
 }
 
-#define FILE_CALLBACKS \
-	.protocol = true, .size = sizeof(File), .options = file_options, .open = file_open, .close = file_close, \
-	.read = file_read, .write = file_write, .write_zeroes = file_write_zeroes, .discard = file_discard, \
-	.flush = file_flush, .status = file_status, .truncate = file_truncate, .allocated = file_allocated, \
+#define FILE_CALLBACKS                                                                             \
+	.protocol = true, .size = sizeof(File), .options = file_options, .open = file_open,        \
+	.close = file_close, .read = file_read, .write = file_write,                               \
+	.write_zeroes = file_write_zeroes, .discard = file_discard, .flush = file_flush,           \
+	.status = file_status, .truncate = file_truncate, .allocated = file_allocated,             \
 	.set_writable = file_set_writable, .probe = device_probe
 
 const Driver file_driver = {
-	.name = "file", .desc = "a file of the host", .create_options = file_create_options, .create = file_create,
-	FILE_CALLBACKS,
+    .name = "file",
+    .desc = "a file of the host",
+    .create_options = file_create_options,
+    .create = file_create,
+    FILE_CALLBACKS,
 };
 
 const Driver host_device_driver = {
-	.name = "host_device", .desc = "a block device of the host", .create_options = file_create_options,
-	.create = file_create, FILE_CALLBACKS,
+    .name = "host_device",
+    .desc = "a block device of the host",
+    .create_options = file_create_options,
+    .create = file_create,
+    FILE_CALLBACKS,
 };
 
-const Driver host_cdrom_driver = { .name = "host_cdrom", .desc = "a CD drive of the host", FILE_CALLBACKS };
+const Driver host_cdrom_driver = {
+    .name = "host_cdrom", .desc = "a CD drive of the host", FILE_CALLBACKS};

@@ -12,7 +12,8 @@
 #define UNSHARED_BASE 200
 #define BITS 4
 
-static const char *const permission_names[BITS] = { "consistent read", "write", "write unchanged", "resize" };
+static const char *const permission_names[BITS] = {"consistent read", "write", "write unchanged",
+						   "resize"};
 
 static int set_lock(int fd, int byte, short type)
 {
@@ -61,23 +62,25 @@ static bool conflict(int fd, unsigned used, unsigned unshared, const char *filen
 		bool shared = !taken && (unshared & 1u << i) && is_locked(fd, USED_BASE + i);
 		if (!taken && !shared)
 			continue;
-		fail(error, VIV_ERROR_FAILED, "Failed to get %s\"%s\" lock\nIs another process using the image [%s]?",
-			shared ? "shared " : "", permission_names[i], filename);
+		fail(error, VIV_ERROR_FAILED,
+		     "Failed to get %s\"%s\" lock\nIs another process using the image [%s]?",
+		     shared ? "shared " : "", permission_names[i], filename);
 		return true;
 	}
 	return false;
 }
 
-bool file_lock(int fd, unsigned used, unsigned unshared, unsigned *held_used, unsigned *held_unshared,
-	const char *filename, GError **error)
+bool file_lock(int fd, unsigned used, unsigned unshared, unsigned *held_used,
+	       unsigned *held_unshared, const char *filename, GError **error)
 {
 	int err = apply(fd, USED_BASE, *held_used, used, false);
 	if (!err)
 		err = apply(fd, UNSHARED_BASE, *held_unshared, unshared, false);
 	bool ok = !err && !conflict(fd, used, unshared, filename, error);
 	if (err)
-		fail(error, VIV_ERROR_FAILED, "Locking '%s' failed: %s. Use locking=off where the file system has no locks.",
-			filename, g_strerror(-err));
+		fail(error, VIV_ERROR_FAILED,
+		     "Locking '%s' failed: %s. Use locking=off where the file system has no locks.",
+		     filename, g_strerror(-err));
 	if (ok) {
 		apply(fd, USED_BASE, *held_used, used, true);
 		apply(fd, UNSHARED_BASE, *held_unshared, unshared, true);

@@ -31,16 +31,19 @@ typedef struct Driver Driver;
 
 /* How a node is opened; children inherit what is marked so. */
 enum {
-	NODE_WRITE      = 1 << 0, /* writes and resizes are wanted (children of formats: inherited; backing: never) */
-	NODE_DIRECT     = 1 << 1, /* cache.direct: past the host's page cache (inherited) */
-	NODE_NO_FLUSH   = 1 << 2, /* cache.no-flush: flushes do nothing (inherited) */
-	NODE_UNMAP      = 1 << 3, /* discard=unmap: discards reach the host (inherited) */
+	NODE_WRITE = 1 << 0,	  /* writes and resizes are wanted (children of formats: inherited;
+				     backing: never) */
+	NODE_DIRECT = 1 << 1,	  /* cache.direct: past the host's page cache (inherited) */
+	NODE_NO_FLUSH = 1 << 2,	  /* cache.no-flush: flushes do nothing (inherited) */
+	NODE_UNMAP = 1 << 3,	  /* discard=unmap: discards reach the host (inherited) */
 	NODE_NO_BACKING = 1 << 4, /* leave the backing chain closed */
-	NODE_CHECK      = 1 << 5, /* for `check` and repair: open what is dirty or marked corrupt */
-	NODE_SHARE      = 1 << 6, /* -U, force-share: others may write; read only (inherited) */
-	NODE_PROBED     = 1 << 7, /* raw was a guess: see node_open */
-	NODE_NO_IO      = 1 << 8, /* only metadata is asked for (info); no key is needed for encryption (inherited) */
-	NODE_EXCLUSIVE  = 1 << 9, /* nobody else may write or resize (file children of formats; guests' disks) */
+	NODE_CHECK = 1 << 5,	  /* for `check` and repair: open what is dirty or marked corrupt */
+	NODE_SHARE = 1 << 6,	  /* -U, force-share: others may write; read only (inherited) */
+	NODE_PROBED = 1 << 7,	  /* raw was a guess: see node_open */
+	NODE_NO_IO = 1 << 8, /* only metadata is asked for (info); no key is needed for encryption
+				(inherited) */
+	NODE_EXCLUSIVE =
+	    1 << 9, /* nobody else may write or resize (file children of formats; guests' disks) */
 };
 
 /* Flags of requests. */
@@ -52,13 +55,21 @@ enum {
 
 typedef enum Prealloc { PREALLOC_OFF, PREALLOC_METADATA, PREALLOC_FALLOC, PREALLOC_FULL } Prealloc;
 
-typedef enum BlockOptType { OPT_BOOL, OPT_INT, OPT_SIZE, OPT_STRING, OPT_ENUM, OPT_CHILD } BlockOptType;
+typedef enum BlockOptType {
+	OPT_BOOL,
+	OPT_INT,
+	OPT_SIZE,
+	OPT_STRING,
+	OPT_ENUM,
+	OPT_CHILD
+} BlockOptType;
 
-/* A key of a driver, at open (stored at `offset` of the driver's state) or at creation (read by opt_*()). */
+/* A key of a driver, at open (stored at `offset` of the driver's state) or at creation (read by
+ * opt_*()). */
 typedef struct BlockOption {
 	const char *name;
-	/* C type at offset: bool, int64_t, uint64_t, char * (owned by the node), int, json_t * (owned; a
-	 * node's name or the options to open it with). */
+	/* C type at offset: bool, int64_t, uint64_t, char * (owned by the node), int, json_t *
+	 * (owned; a node's name or the options to open it with). */
 	BlockOptType type;
 	size_t offset;
 	const char *def;    /* as text; NULL: zero */
@@ -95,8 +106,10 @@ typedef struct CheckResult {
 	uint64_t corruptions, leaks, check_errors;
 	uint64_t corruptions_fixed, leaks_fixed;
 	uint64_t image_end_offset;
-	uint64_t total_clusters, allocated_clusters, fragmented_clusters, compressed_clusters; /* 0: unknown */
-	GString *report; /* one line for each finding ("Leaked cluster 5 refcount=1 reference=0"), caller's; may be NULL */
+	uint64_t total_clusters, allocated_clusters, fragmented_clusters,
+	    compressed_clusters; /* 0: unknown */
+	GString *report; /* one line for each finding ("Leaked cluster 5 refcount=1 reference=0"),
+			    caller's; may be NULL */
 } CheckResult;
 enum { FIX_LEAKS = 1, FIX_ERRORS = 2 };
 
@@ -109,7 +122,10 @@ typedef struct SnapshotInfo {
 	uint64_t disk_size;
 } SnapshotInfo;
 
-typedef struct MeasureResult { uint64_t required, fully_allocated, bitmaps; bool has_bitmaps; } MeasureResult;
+typedef struct MeasureResult {
+	uint64_t required, fully_allocated, bitmaps;
+	bool has_bitmaps;
+} MeasureResult;
 
 /* done out of total, any units; called from time to time. */
 typedef void ProgressFn(void *opaque, uint64_t done, uint64_t total);
@@ -144,55 +160,71 @@ struct Driver {
 	int (*write)(Node *node, uint64_t offset, Iov iov, unsigned flags);
 	/* The cluster(s) at offset, compressed; len 0 ends the stream. -ENOTSUP if NULL. */
 	int (*write_compressed)(Node *node, uint64_t offset, Iov iov);
-	int (*write_zeroes)(Node *node, uint64_t offset, uint64_t bytes, unsigned flags); /* NULL or -ENOTSUP: buffers are written */
+	int (*write_zeroes)(Node *node, uint64_t offset, uint64_t bytes,
+			    unsigned flags); /* NULL or -ENOTSUP: buffers are written */
 	int (*discard)(Node *node, uint64_t offset, uint64_t bytes); /* a hint; NULL: nothing */
-	/* Formats: metadata to the file (the caller then flushes it). Protocols: the host's cache. */
+	/* Formats: metadata to the file (the caller then flushes it). Protocols: the host's cache.
+	 */
 	int (*flush)(Node *node);
 	int64_t (*allocated)(Node *node); /* protocols: bytes the host keeps; NULL: unknown */
-	/* out->bytes comes in as the length asked about. NULL: all data. want_zero false: only ALLOCATED matters. */
+	/* out->bytes comes in as the length asked about. NULL: all data. want_zero false: only
+	 * ALLOCATED matters. */
 	int (*status)(Node *node, uint64_t offset, bool want_zero, NodeStatus *out);
-	/* exact false: the protocol may stay longer. New bytes read as zeroes. Sets node->length. */
-	bool (*truncate)(Node *node, uint64_t length, bool exact, Prealloc prealloc, GError **error);
+	/* exact false: the protocol may stay longer. New bytes read as zeroes. Sets node->length.
+	 */
+	bool (*truncate)(Node *node, uint64_t length, bool exact, Prealloc prealloc,
+			 GError **error);
 
 	void (*info)(Node *node, NodeInfo *out);
 	/* `format-specific` of info: {"type": ..., "data": {...}}, caller owns. NULL: none. */
 	json_t *(*specific)(Node *node);
 	int (*check)(Node *node, CheckResult *result, unsigned fix);
-	bool (*measure)(json_t *opts, Node *source, MeasureResult *out, GError **error); /* source may be NULL: opts has size */
-	bool (*amend)(Node *node, json_t *opts, bool force, ProgressFn *progress, void *opaque, GError **error);
-	bool (*set_backing)(Node *node, const char *file, const char *format, GError **error); /* writes the header; NULL file: none */
+	bool (*measure)(json_t *opts, Node *source, MeasureResult *out,
+			GError **error); /* source may be NULL: opts has size */
+	bool (*amend)(Node *node, json_t *opts, bool force, ProgressFn *progress, void *opaque,
+		      GError **error);
+	bool (*set_backing)(Node *node, const char *file, const char *format,
+			    GError **error); /* writes the header; NULL file: none */
 	int (*make_empty)(Node *node); /* drops all data of this layer, so that backing shows */
-	bool (*set_writable)(Node *node, bool writable, GError **error); /* for commit; children first. NULL: node_reopen fails */
+	bool (*set_writable)(
+	    Node *node, bool writable,
+	    GError **error); /* for commit; children first. NULL: node_reopen fails */
 
 	bool (*snapshot_create)(Node *node, SnapshotInfo *info, GError **error); /* id "": chosen */
 	bool (*snapshot_apply)(Node *node, const char *id_or_name, GError **error);
 	bool (*snapshot_delete)(Node *node, const char *id_or_name, GError **error);
 	GArray *(*snapshot_list)(Node *node);    /* SnapshotInfo; NULL: none can be */
-	bool (*snapshot_load)(Node *node, const char *id_or_name, GError **error); /* read this one from now on (-l) */
+	bool (*snapshot_load)(Node *node, const char *id_or_name,
+			      GError **error); /* read this one from now on (-l) */
 
-	/* The state of a paused machine that a snapshot keeps, a file of its own. NULL: no place for it. */
+	/* The state of a paused machine that a snapshot keeps, a file of its own. NULL: no place
+	 * for it. */
 	int (*vmstate_read)(Node *node, uint64_t offset, Iov iov);
 	int (*vmstate_write)(Node *node, uint64_t offset, Iov iov);
 
 	GPtrArray *(*bitmap_list)(Node *node);   /* BitmapInfo *, owned by the array */
-	bool (*bitmap_add)(Node *node, const char *name, uint64_t granularity, bool disabled, GError **error);
+	bool (*bitmap_add)(Node *node, const char *name, uint64_t granularity, bool disabled,
+			   GError **error);
 	bool (*bitmap_remove)(Node *node, const char *name, GError **error);
 	bool (*bitmap_clear)(Node *node, const char *name, GError **error);
 	bool (*bitmap_enable)(Node *node, const char *name, bool enable, GError **error);
 	/* ORs `source`'s bitmap into this node's. */
-	bool (*bitmap_merge)(Node *node, const char *name, Node *source, const char *source_name, GError **error);
+	bool (*bitmap_merge)(Node *node, const char *name, Node *source, const char *source_name,
+			     GError **error);
 };
 
 struct Node {
 	const Driver *driver;
 	void *state;
 	char *name;              /* node-name, or generated "#block123" */
-	char *filename;          /* what the user or the header said: for messages, relative backing names, info */
+	char *filename; /* what the user or the header said: for messages, relative backing names,
+			   info */
 	unsigned flags;          /* NODE_* */
 	unsigned refs;
 	Loop *loop;
-	uint64_t length;         /* bytes the guest sees; any multiple of 1 for protocols, of 512 for most formats */
-	uint32_t align;          /* every request to the driver is a multiple (power of two, 1..64 KiB) */
+	uint64_t length; /* bytes the guest sees; any multiple of 1 for protocols, of 512 for most
+			    formats */
+	uint32_t align;	 /* every request to the driver is a multiple (power of two, 1..64 KiB) */
 	bool read_only;
 	bool detect_zeroes, detect_unmap; /* detect-zeroes=on, unmap */
 	bool locking_off;
@@ -209,7 +241,7 @@ struct Node {
 
 #define NODE_STATE(node, type) ((type *)(node)->state)
 
-/* ---- Opening ------------------------------------------------------------------------------- */
+/* ---- Opening ---- */
 
 /*
  * Opens an image. `opts` is an object of options in -blockdev's nested form, each value text,
@@ -244,12 +276,15 @@ bool node_set_flags(Node *node, unsigned flags, GError **error);
 void node_forget(Node *node);
 /* Waits until no request is in flight. */
 void node_drain(Node *node);
-/* The child's full name: `name` as the image `of` has it (relative to its directory). Caller frees. */
+/* The child's full name: `name` as the image `of` has it (relative to its directory). Caller frees.
+ */
 char *node_path(const char *of, const char *name);
 
-/* ---- Requests, for drivers on their children, and for jobs ------------------------------------ */
+/* ---- Requests, for drivers on their children, and for jobs ------------------------------------
+ */
 
-/* Any offset and length within node->length (writes: any, if the node grows); alignment is made good here. */
+/* Any offset and length within node->length (writes: any, if the node grows); alignment is made
+ * good here. */
 int node_read(Node *node, uint64_t offset, Iov iov);
 int node_write(Node *node, uint64_t offset, Iov iov, unsigned flags);
 int node_write_compressed(Node *node, uint64_t offset, Iov iov);
@@ -263,21 +298,22 @@ int node_pwrite(Node *node, uint64_t offset, const void *buf, size_t len);
 int node_pwrite_sync(Node *node, uint64_t offset, const void *buf, size_t len);
 /* Of this layer (ALLOCATED says whether backing shows), with the protocol's holes if want_zero. */
 int node_status(Node *node, uint64_t offset, uint64_t bytes, bool want_zero, NodeStatus *out);
-/* Of the chain from `node` down to, not including, `base` (NULL: all). *depth: the layer that has it. */
+/* Of the chain from `node` down to, not including, `base` (NULL: all). *depth: the layer that has
+ * it. */
 int node_status_above(Node *node, Node *base, uint64_t offset, uint64_t bytes, bool want_zero,
 	NodeStatus *out, unsigned *depth);
 bool node_truncate(Node *node, uint64_t length, bool exact, Prealloc prealloc, GError **error);
 /* Bytes the host keeps for the file of this node and its extents; negative: unknown. */
 int64_t node_allocated(Node *node);
 
-/* ---- Options of creation ---------------------------------------------------------------------- */
+/* ---- Options of creation ---- */
 
 const char *opt_text(json_t *opts, const char *name);          /* NULL: unset */
 bool opt_bool(json_t *opts, const char *name, bool def);
 uint64_t opt_size(json_t *opts, const char *name, uint64_t def); /* checked before: never fails */
 bool opt_has(json_t *opts, const char *name);
 
-/* ---- Drivers ------------------------------------------------------------------------------------ */
+/* ---- Drivers ---- */
 
 extern const Driver *const block_drivers[]; /* ends with NULL */
 const Driver *driver_find(const char *name);

@@ -13,12 +13,12 @@ typedef struct Null {
 } Null;
 
 static const BlockOption null_options[] = {
-	{ "filename", OPT_STRING, offsetof(Null, filename), NULL, "ignored" },
-	{ "size", OPT_SIZE, offsetof(Null, size), "1G", "size of the null block" },
-	{ "latency-ns", OPT_INT, offsetof(Null, latency), NULL, "nanoseconds to wait before completing a request" },
-	{ "read-zeroes", OPT_BOOL, offsetof(Null, read_zeroes), "off", "return zeroes when read" },
-	{ 0 }
-};
+    {"filename", OPT_STRING, offsetof(Null, filename), NULL, "ignored"},
+    {"size", OPT_SIZE, offsetof(Null, size), "1G", "size of the null block"},
+    {"latency-ns", OPT_INT, offsetof(Null, latency), NULL,
+     "nanoseconds to wait before completing a request"},
+    {"read-zeroes", OPT_BOOL, offsetof(Null, read_zeroes), "off", "return zeroes when read"},
+    {0}};
 
 static bool null_open(Node *node, GError **error)
 {
@@ -66,7 +66,8 @@ static int null_flush(Node *node)
 
 static int null_status(Node *node, uint64_t offset, bool want_zero, NodeStatus *out)
 {
-	out->flags = STATUS_ALLOCATED | STATUS_OFFSET | (NODE_STATE(node, Null)->read_zeroes ? STATUS_ZERO : STATUS_DATA);
+	out->flags = STATUS_ALLOCATED | STATUS_OFFSET |
+		     (NODE_STATE(node, Null)->read_zeroes ? STATUS_ZERO : STATUS_DATA);
 	out->map = offset;
 	out->file = node;
 	return 0;
@@ -78,7 +79,17 @@ static bool null_set_writable(Node *node, bool writable, GError **error)
 }
 
 const Driver null_co_driver = {
-	.name = "null-co", .desc = "nothing", .protocol = true, .size = sizeof(Null), .options = null_options,
-	.open = null_open, .close = null_close, .read = null_read, .write = null_write,
-	.write_zeroes = null_zeroes, .flush = null_flush, .status = null_status, .set_writable = null_set_writable,
+    .name = "null-co",
+    .desc = "nothing",
+    .protocol = true,
+    .size = sizeof(Null),
+    .options = null_options,
+    .open = null_open,
+    .close = null_close,
+    .read = null_read,
+    .write = null_write,
+    .write_zeroes = null_zeroes,
+    .flush = null_flush,
+    .status = null_status,
+    .set_writable = null_set_writable,
 };

@@ -13,9 +13,10 @@
 #define HEAD_SIZE 2048  /* what probing looks at */
 #define DEPTH_MAX 200   /* of a backing chain: a loop of names must end */
 
-static Node *open_any(const char *filename, json_t *opts, unsigned flags, unsigned depth, GError **error);
+static Node *open_any(const char *filename, json_t *opts, unsigned flags, unsigned depth,
+		      GError **error);
 
-/* ---- Names ---------------------------------------------------------------------------------------- */
+/* ---- Names ---- */
 
 /* "file:x" and the like: the driver's name up to the colon, or NULL for a plain path. */
 static char *name_protocol(const char *filename)
@@ -40,8 +41,8 @@ static bool merge_json(const char *text, json_t *opts, GError **error)
 	json_t *parsed = json_loads(text, 0, &e);
 	if (!parsed || !json_is_object(parsed)) {
 		json_decref(parsed);
-		return fail(error, VIV_ERROR_INVALID, "Could not parse the JSON options '%s': %s.", text,
-			parsed ? "not an object" : e.text);
+		return fail(error, VIV_ERROR_INVALID, "Could not parse the JSON options '%s': %s.",
+			    text, parsed ? "not an object" : e.text);
 	}
 	/* Dotted keys are allowed there too. */
 	json_t *flat = json_object();
@@ -83,7 +84,7 @@ static bool name_to_opts(const char *filename, json_t *opts, GError **error)
 	return true;
 }
 
-/* ---- One node ---------------------------------------------------------------------------------------- */
+/* ---- One node ---- */
 
 static Node *node_new(const Driver *driver, unsigned flags)
 {
@@ -118,7 +119,8 @@ static void node_dispose(Node *node)
 /* The keys that every node has. */
 static bool common_options(json_t *opts, unsigned *flags, Node *detect, GError **error)
 {
-	bool read_only = !(*flags & NODE_WRITE), force_share = *flags & NODE_SHARE, automatic = false;
+	bool read_only = !(*flags & NODE_WRITE), force_share = *flags & NODE_SHARE,
+	     automatic = false;
 	bool direct = *flags & NODE_DIRECT, no_flush = *flags & NODE_NO_FLUSH;
 	if (!opts_take_bool(opts, "read-only", &read_only, error) ||
 	    !opts_take_bool(opts, "auto-read-only", &automatic, error) ||
@@ -126,44 +128,55 @@ static bool common_options(json_t *opts, unsigned *flags, Node *detect, GError *
 		return false;
 	json_t *cache = json_object_get(opts, "cache");
 	if (cache && (!json_is_object(cache) || !opts_take_bool(cache, "direct", &direct, error) ||
-	    !opts_take_bool(cache, "no-flush", &no_flush, error) || !opts_empty(NULL, cache, "cache", error)))
+		      !opts_take_bool(cache, "no-flush", &no_flush, error) ||
+		      !opts_empty(NULL, cache, "cache", error)))
 		return false;
 	json_object_del(opts, "cache");
-	char *discard = opts_take_text(opts, "discard"), *zeroes = opts_take_text(opts, "detect-zeroes");
-	bool unmap = discard ? !strcmp(discard, "unmap") || !strcmp(discard, "on") : *flags & NODE_UNMAP;
+	char *discard = opts_take_text(opts, "discard"),
+	     *zeroes = opts_take_text(opts, "detect-zeroes");
+	bool unmap =
+	    discard ? !strcmp(discard, "unmap") || !strcmp(discard, "on") : *flags & NODE_UNMAP;
 	bool ok = !discard || unmap || !strcmp(discard, "ignore") || !strcmp(discard, "off") ||
-		fail(error, VIV_ERROR_INVALID, "discard= expects ignore (off) or unmap (on), not '%s'.", discard);
+		  fail(error, VIV_ERROR_INVALID,
+		       "discard= expects ignore (off) or unmap (on), not '%s'.", discard);
 	detect->detect_unmap = zeroes && !strcmp(zeroes, "unmap");
 	detect->detect_zeroes = detect->detect_unmap || (zeroes && !strcmp(zeroes, "on"));
 	if (ok && zeroes && !detect->detect_zeroes && strcmp(zeroes, "off"))
-		ok = fail(error, VIV_ERROR_INVALID, "detect-zeroes= expects on, off or unmap, not '%s'.", zeroes);
+		ok = fail(error, VIV_ERROR_INVALID,
+			  "detect-zeroes= expects on, off or unmap, not '%s'.", zeroes);
 	if (ok && detect->detect_unmap && !unmap)
-		ok = fail(error, VIV_ERROR_INVALID, "setting detect-zeroes to unmap is not allowed without setting discard operation to unmap");
+		ok = fail(error, VIV_ERROR_INVALID,
+			  "setting detect-zeroes to unmap is not allowed without setting discard "
+			  "operation to unmap");
 	if (ok && force_share && !read_only)
-		ok = fail(error, VIV_ERROR_INVALID, "force-share=on can only be used with read-only images");
+		ok = fail(error, VIV_ERROR_INVALID,
+			  "force-share=on can only be used with read-only images");
 	g_free(discard);
 	g_free(zeroes);
 	*flags &= ~(unsigned)(NODE_WRITE | NODE_SHARE | NODE_DIRECT | NODE_NO_FLUSH | NODE_UNMAP);
-	*flags |= (read_only ? 0 : NODE_WRITE) | (force_share ? NODE_SHARE : 0) | (direct ? NODE_DIRECT : 0) |
-		(no_flush ? NODE_NO_FLUSH : 0) | (unmap ? NODE_UNMAP : 0);
+	*flags |= (read_only ? 0 : NODE_WRITE) | (force_share ? NODE_SHARE : 0) |
+		  (direct ? NODE_DIRECT : 0) | (no_flush ? NODE_NO_FLUSH : 0) |
+		  (unmap ? NODE_UNMAP : 0);
 	return ok;
 }
 
 /* What a child gets of its parent's flags. */
 static unsigned inherited(unsigned flags)
 {
-	return flags & (NODE_WRITE | NODE_DIRECT | NODE_NO_FLUSH | NODE_UNMAP | NODE_SHARE | NODE_NO_IO |
-		NODE_EXCLUSIVE);
+	return flags & (NODE_WRITE | NODE_DIRECT | NODE_NO_FLUSH | NODE_UNMAP | NODE_SHARE |
+			NODE_NO_IO | NODE_EXCLUSIVE);
 }
 
 /* "file" of opts: the name of a node, or an object; merged with the file name. */
-static Node *open_file_child(const char *filename, json_t *opts, unsigned flags, unsigned depth, GError **error)
+static Node *open_file_child(const char *filename, json_t *opts, unsigned flags, unsigned depth,
+			     GError **error)
 {
 	json_t *child = json_object_get(opts, "file");
 	if (json_is_string(child)) {
 		Node *node = node_find(json_string_value(child));
 		if (!node)
-			fail(error, VIV_ERROR_INVALID, "Cannot find device='' nor node-name='%s'", json_string_value(child));
+			fail(error, VIV_ERROR_INVALID, "Cannot find device='' nor node-name='%s'",
+			     json_string_value(child));
 		json_object_del(opts, "file");
 		return node ? node_ref(node) : NULL;
 	}
@@ -182,7 +195,8 @@ static const Driver *probe(Node *file, GError **error)
 	size_t len = MIN(file->length, sizeof(head));
 	int err = node_pread(file, 0, head, len);
 	if (err < 0) {
-		fail(error, VIV_ERROR_FAILED, "Could not read image '%s' to find its format: %s.", file->filename, g_strerror(-err));
+		fail(error, VIV_ERROR_FAILED, "Could not read image '%s' to find its format: %s.",
+		     file->filename, g_strerror(-err));
 		return NULL;
 	}
 	return driver_probe(head, len, file->filename);
@@ -192,7 +206,8 @@ static bool open_backing(Node *node, json_t *opts, unsigned flags, unsigned dept
 {
 	json_t *given = json_object_get(opts, "backing");
 	if (given && !json_is_null(given) && !json_is_object(given) && !json_is_string(given))
-		return fail(error, VIV_ERROR_INVALID, "'backing' expects a node's name, an object or null.");
+		return fail(error, VIV_ERROR_INVALID,
+			    "'backing' expects a node's name, an object or null.");
 	given = given ? json_incref(given) : NULL;
 	json_object_del(opts, "backing");
 	bool none = json_is_null(given) || (json_is_string(given) && !*json_string_value(given));
@@ -200,7 +215,8 @@ static bool open_backing(Node *node, json_t *opts, unsigned flags, unsigned dept
 	bool ok = true;
 	if (wanted && json_is_string(given)) {
 		Node *b = node_find(json_string_value(given));
-		ok = b || fail(error, VIV_ERROR_INVALID, "Cannot find device='' nor node-name='%s'", json_string_value(given));
+		ok = b || fail(error, VIV_ERROR_INVALID, "Cannot find device='' nor node-name='%s'",
+			       json_string_value(given));
 		node->backing = b ? node_ref(b) : NULL;
 	} else if (wanted) {
 		json_t *o = given ? json_incref(given) : json_object();
@@ -221,8 +237,8 @@ static bool open_backing(Node *node, json_t *opts, unsigned flags, unsigned dept
 }
 
 /* Format drivers: the file child, and the driver if it has to be probed. */
-static bool open_below(Node **file, const Driver **driver, const char *filename, json_t *opts, unsigned *flags,
-	unsigned depth, GError **error)
+static bool open_below(Node **file, const Driver **driver, const char *filename, json_t *opts,
+		       unsigned *flags, unsigned depth, GError **error)
 {
 	unsigned child = inherited(*flags);
 	/* Metadata cannot be shared with another writer; of raw images the user above decides. */
@@ -277,13 +293,15 @@ static Node *open_with(const Driver *driver, Node *file, json_t *opts, unsigned 
 	return NULL;
 }
 
-static Node *open_any(const char *filename, json_t *opts, unsigned flags, unsigned depth, GError **error)
+static Node *open_any(const char *filename, json_t *opts, unsigned flags, unsigned depth,
+		      GError **error)
 {
 	Node *node = NULL, *file = NULL, detect = { 0 };
 	char *driver_name = NULL, *name = NULL;
 	const Driver *driver = NULL;
 	if (depth > DEPTH_MAX) {
-		fail(error, VIV_ERROR_INVALID, "More than %d layers of backing files: does one name itself?", DEPTH_MAX);
+		fail(error, VIV_ERROR_INVALID,
+		     "More than %d layers of backing files: does one name itself?", DEPTH_MAX);
 		goto out;
 	}
 	if (filename && g_str_has_prefix(filename, "json:")) {
@@ -300,8 +318,9 @@ static Node *open_any(const char *filename, json_t *opts, unsigned flags, unsign
 		const char *name_given = opt_text(opts, "filename");
 		char *copy = g_strdup(name_given);
 		json_object_del(opts, "filename");
-		bool ok = copy ? name_to_opts(copy, opts, error) :
-			fail(error, VIV_ERROR_INVALID, "A block device must be specified for \"file\"");
+		bool ok = copy ? name_to_opts(copy, opts, error)
+			       : fail(error, VIV_ERROR_INVALID,
+				      "A block device must be specified for \"file\"");
 		g_free(copy);
 		if (!ok)
 			goto out;
@@ -362,7 +381,8 @@ bool protocol_create(const char *filename, json_t *opts, GError **error)
 	bool ok = name_to_opts(filename, words, error);
 	const Driver *driver = ok ? driver_find(opt_text(words, "driver")) : NULL;
 	if (ok && !driver->create)
-		ok = fail(error, VIV_ERROR_UNSUPPORTED, "Protocol driver '%s' does not support image creation", driver->name);
+		ok = fail(error, VIV_ERROR_UNSUPPORTED,
+			  "Protocol driver '%s' does not support image creation", driver->name);
 	ok = ok && driver->create(opt_text(words, "filename"), opts, error);
 	json_decref(words);
 	return ok;
@@ -376,7 +396,7 @@ bool node_create_file(const char *filename, uint64_t length, GError **error)
 	return ok;
 }
 
-/* ---- All nodes ---------------------------------------------------------------------------------------- */
+/* ---- All nodes ---- */
 
 /* Every open node of the process, oldest first; guarded by the machine lock, or the only thread. */
 static struct { GPtrArray *list; unsigned serial; } graph;
@@ -399,7 +419,8 @@ void node_each(void (*fn)(Node *node, void *opaque), void *opaque)
 
 static bool register_name(Node *node, char *name, GError **error)
 {
-	if (name && (!g_ascii_isalpha(*name) || strspn(name, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "-._") != strlen(name)))
+	if (name && (!g_ascii_isalpha(*name) ||
+		     strspn(name, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "-._") != strlen(name)))
 		return fail(error, VIV_ERROR_INVALID, "Invalid node-name: '%s'", name);
 	if (name && node_find(name))
 		return fail(error, VIV_ERROR_INVALID, "Duplicate nodes with node-name='%s'", name);
@@ -460,7 +481,9 @@ bool node_set_writable(Node *node, bool writable, GError **error)
 	if (node->read_only == !writable)
 		return true;
 	if (!node->driver->set_writable)
-		return fail(error, VIV_ERROR_UNSUPPORTED, "Driver %s cannot change between reading and writing.", node->driver->name);
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			    "Driver %s cannot change between reading and writing.",
+			    node->driver->name);
 	if (writable && node->file && !node_set_writable(node->file, true, error))
 		return false;
 	if (!node_set_flags(node, flags, error)) {

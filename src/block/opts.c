@@ -20,7 +20,8 @@ static char *text_of(const json_t *v)
 	}
 }
 
-/* Takes `key` out if `wanted` says so; looks into objects for "a.b". The reference is the caller's. */
+/* Takes `key` out if `wanted` says so; looks into objects for "a.b". The reference is the caller's.
+ */
 static json_t *take(json_t *opts, const char *key, bool (*wanted)(const json_t *v))
 {
 	json_t *v = json_object_get(opts, key);
@@ -73,7 +74,8 @@ bool opts_take_bool(json_t *opts, const char *key, bool *out, GError **error)
 {
 	char *text = opts_take_text(opts, key);
 	bool ok = !text || parse_bool(text, out) ||
-		fail(error, VIV_ERROR_INVALID, "Parameter '%s' expects 'on' or 'off', not '%s'.", key, text);
+		  fail(error, VIV_ERROR_INVALID, "Parameter '%s' expects 'on' or 'off', not '%s'.",
+		       key, text);
 	g_free(text);
 	return ok;
 }
@@ -91,12 +93,17 @@ static bool parse_enum(const char *text, const char *const *values, int *out)
 static bool refuse_value(const BlockOption *o, const char *text, const char *driver, GError **error)
 {
 	static const char *const what[] = {
-		[OPT_CHILD] = "a node's name or its options", [OPT_BOOL] = "'on' or 'off'", [OPT_INT] = "a number", [OPT_STRING] = "text",
-		[OPT_SIZE] = "a size: a number with an optional suffix k, M, G, T, P or E",
+	    [OPT_CHILD] = "a node's name or its options",
+	    [OPT_BOOL] = "'on' or 'off'",
+	    [OPT_INT] = "a number",
+	    [OPT_STRING] = "text",
+	    [OPT_SIZE] = "a size: a number with an optional suffix k, M, G, T, P or E",
 	};
-	char *words = o->type == OPT_ENUM ? g_strjoinv(", ", (char **)o->values) : g_strdup(what[o->type]);
-	fail(error, VIV_ERROR_INVALID, "Invalid parameter '%s' for '%s' of driver %s: expected %s%s.", text, o->name, driver,
-		o->type == OPT_ENUM ? "one of " : "", words);
+	char *words =
+	    o->type == OPT_ENUM ? g_strjoinv(", ", (char **)o->values) : g_strdup(what[o->type]);
+	fail(error, VIV_ERROR_INVALID,
+	     "Invalid parameter '%s' for '%s' of driver %s: expected %s%s.", text, o->name, driver,
+	     o->type == OPT_ENUM ? "one of " : "", words);
 	g_free(words);
 	return false;
 }
@@ -125,7 +132,8 @@ static bool store(const BlockOption *o, const char *text, void *at)
 	return false;
 }
 
-bool opts_store(const BlockOption *table, json_t *opts, void *state, const char *driver, GError **error)
+bool opts_store(const BlockOption *table, json_t *opts, void *state, const char *driver,
+		GError **error)
 {
 	for (const BlockOption *o = table; o && o->name; o++) {
 		if (o->type == OPT_CHILD) {
@@ -162,8 +170,9 @@ static bool refuse(const BlockOption *table, const char *key, const char *driver
 	g_ptr_array_add(names, NULL);
 	char *list = g_strjoinv(", ", (char **)names->pdata);
 	const char *near = suggest_nearest(key, (const char *const *)names->pdata);
-	fail(error, VIV_ERROR_INVALID, "Driver %s has no parameter '%s'; it has: %s.%s%s%s", driver, key,
-		*list ? list : "none", near ? " Did you mean '" : "", near ? near : "", near ? "'?" : "");
+	fail(error, VIV_ERROR_INVALID, "Driver %s has no parameter '%s'; it has: %s.%s%s%s", driver,
+	     key, *list ? list : "none", near ? " Did you mean '" : "", near ? near : "",
+	     near ? "'?" : "");
 	g_free(list);
 	g_ptr_array_free(names, TRUE);
 	return false;
@@ -212,7 +221,9 @@ bool opts_put(json_t *opts, const char *dotted, const char *value, GError **erro
 		}
 		json_t *next = json_object_get(at, parts[i]);
 		if (next && !json_is_object(next))
-			ok = fail(error, VIV_ERROR_INVALID, "'%s' is given both as a value and as a group of keys.", parts[i]);
+			ok =
+			    fail(error, VIV_ERROR_INVALID,
+				 "'%s' is given both as a value and as a group of keys.", parts[i]);
 		else if (!next)
 			json_object_set_new(at, parts[i], next = json_object());
 		at = next;
@@ -221,7 +232,7 @@ bool opts_put(json_t *opts, const char *dotted, const char *value, GError **erro
 	return ok;
 }
 
-/* ---- Creation options, already checked ---------------------------------------------------------- */
+/* ---- Creation options, already checked ---- */
 
 const char *opt_text(json_t *opts, const char *name)
 {

@@ -11,7 +11,8 @@
  * Takes every key of `table` that is in `opts` out of it and stores it in `state`, or its
  * default. False: a value is not of its type.
  */
-bool opts_store(const BlockOption *table, json_t *opts, void *state, const char *driver, GError **error);
+bool opts_store(const BlockOption *table, json_t *opts, void *state, const char *driver,
+		GError **error);
 /* Frees what opts_store allocated. */
 void opts_clear(const BlockOption *table, void *state);
 /* False, naming the first key left in `opts`, the valid ones and the nearest. */

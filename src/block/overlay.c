@@ -20,7 +20,8 @@ static void make_fiber(void *opaque)
 	json_t *opts = json_pack("{s:I}", "size", (json_int_t)m->length);
 	m->ok = qcow2 && qcow2->create(m->path, opts, m->error);
 	if (!qcow2)
-		fail(m->error, VIV_ERROR_UNSUPPORTED, "snapshot=on needs the qcow2 format, which is not in this build.");
+		fail(m->error, VIV_ERROR_UNSUPPORTED,
+		     "snapshot=on needs the qcow2 format, which is not in this build.");
 	json_decref(opts);
 }
 
@@ -32,16 +33,19 @@ Node *node_open_overlay(Node *base, GError **error)
 	int fd = g_mkstemp_full(path, O_RDWR | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		int err = errno;
-		fail(error, VIV_ERROR_FAILED, "Could not make the temporary file '%s' for snapshot=on: %s. TMPDIR names another place.",
-			path, g_strerror(err));
+		fail(error, VIV_ERROR_FAILED,
+		     "Could not make the temporary file '%s' for snapshot=on: %s. TMPDIR names "
+		     "another place.",
+		     path, g_strerror(err));
 	} else {
 		Make m = { path, base->length, false, error };
 		close(fd);
 		loop_call(base->loop, make_fiber, &m);
-		json_t *opts = json_pack("{s:s, s:s, s:{s:b, s:b}}", "driver", "qcow2", "backing", base->name,
-			"cache", "direct", false, "no-flush", true);
+		json_t *opts = json_pack("{s:s, s:s, s:{s:b, s:b}}", "driver", "qcow2", "backing",
+					 base->name, "cache", "direct", false, "no-flush", true);
 		if (m.ok)
-			node = node_open(base->loop, path, opts, NODE_WRITE | NODE_EXCLUSIVE | NODE_UNMAP, error);
+			node = node_open(base->loop, path, opts,
+					 NODE_WRITE | NODE_EXCLUSIVE | NODE_UNMAP, error);
 		else
 			json_decref(opts);
 		unlink(path);

@@ -15,19 +15,18 @@ typedef struct Raw {
 } Raw;
 
 static const BlockOption raw_options[] = {
-	{ "offset", OPT_SIZE, offsetof(Raw, offset), NULL, "offset in the disk where the image starts" },
-	{ "size", OPT_SIZE, offsetof(Raw, size), NULL, "virtual disk size" },
-	{ 0 }
-};
+    {"offset", OPT_SIZE, offsetof(Raw, offset), NULL, "offset in the disk where the image starts"},
+    {"size", OPT_SIZE, offsetof(Raw, size), NULL, "virtual disk size"},
+    {0}};
 
 static const char *const prealloc_values[] = { "off", "falloc", "full", NULL };
 static const BlockOption raw_create_options[] = {
-	{ "size", OPT_SIZE, 0, NULL, "Virtual disk size" },
-	{ "preallocation", OPT_ENUM, 0, NULL, "Preallocation mode (allowed values: off, falloc, full)", prealloc_values },
-	{ "extent_size_hint", OPT_SIZE, 0, NULL, "Extent size hint for the image file, 0 to disable" },
-	{ "nocow", OPT_BOOL, 0, NULL, "Turn off copy-on-write (valid only on btrfs)" },
-	{ 0 }
-};
+    {"size", OPT_SIZE, 0, NULL, "Virtual disk size"},
+    {"preallocation", OPT_ENUM, 0, NULL, "Preallocation mode (allowed values: off, falloc, full)",
+     prealloc_values},
+    {"extent_size_hint", OPT_SIZE, 0, NULL, "Extent size hint for the image file, 0 to disable"},
+    {"nocow", OPT_BOOL, 0, NULL, "Turn off copy-on-write (valid only on btrfs)"},
+    {0}};
 
 static bool raw_open(Node *node, GError **error)
 {
@@ -35,11 +34,16 @@ static bool raw_open(Node *node, GError **error)
 	uint64_t below = node->file->length;
 	raw->partial = raw->offset || raw->size;
 	if (raw->offset > below)
-		return fail(error, VIV_ERROR_INVALID, "Offset (%" PRIu64 ") cannot be greater than size of the containing file (%" PRIu64 ")",
-			raw->offset, below);
+		return fail(error, VIV_ERROR_INVALID,
+			    "Offset (%" PRIu64
+			    ") cannot be greater than size of the containing file (%" PRIu64 ")",
+			    raw->offset, below);
 	if (raw->size > below - raw->offset)
-		return fail(error, VIV_ERROR_INVALID, "The sum of offset (%" PRIu64 ") and size (%" PRIu64 ") has to be smaller or equal to the actual size of the containing file (%" PRIu64 ")",
-			raw->offset, raw->size, below);
+		return fail(error, VIV_ERROR_INVALID,
+			    "The sum of offset (%" PRIu64 ") and size (%" PRIu64
+			    ") has to be smaller or equal to the actual size of the containing "
+			    "file (%" PRIu64 ")",
+			    raw->offset, raw->size, below);
 	node->length = raw->size ? raw->size : below - raw->offset;
 	node->read_only = node->file->read_only;
 	return true;
@@ -133,10 +137,22 @@ static int raw_probe(const uint8_t *head, size_t len, const char *filename)
 }
 
 const Driver raw_driver = {
-	.name = "raw", .desc = "no format: the file's bytes", .size = sizeof(Raw),
-	.options = raw_options, .create_options = raw_create_options,
-	.probe = raw_probe, .open = raw_open, .close = raw_close, .create = raw_create,
-	.read = raw_read, .write = raw_write, .write_zeroes = raw_write_zeroes, .discard = raw_discard,
-	.status = raw_status, .truncate = raw_truncate, .info = raw_info, .measure = raw_measure,
-	.set_writable = raw_set_writable,
+    .name = "raw",
+    .desc = "no format: the file's bytes",
+    .size = sizeof(Raw),
+    .options = raw_options,
+    .create_options = raw_create_options,
+    .probe = raw_probe,
+    .open = raw_open,
+    .close = raw_close,
+    .create = raw_create,
+    .read = raw_read,
+    .write = raw_write,
+    .write_zeroes = raw_write_zeroes,
+    .discard = raw_discard,
+    .status = raw_status,
+    .truncate = raw_truncate,
+    .info = raw_info,
+    .measure = raw_measure,
+    .set_writable = raw_set_writable,
 };

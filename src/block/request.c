@@ -24,7 +24,10 @@ static bool in_bounds(const Node *node, uint64_t offset, uint64_t bytes)
 }
 
 static uint64_t align_down(uint64_t v, uint32_t align) { return v & ~(uint64_t)(align - 1); }
-static uint64_t align_up(uint64_t v, uint32_t align) { return (v + align - 1) & ~(uint64_t)(align - 1); }
+static uint64_t align_up(uint64_t v, uint32_t align)
+{
+	return (v + align - 1) & ~(uint64_t)(align - 1);
+}
 
 static void request_end(Node *node)
 {
@@ -65,11 +68,12 @@ static void serialize_end(Node *node, Request *r)
 	fiber_queue_wake_all(&node->request_ended);
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------- */
+/* ---- Reading ---- */
 
 static int read_unaligned(Node *node, uint64_t offset, Iov iov)
 {
-	uint64_t start = align_down(offset, node->align), end = align_up(offset + iov.len, node->align);
+	uint64_t start = align_down(offset, node->align),
+		 end = align_up(offset + iov.len, node->align);
 	while (start < end) {
 		size_t len = MIN(end - start, BOUNCE_MAX);
 		void *buf;
@@ -103,11 +107,12 @@ int node_read(Node *node, uint64_t offset, Iov iov)
 	return err;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------- */
+/* ---- Writing ---- */
 
 static int write_unaligned(Node *node, uint64_t offset, Iov iov, unsigned flags)
 {
-	uint64_t start = align_down(offset, node->align), end = align_up(offset + iov.len, node->align);
+	uint64_t start = align_down(offset, node->align),
+		 end = align_up(offset + iov.len, node->align);
 	while (start < end) {
 		size_t len = MIN(end - start, BOUNCE_MAX);
 		uint64_t from = MAX(offset, start), to = MIN(offset + iov.len, start + len);
@@ -140,14 +145,18 @@ static int write_data(Node *node, uint64_t offset, Iov iov, unsigned flags)
 
 static bool may_write(const Node *node, uint64_t offset, uint64_t bytes, int *err)
 {
-	*err = node->read_only ? -EPERM : !node->driver->write ? -ENOTSUP : !in_bounds(node, offset, bytes) ? -EIO : 0;
+	*err = node->read_only			 ? -EPERM
+	       : !node->driver->write		 ? -ENOTSUP
+	       : !in_bounds(node, offset, bytes) ? -EIO
+						 : 0;
 	return !*err;
 }
 
 /* Is this a write past the end that makes the file longer? */
 static bool may_grow(const Node *node, uint64_t offset, uint64_t bytes)
 {
-	return node->grows && !node->read_only && offset <= NODE_LENGTH_MAX && bytes <= NODE_LENGTH_MAX - offset;
+	return node->grows && !node->read_only && offset <= NODE_LENGTH_MAX &&
+	       bytes <= NODE_LENGTH_MAX - offset;
 }
 
 /* Runs fn as one write of the node. */
@@ -170,7 +179,8 @@ int node_write(Node *node, uint64_t offset, Iov iov, unsigned flags)
 	if ((!inside && !may_grow(node, offset, iov.len)) || !iov.len)
 		return err;
 	if (inside && node->detect_zeroes && iov_is_zero(iov))
-		return node_write_zeroes(node, offset, iov.len, flags | (node->detect_unmap ? REQ_UNMAP : 0));
+		return node_write_zeroes(node, offset, iov.len,
+					 flags | (node->detect_unmap ? REQ_UNMAP : 0));
 	err = AS_WRITE(node, offset, iov.len, write_data(node, offset, iov, flags));
 	if (err >= 0 && !inside)
 		node->length = MAX(node->length, align_up(offset + iov.len, node->align));
@@ -209,7 +219,8 @@ static int write_zero_buffers(Node *node, uint64_t offset, uint64_t bytes, unsig
 
 static int zero_range(Node *node, uint64_t offset, uint64_t bytes, unsigned flags)
 {
-	uint64_t start = align_up(offset, node->align), end = align_down(offset + bytes, node->align);
+	uint64_t start = align_up(offset, node->align),
+		 end = align_down(offset + bytes, node->align);
 	int err = node->driver->write_zeroes && start < end
 		? node->driver->write_zeroes(node, start, end - start, flags) : -ENOTSUP;
 	if (err == -ENOTSUP && !(flags & REQ_NO_FALLBACK))
@@ -237,7 +248,8 @@ int node_discard(Node *node, uint64_t offset, uint64_t bytes)
 	if (!may_write(node, offset, bytes, &err))
 		return err;
 	/* Only whole blocks: a hint need not be followed. */
-	uint64_t start = align_up(offset, node->align), end = align_down(offset + bytes, node->align);
+	uint64_t start = align_up(offset, node->align),
+		 end = align_down(offset + bytes, node->align);
 	if (!(node->flags & NODE_UNMAP) || !node->driver->discard || start >= end)
 		return 0;
 	err = AS_WRITE(node, start, end - start, node->driver->discard(node, start, end - start));
@@ -281,7 +293,7 @@ int node_pwrite_sync(Node *node, uint64_t offset, const void *buf, size_t len)
 	return err < 0 ? err : node_flush(node);
 }
 
-/* ---- What lies where ------------------------------------------------------------------------------------ */
+/* ---- What lies where ---- */
 
 int node_status(Node *node, uint64_t offset, uint64_t bytes, bool want_zero, NodeStatus *out)
 {
@@ -309,7 +321,8 @@ int node_status(Node *node, uint64_t offset, uint64_t bytes, bool want_zero, Nod
 	if (out->flags & STATUS_RECURSE && want_zero && out->flags & STATUS_DATA &&
 	    out->flags & STATUS_OFFSET && out->file) {
 		NodeStatus below;
-		if (node_status(out->file, out->map, out->bytes, true, &below) >= 0 && below.bytes) {
+		if (node_status(out->file, out->map, out->bytes, true, &below) >= 0 &&
+		    below.bytes) {
 			if (below.flags & STATUS_ZERO)
 				out->flags |= STATUS_ZERO;
 			if (!(below.flags & STATUS_DATA) && !strcmp(node->driver->name, "raw"))
@@ -338,7 +351,8 @@ int node_status_above(Node *node, Node *base, uint64_t offset, uint64_t bytes, b
 			return err;
 		if (n != node && offset >= n->length) {
 			/* Past the end of a shorter backing file there are zeroes. */
-			*out = (NodeStatus){ .flags = STATUS_ZERO | STATUS_ALLOCATED, .bytes = end - offset };
+			*out = (NodeStatus){.flags = STATUS_ZERO | STATUS_ALLOCATED,
+					    .bytes = end - offset};
 			break;
 		}
 		if (out->flags & STATUS_ALLOCATED)
@@ -358,16 +372,19 @@ int node_status_above(Node *node, Node *base, uint64_t offset, uint64_t bytes, b
 	return 0;
 }
 
-/* ---- Length ------------------------------------------------------------------------------------------------ */
+/* ---- Length ---- */
 
 bool node_truncate(Node *node, uint64_t length, bool exact, Prealloc prealloc, GError **error)
 {
 	if (node->read_only)
 		return fail(error, VIV_ERROR_FAILED, "Image is read-only");
 	if (length > NODE_LENGTH_MAX)
-		return fail(error, VIV_ERROR_INVALID, "Image size too large; the largest is %" G_GINT64_FORMAT " bytes.", (gint64)NODE_LENGTH_MAX);
+		return fail(error, VIV_ERROR_INVALID,
+			    "Image size too large; the largest is %" G_GINT64_FORMAT " bytes.",
+			    (gint64)NODE_LENGTH_MAX);
 	if (!node->driver->truncate)
-		return fail(error, VIV_ERROR_UNSUPPORTED, "Image format driver does not support resize");
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			    "Image format driver does not support resize");
 	node->in_flight++;
 	bool ok = node->driver->truncate(node, length, exact, prealloc, error);
 	request_end(node);

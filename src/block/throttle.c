@@ -32,13 +32,17 @@ static double excess(double level, uint64_t rate, uint64_t max)
 	return rate && level > burst ? (level - burst) / (double)rate : 0;
 }
 
-typedef struct Rates { uint64_t bps[BUCKETS], bps_max[BUCKETS], iops[BUCKETS], iops_max[BUCKETS]; } Rates;
+typedef struct Rates {
+	uint64_t bps[BUCKETS], bps_max[BUCKETS], iops[BUCKETS], iops_max[BUCKETS];
+} Rates;
 
 static Rates rates_of(const BlkThrottle *l)
 {
 	return (Rates){
-		.bps = { l->bps, l->bps_rd, l->bps_wr }, .bps_max = { l->bps_max, l->bps_rd_max, l->bps_wr_max },
-		.iops = { l->iops, l->iops_rd, l->iops_wr }, .iops_max = { l->iops_max, l->iops_rd_max, l->iops_wr_max },
+	    .bps = {l->bps, l->bps_rd, l->bps_wr},
+	    .bps_max = {l->bps_max, l->bps_rd_max, l->bps_wr_max},
+	    .iops = {l->iops, l->iops_rd, l->iops_wr},
+	    .iops_max = {l->iops_max, l->iops_rd_max, l->iops_wr_max},
 	};
 }
 
@@ -71,7 +75,8 @@ void throttle_wait(Throttle *t, bool write, uint64_t bytes)
 			break;
 		loop_sleep((int64_t)(seconds * NS_PER_SEC) + 1000);
 	}
-	double ops = t->limits.iops_size ? MAX(1.0, (double)bytes / (double)t->limits.iops_size) : 1.0;
+	double ops =
+	    t->limits.iops_size ? MAX(1.0, (double)bytes / (double)t->limits.iops_size) : 1.0;
 	int into[] = { BUCKET_TOTAL, direction };
 	for (int i = 0; i < 2; i++) {
 		t->bytes[into[i]] += (double)bytes;

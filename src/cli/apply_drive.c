@@ -58,14 +58,17 @@ bool apply_blockdev(Cli *cli, const OptionDef *def, const char *text, GArray *kv
 		opts = json_loads(text, 0, &e);
 		if (!opts || !json_is_object(opts)) {
 			json_decref(opts);
-			return fail(error, VIV_ERROR_INVALID, "JSON parse error: %s", opts ? "not an object" : e.text);
+			return fail(error, VIV_ERROR_INVALID, "JSON parse error: %s",
+				    opts ? "not an object" : e.text);
 		}
 	} else {
 		GArray *items = kv_list_new();
 		bool ok = kv_parse(text, "driver", items, error);
 		opts = json_object();
 		for (unsigned i = 0; ok && i < items->len; i++)
-			ok = opts_put(opts, kv_at(items, i)->key, kv_at(items, i)->value ? kv_at(items, i)->value : "on", error);
+			ok =
+			    opts_put(opts, kv_at(items, i)->key,
+				     kv_at(items, i)->value ? kv_at(items, i)->value : "on", error);
 		kv_list_free(items);
 		if (!ok) {
 			json_decref(opts);
@@ -83,12 +86,16 @@ bool apply_object(Cli *cli, const OptionDef *def, const char *text, GArray *kv, 
 	if (!type)
 		return fail(error, VIV_ERROR_INVALID, "a type is needed: -object iothread,id=ID");
 	if (strcmp(type, "iothread"))
-		return fail(error, VIV_ERROR_UNSUPPORTED, "-object %s: this type is not built; there is iothread.", type);
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			    "-object %s: this type is not built; there is iothread.", type);
 	if (!id || !*id)
-		return fail(error, VIV_ERROR_INVALID, "-object %s: Parameter 'id' is missing", type);
+		return fail(error, VIV_ERROR_INVALID, "-object %s: Parameter 'id' is missing",
+			    type);
 	for (unsigned i = 0; i < cli->machine.objects->len; i++)
 		if (!strcmp(((DeviceConfig *)g_ptr_array_index(cli->machine.objects, i))->id, id))
-			return fail(error, VIV_ERROR_INVALID, "-object %s,id=%s: there is an object of this id already.", type, id);
+			return fail(error, VIV_ERROR_INVALID,
+				    "-object %s,id=%s: there is an object of this id already.",
+				    type, id);
 	DeviceConfig *o = machine_config_add_object(&cli->machine, type, id);
 	for (unsigned i = 0; i < kv->len; i++) {
 		const KeyValue *item = kv_at(kv, i);

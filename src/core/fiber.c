@@ -91,7 +91,8 @@ void fiber_switch(void **save_sp, void *sp);
 static void switch_to(Context *from, Context *to, bool for_good)
 {
 #ifdef __SANITIZE_ADDRESS__
-	__sanitizer_start_switch_fiber(for_good ? NULL : &from->fake, to->stack_low, to->stack_size);
+	__sanitizer_start_switch_fiber(for_good ? NULL : &from->fake, to->stack_low,
+				       to->stack_size);
 #else
 	(void)for_good;
 #endif
@@ -219,7 +220,7 @@ void fiber_suspend(void)
 	arrived(&f->own, &f->caller);
 }
 
-/* ---- Waiting for each other -------------------------------------------------------------- */
+/* ---- Waiting for each other ---- */
 
 typedef struct FiberWaiter Waiter;
 struct FiberWaiter {
@@ -308,7 +309,8 @@ void fiber_wrlock(FiberRwLock *l)
 	wait_in(&l->waiters, true);
 }
 
-/* Gives the free lock to those at the head of the queue: one writer, or the readers up to the next one. */
+/* Gives the free lock to those at the head of the queue: one writer, or the readers up to the next
+ * one. */
 static void hand_over(FiberRwLock *l)
 {
 	while (l->waiters.head && !l->writer) {

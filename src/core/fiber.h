@@ -17,7 +17,8 @@
 typedef struct Fiber Fiber;
 typedef void FiberFn(void *opaque);
 
-/* Runs fn(opaque) on a new fiber, at once, until it waits or ends. May itself be called on a fiber. */
+/* Runs fn(opaque) on a new fiber, at once, until it waits or ends. May itself be called on a fiber.
+ */
 void fiber_start(FiberFn *fn, void *opaque);
 /* The running fiber; NULL on a thread's own stack. */
 Fiber *fiber_self(void);
@@ -38,7 +39,12 @@ void fiber_lock(FiberMutex *mutex);
 void fiber_unlock(FiberMutex *mutex);
 
 /* Many readers or one writer; a waiting writer holds back new readers. Zero is an open one. */
-typedef struct FiberRwLock { unsigned readers; bool writer; FiberQueue waiters; unsigned writers_waiting; } FiberRwLock;
+typedef struct FiberRwLock {
+	unsigned readers;
+	bool writer;
+	FiberQueue waiters;
+	unsigned writers_waiting;
+} FiberRwLock;
 void fiber_rdlock(FiberRwLock *lock);
 void fiber_rdunlock(FiberRwLock *lock);
 void fiber_wrlock(FiberRwLock *lock);

@@ -106,7 +106,7 @@ void loop_set_workers(unsigned count)
 	worker_limit(count);
 }
 
-/* ---- Entering ------------------------------------------------------------------------------ */
+/* ---- Entering ---- */
 
 static void submit(Loop *l)
 {
@@ -163,7 +163,7 @@ void loop_leave(Loop *l)
 		pthread_mutex_unlock(&l->mutex);
 }
 
-/* ---- From other threads ---------------------------------------------------------------------- */
+/* ---- From other threads ---- */
 
 static void wake(Loop *l)
 {
@@ -172,7 +172,8 @@ static void wake(Loop *l)
 		g_warning("eventfd: %s", g_strerror(errno));
 }
 
-/* Is it this thread that handles the loop's events just now? Then it will look again before it waits. */
+/* Is it this thread that handles the loop's events just now? Then it will look again before it
+ * waits. */
 static bool is_polling(Loop *l)
 {
 	return atomic_load(&l->polling) && pthread_equal(l->poller, pthread_self());
@@ -200,7 +201,7 @@ static void job_done(Job *job)
 	wake(l);
 }
 
-/* ---- What fibers call ------------------------------------------------------------------------ */
+/* ---- What fibers call ---- */
 
 int loop_work(int (*fn)(void *opaque), void *opaque)
 {
@@ -236,7 +237,13 @@ void loop_yield(void)
 	fiber_queue_wait(&l->yielded);
 }
 
-typedef struct FileJob { int fd; const struct iovec *iov; unsigned count; uint64_t offset; bool write; } FileJob;
+typedef struct FileJob {
+	int fd;
+	const struct iovec *iov;
+	unsigned count;
+	uint64_t offset;
+	bool write;
+} FileJob;
 
 static int file_job(void *opaque)
 {
@@ -276,7 +283,8 @@ static int ring_wait(Loop *l, RingRequest *r)
 	return r->result;
 }
 
-static int transfer_once(int fd, const struct iovec *iov, unsigned count, uint64_t offset, bool write)
+static int transfer_once(int fd, const struct iovec *iov, unsigned count, uint64_t offset,
+			 bool write)
 {
 	Loop *l = loop_self();
 	if (!l->uring) {
@@ -304,7 +312,8 @@ static unsigned skip_done(const struct iovec *iov, unsigned count, size_t done, 
 	return i;
 }
 
-static ssize_t transfer(int fd, const struct iovec *iov, unsigned count, uint64_t offset, bool write)
+static ssize_t transfer(int fd, const struct iovec *iov, unsigned count, uint64_t offset,
+			bool write)
 {
 	size_t total = 0, done = 0;
 	for (unsigned i = 0; i < count; i++)
@@ -349,7 +358,7 @@ int loop_fdatasync(int fd)
 	return ring_wait(l, &r);
 }
 
-/* ---- Events ------------------------------------------------------------------------------------ */
+/* ---- Events ---- */
 
 static bool reap(Loop *l)
 {
@@ -471,7 +480,8 @@ static struct pollfd *poll_set(Loop *l, unsigned *count)
 	p[0] = (struct pollfd){ .fd = l->uring ? l->ring.ring_fd : -1, .events = POLLIN };
 	p[1] = (struct pollfd){ .fd = l->wake_fd, .events = POLLIN };
 	for (unsigned i = 0; i < l->watches->len; i++)
-		p[i + 2] = (struct pollfd){ .fd = g_array_index(l->watches, Watch, i).fd, .events = POLLIN };
+		p[i + 2] =
+		    (struct pollfd){.fd = g_array_index(l->watches, Watch, i).fd, .events = POLLIN};
 	*count = l->watches->len + 2;
 	return p;
 }
@@ -560,7 +570,7 @@ void loop_watch(Loop *l, int fd, void (*fn)(void *opaque), void *opaque)
 	wake(l);
 }
 
-/* ---- The main loop's place in GLib's ------------------------------------------------------------- */
+/* ---- The main loop's place in GLib's ---- */
 
 static gboolean source_prepare(GSource *source, gint *timeout)
 {
@@ -577,7 +587,8 @@ static gboolean source_check(GSource *source)
 	bool ready = false;
 	loop_enter(l);
 	for (unsigned i = 0; i < l->watches->len; i++)
-		ready |= g_source_query_unix_fd(source, g_array_index(l->watches, Watch, i).tag) != 0;
+		ready |=
+		    g_source_query_unix_fd(source, g_array_index(l->watches, Watch, i).tag) != 0;
 	ready |= g_source_query_unix_fd(source, l->wake_tag) != 0;
 	ready |= l->uring && g_source_query_unix_fd(source, l->ring_tag) != 0;
 	ready |= timeout_ms(l) == 0;
@@ -618,7 +629,7 @@ void loop_attach_main(void)
 	loop_leave(l);
 }
 
-/* ---- A loop with its own thread ------------------------------------------------------------------- */
+/* ---- A loop with its own thread ---- */
 
 static void *io_thread(void *opaque)
 {

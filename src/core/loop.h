@@ -23,10 +23,12 @@ typedef struct Loop Loop;
 
 /* The loop of the main thread, made at the first call; never freed. Any thread. */
 Loop *loop_main(void);
-/* A loop with a thread of its own, named by `index`. loop_free ends and joins it; no request may be left. */
+/* A loop with a thread of its own, named by `index`. loop_free ends and joins it; no request may be
+ * left. */
 Loop *loop_new(unsigned index, GError **error);
 void loop_free(Loop *loop);
-/* Hooks the main loop into the default GMainContext, under the machine lock. Once, by a program that runs one. */
+/* Hooks the main loop into the default GMainContext, under the machine lock. Once, by a program
+ * that runs one. */
 void loop_attach_main(void);
 
 void loop_enter(Loop *loop); /* takes its lock; nests */
@@ -36,11 +38,14 @@ Loop *loop_self(void);
 
 /* Runs fn(opaque) soon, on the loop, in no fiber. Any thread, no lock needed. */
 void loop_post(Loop *loop, void (*fn)(void *opaque), void *opaque);
-/* Handles what is ready; with `wait`, waits for something first. Loop entered, not on a fiber. True: something happened. */
+/* Handles what is ready; with `wait`, waits for something first. Loop entered, not on a fiber.
+ * True: something happened. */
 bool loop_poll(Loop *loop, bool wait);
-/* Runs fn(opaque) in a fiber of the loop and waits for its end. Enters the loop. On a fiber of it: a plain call. */
+/* Runs fn(opaque) in a fiber of the loop and waits for its end. Enters the loop. On a fiber of it:
+ * a plain call. */
 void loop_call(Loop *loop, FiberFn *fn, void *opaque);
-/* While readable, fn(opaque) is called on the loop, which must not wait there. fn NULL removes. Loop entered. */
+/* While readable, fn(opaque) is called on the loop, which must not wait there. fn NULL removes.
+ * Loop entered. */
 void loop_watch(Loop *loop, int fd, void (*fn)(void *opaque), void *opaque);
 
 /*

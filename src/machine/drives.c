@@ -36,12 +36,15 @@ static struct Blk *find_drive(Board *board, const char *name, GError **error)
 	if (!blk)
 		blk = drive_around(m, name);
 	if (!blk)
-		fail(error, VIV_ERROR_INVALID, "there is no drive and no block node '%s'. Define it with -drive if=none,id=%s,file=... "
-			"or -blockdev node-name=%s,...", name, name, name);
+		fail(error, VIV_ERROR_INVALID,
+		     "there is no drive and no block node '%s'. Define it with -drive "
+		     "if=none,id=%s,file=... "
+		     "or -blockdev node-name=%s,...",
+		     name, name, name);
 	return blk;
 }
 
-/* ---- Opening --------------------------------------------------------------------------------------------- */
+/* ---- Opening ---- */
 
 static bool open_drive(Machine *m, DriveSpec *s, GError **error)
 {
@@ -52,7 +55,8 @@ static bool open_drive(Machine *m, DriveSpec *s, GError **error)
 	if (blk)
 		g_ptr_array_add(m->blks, blk);
 	else
-		g_prefix_error(error, "-drive %s%s: ", s->file ? "file=" : "", s->file ? s->file : s->id);
+		g_prefix_error(error, "-drive %s%s: ", s->file ? "file=" : "",
+			       s->file ? s->file : s->id);
 	for (unsigned i = 0; blk && i < warnings->len; i++)
 		g_printerr("WARNING: %s\n", (const char *)g_ptr_array_index(warnings, i));
 	g_ptr_array_free(warnings, TRUE);
@@ -62,7 +66,8 @@ static bool open_drive(Machine *m, DriveSpec *s, GError **error)
 /* -object iothread: a loop each. */
 static bool start_iothreads(Machine *m, GError **error)
 {
-	m->board.iothreads = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)loop_free);
+	m->board.iothreads =
+	    g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)loop_free);
 	for (unsigned i = 0; i < m->config->objects->len; i++) {
 		const DeviceConfig *o = g_ptr_array_index(m->config->objects, i);
 		Loop *loop = loop_new(i, error);
@@ -113,21 +118,23 @@ struct Blk *drives_pflash(Machine *m, int unit)
 	return NULL;
 }
 
-/* ---- Devices ---------------------------------------------------------------------------------------------- */
+/* ---- Devices ---- */
 
-static bool add_device(Machine *m, const DriveSpec *s, const char *driver, const char *bus, const char *unit_key,
-	GError **error)
+static bool add_device(Machine *m, const DriveSpec *s, const char *driver, const char *bus,
+		       const char *unit_key, GError **error)
 {
 	const DeviceClass *cls = device_class_find(driver);
 	if (!cls)
-		return fail(error, VIV_ERROR_UNSUPPORTED, "if=%s: the device '%s' is not in this build.",
-			drive_if_names[s->interface], driver);
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			    "if=%s: the device '%s' is not in this build.",
+			    drive_if_names[s->interface], driver);
 	Device *dev = device_new(&m->board, cls, NULL);
 	char unit[16];
 	g_snprintf(unit, sizeof(unit), "%d", s->unit);
 	bool ok = pc_apply_globals(m, dev, error) && device_set(dev, "drive", s->id, error) &&
-		(!bus || device_set(dev, "bus", bus, error)) && (!unit_key || device_set(dev, unit_key, unit, error)) &&
-		(!s->addr || device_set(dev, "addr", s->addr, error));
+		  (!bus || device_set(dev, "bus", bus, error)) &&
+		  (!unit_key || device_set(dev, unit_key, unit, error)) &&
+		  (!s->addr || device_set(dev, "addr", s->addr, error));
 	if (!ok) {
 		device_free(dev);
 		return false;
@@ -145,7 +152,8 @@ static bool need_scsi(Machine *m, int n, GError **error)
 			continue;
 		const DeviceClass *cls = device_class_find("lsi53c895a");
 		if (!cls)
-			return fail(error, VIV_ERROR_UNSUPPORTED, "if=scsi: the controller 'lsi53c895a' is not in this build.");
+			return fail(error, VIV_ERROR_UNSUPPORTED,
+				    "if=scsi: the controller 'lsi53c895a' is not in this build.");
 		if (!device_realize(device_new(&m->board, cls, NULL), error))
 			return false;
 	}
@@ -158,12 +166,16 @@ static bool add_for(Machine *m, const DriveSpec *s, GError **error)
 	switch (s->interface) {
 	case DRIVE_IDE:
 		if (s->bus > 1)
-			return fail(error, VIV_ERROR_INVALID, "too many IDE buses defined (%d > 2): an IDE drive's index= is 0 to 3.", s->bus + 1);
+			return fail(
+			    error, VIV_ERROR_INVALID,
+			    "too many IDE buses defined (%d > 2): an IDE drive's index= is 0 to 3.",
+			    s->bus + 1);
 		g_snprintf(bus, sizeof(bus), "ide.%d", s->bus);
 		return add_device(m, s, s->cdrom ? "ide-cd" : "ide-hd", bus, "unit", error);
 	case DRIVE_SCSI:
 		g_snprintf(bus, sizeof(bus), "scsi.%d", s->bus);
-		return need_scsi(m, s->bus, error) && add_device(m, s, s->cdrom ? "scsi-cd" : "scsi-hd", bus, "scsi-id", error);
+		return need_scsi(m, s->bus, error) &&
+		       add_device(m, s, s->cdrom ? "scsi-cd" : "scsi-hd", bus, "scsi-id", error);
 	case DRIVE_FLOPPY:
 		return add_device(m, s, "floppy", "floppy-bus.0", "unit", error);
 	case DRIVE_VIRTIO:
@@ -171,7 +183,9 @@ static bool add_for(Machine *m, const DriveSpec *s, GError **error)
 	case DRIVE_SD:
 		return add_device(m, s, "sd-card", NULL, NULL, error);
 	case DRIVE_MTD:
-		return fail(error, VIV_ERROR_UNSUPPORTED, "machine type does not support if=mtd, bus=%d, unit=%d", s->bus, s->unit);
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			    "machine type does not support if=mtd, bus=%d, unit=%d", s->bus,
+			    s->unit);
 	case DRIVE_PFLASH: /* pc_firmware.c */
 	case DRIVE_NONE:
 	case DRIVE_IFS:
@@ -186,10 +200,14 @@ bool drives_add_devices(Machine *m, GError **error)
 		const DriveSpec *s = g_ptr_array_index(m->config->drives, i);
 		Blk *blk = blk_find(s->id);
 		if (blk_attached(blk) && s->interface != DRIVE_NONE && s->interface != DRIVE_PFLASH)
-			return fail(error, VIV_ERROR_INVALID, "Drive '%s' is already in use because it has been automatically connected to "
-				"another device (did you need 'if=none' in the drive options?)", s->id);
+			return fail(error, VIV_ERROR_INVALID,
+				    "Drive '%s' is already in use because it has been "
+				    "automatically connected to "
+				    "another device (did you need 'if=none' in the drive options?)",
+				    s->id);
 		if (!add_for(m, s, error)) {
-			g_prefix_error(error, "-drive %s%s: ", s->file ? "file=" : "", s->file ? s->file : s->id);
+			g_prefix_error(error, "-drive %s%s: ", s->file ? "file=" : "",
+				       s->file ? s->file : s->id);
 			return false;
 		}
 	}

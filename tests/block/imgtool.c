@@ -67,7 +67,7 @@ static json_t *words_to_opts(char **w)
 	return opts;
 }
 
-/* ---- Data ------------------------------------------------------------------------------------ */
+/* ---- Data ---- */
 
 static bool write_pattern(const Cmd *c, bool compressed)
 {
@@ -132,7 +132,7 @@ static bool show_map(const Cmd *c)
 	return true;
 }
 
-/* ---- Speed ----------------------------------------------------------------------------------- */
+/* ---- Speed ---- */
 
 typedef struct Bench {
 	Node *node;
@@ -182,7 +182,7 @@ static bool bench(const Cmd *c)
 	return true;
 }
 
-/* ---- Commands -------------------------------------------------------------------------------- */
+/* ---- Commands ---- */
 
 static Prealloc prealloc_of(const char *text)
 {
@@ -394,7 +394,7 @@ static void do_line(Run *run, char *line)
 		loop_call(run->node->loop, wait_all, run);
 }
 
-/* ---- Main ------------------------------------------------------------------------------------ */
+/* ---- Main ---- */
 
 typedef struct Create {
 	const Driver *driver;

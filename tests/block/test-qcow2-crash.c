@@ -47,7 +47,7 @@ typedef struct Request {
 } Request;
 enum { DO_WRITE, DO_ZERO, DO_UNMAP, DO_DISCARD, DO_COMPRESS, DO_FUA };
 
-/* ---- Requests -------------------------------------------------------------------------------- */
+/* ---- Requests ---- */
 
 static void request_fiber(void *opaque)
 {
@@ -169,7 +169,7 @@ static void record_run(World *w)
 	promise(w, w->burst);
 }
 
-/* ---- After the cut --------------------------------------------------------------------------- */
+/* ---- After the cut ---- */
 
 typedef struct Look {
 	Node *node;

@@ -27,7 +27,7 @@ static void quiet(const char *text)
 {
 }
 
-/* ---- Sound images ---------------------------------------------------------------------------- */
+/* ---- Sound images ---- */
 
 static void write_some(Node *node, GRand *rng, unsigned n)
 {
@@ -82,7 +82,7 @@ static MemFile *make_image(const char *options, unsigned what, GRand *rng)
 	return file;
 }
 
-/* ---- Damage ---------------------------------------------------------------------------------- */
+/* ---- Damage ---- */
 
 static void damage_once(GByteArray *b, GRand *rng)
 {
@@ -157,7 +157,7 @@ static MemFile *damaged(const MemFile *sound, GRand *rng)
 	return m;
 }
 
-/* ---- Everything that can be done ------------------------------------------------------------- */
+/* ---- Everything that can be done ---- */
 
 static void read_some(Node *node)
 {

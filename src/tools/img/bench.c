@@ -9,7 +9,7 @@
 #include "core/clock.h"
 #include "tools/img/img.h"
 
-/* ---- bench ----------------------------------------------------------------------------------------------------- */
+/* ---- bench ---- */
 
 typedef struct Bench {
 	Node *node;
@@ -50,7 +50,8 @@ static void bench_worker(void *opaque)
 		if (b->offset > b->node->length - b->size)
 			b->offset = b->step < b->node->length ? b->offset % b->step : 0;
 		fiber_rdlock(&b->drain);
-		int err = b->write ? node_write(b->node, at, iov_one(&v), 0) : node_read(b->node, at, iov_one(&v));
+		int err = b->write ? node_write(b->node, at, iov_one(&v), 0)
+				   : node_read(b->node, at, iov_one(&v));
 		fiber_rdunlock(&b->drain);
 		if (err >= 0 && b->flush_interval && ++b->since_flush % b->flush_interval == 0)
 			err = bench_flush(b);
@@ -67,8 +68,10 @@ static int bench(Bench *b, uint64_t count, bool quiet)
 	if (b->node->length < b->size)
 		return img_error("The image is smaller than one request");
 	if (!quiet)
-		printf("Sending %" G_GUINT64_FORMAT " %s requests, %" G_GUINT64_FORMAT " bytes each, %u in parallel (starting at offset %"
-			G_GUINT64_FORMAT ", step size %" G_GUINT64_FORMAT ")\n", count, b->write ? "write" : "read", b->size, b->depth, b->offset, b->step);
+		printf("Sending %" G_GUINT64_FORMAT " %s requests, %" G_GUINT64_FORMAT
+		       " bytes each, %u in parallel (starting at offset %" G_GUINT64_FORMAT
+		       ", step size %" G_GUINT64_FORMAT ")\n",
+		       count, b->write ? "write" : "read", b->size, b->depth, b->offset, b->step);
 	if (!quiet && b->flush_interval)
 		printf("Sending flush every %" G_GUINT64_FORMAT " requests\n", b->flush_interval);
 	int64_t begun = host_now();
@@ -84,7 +87,13 @@ static int bench(Bench *b, uint64_t count, bool quiet)
 	return 0;
 }
 
-typedef struct BenchOptions { ImgOpen how; Bench b; uint64_t count; bool quiet; const char *aio; } BenchOptions;
+typedef struct BenchOptions {
+	ImgOpen how;
+	Bench b;
+	uint64_t count;
+	bool quiet;
+	const char *aio;
+} BenchOptions;
 
 static bool bench_option(BenchOptions *o, int opt)
 {
@@ -121,8 +130,12 @@ static bool bench_option(BenchOptions *o, int opt)
 
 int img_bench(int argc, char **argv)
 {
-	static const struct option longs[] = { IMG_LONG_OPTIONS, { "flush-interval", required_argument, NULL, OPT_LOCAL },
-		{ "pattern", required_argument, NULL, OPT_LOCAL + 1 }, { "no-drain", no_argument, NULL, OPT_LOCAL + 2 }, { 0 } };
+	static const struct option longs[] = {
+	    IMG_LONG_OPTIONS,
+	    {"flush-interval", required_argument, NULL, OPT_LOCAL},
+	    {"pattern", required_argument, NULL, OPT_LOCAL + 1},
+	    {"no-drain", no_argument, NULL, OPT_LOCAL + 2},
+	    {0}};
 	BenchOptions o = { .count = 75000, .b = { .size = 4096, .depth = 64 } };
 	int opt;
 	while ((opt = getopt_long(argc, argv, "hc:d:f:ni:o:qs:S:t:wU", longs, NULL)) != -1)
@@ -134,8 +147,10 @@ int img_bench(int argc, char **argv)
 		return img_error("--flush-interval is only available in write tests");
 	if (!o.b.depth || !o.b.size)
 		return img_error("Queue depth and buffer size must not be zero");
-	if (o.aio && (strcmp(o.aio, "threads") && strcmp(o.aio, "native") && strcmp(o.aio, "io_uring")))
-		return img_error("Invalid aio option: %s. There are: threads, native, io_uring", o.aio);
+	if (o.aio &&
+	    (strcmp(o.aio, "threads") && strcmp(o.aio, "native") && strcmp(o.aio, "io_uring")))
+		return img_error("Invalid aio option: %s. There are: threads, native, io_uring",
+				 o.aio);
 	if (o.aio && !strcmp(o.aio, "threads"))
 		g_setenv("VIV_NO_URING", "1", TRUE);
 	o.how.flags |= o.b.write ? NODE_WRITE | NODE_EXCLUSIVE : 0;
@@ -146,12 +161,13 @@ int img_bench(int argc, char **argv)
 	return status;
 }
 
-/* ---- bitmap ------------------------------------------------------------------------------------------------------ */
+/* ---- bitmap ---- */
 
 typedef struct Action { int what; const char *source; } Action;
 enum { ADD = OPT_LOCAL, REMOVE, CLEAR, ENABLE, DISABLE, MERGE };
 
-static bool act(Node *node, Node *other, const Action *a, const char *name, uint64_t granularity, GError **error)
+static bool act(Node *node, Node *other, const Action *a, const char *name, uint64_t granularity,
+		GError **error)
 {
 	const Driver *d = node->driver;
 	switch (a->what) {
@@ -164,17 +180,19 @@ static bool act(Node *node, Node *other, const Action *a, const char *name, uint
 	}
 }
 
-static int bitmap(Node *node, Node *other, const GArray *actions, const char *name, uint64_t granularity)
+static int bitmap(Node *node, Node *other, const GArray *actions, const char *name,
+		  uint64_t granularity)
 {
 	GError *error = NULL;
-	static const char *const words[] = { "add", "remove", "clear", "enable", "disable", "merge" };
+	static const char *const words[] = {"add", "remove", "clear", "enable", "disable", "merge"};
 	if (!node->driver->bitmap_add)
 		return img_error("Format driver '%s' does not support bitmaps", node->driver->name);
 	for (unsigned i = 0; i < actions->len; i++) {
 		const Action *a = &g_array_index(actions, Action, i);
 		if (act(node, other, a, name, granularity, &error))
 			continue;
-		char *prefix = g_strdup_printf("Operation %s on bitmap %s failed", words[a->what - ADD], name);
+		char *prefix =
+		    g_strdup_printf("Operation %s on bitmap %s failed", words[a->what - ADD], name);
 		img_gerror(error, prefix);
 		g_free(prefix);
 		return 1;
@@ -184,10 +202,17 @@ static int bitmap(Node *node, Node *other, const GArray *actions, const char *na
 
 int img_bitmap(int argc, char **argv)
 {
-	static const struct option longs[] = { IMG_LONG_OPTIONS, { "add", no_argument, NULL, ADD }, { "remove", no_argument, NULL, REMOVE },
-		{ "clear", no_argument, NULL, CLEAR }, { "enable", no_argument, NULL, ENABLE }, { "disable", no_argument, NULL, DISABLE },
-		{ "merge", required_argument, NULL, MERGE }, { "granularity", required_argument, NULL, 'g' },
-		{ "source-file", required_argument, NULL, 'b' }, { "source-format", required_argument, NULL, 'F' }, { 0 } };
+	static const struct option longs[] = {IMG_LONG_OPTIONS,
+					      {"add", no_argument, NULL, ADD},
+					      {"remove", no_argument, NULL, REMOVE},
+					      {"clear", no_argument, NULL, CLEAR},
+					      {"enable", no_argument, NULL, ENABLE},
+					      {"disable", no_argument, NULL, DISABLE},
+					      {"merge", required_argument, NULL, MERGE},
+					      {"granularity", required_argument, NULL, 'g'},
+					      {"source-file", required_argument, NULL, 'b'},
+					      {"source-format", required_argument, NULL, 'F'},
+					      {0}};
 	ImgOpen how = { .flags = NODE_WRITE | NODE_EXCLUSIVE }, source = { 0 };
 	GArray *actions = g_array_new(FALSE, FALSE, sizeof(Action));
 	const char *source_file = NULL;
@@ -220,7 +245,8 @@ int img_bitmap(int argc, char **argv)
 	if (argc - optind != 2)
 		return img_error("Expecting filename and bitmap name");
 	if (!actions->len)
-		return img_error("Need at least one of --add, --remove, --clear, --enable, --disable, or --merge");
+		return img_error("Need at least one of --add, --remove, --clear, --enable, "
+				 "--disable, or --merge");
 	if (granularity && !add)
 		return img_error("granularity only supported with --add");
 	Node *other = source_file ? img_open(source_file, &source) : NULL;

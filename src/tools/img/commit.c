@@ -29,7 +29,7 @@ static int move(Node *from, Node *to, uint64_t offset, uint64_t len, bool zero, 
 	return 0;
 }
 
-/* ---- commit ---------------------------------------------------------------------------------------------------- */
+/* ---- commit ---- */
 
 /* Everything that the layers above `base` hold. */
 static int commit_data(Node *top, Node *base, ImgProgress *progress)
@@ -67,14 +67,17 @@ static int commit(Node *top, const char *name, bool drop, bool quiet, ImgProgres
 	GError *error = NULL;
 	Node *base = find_base(top, name);
 	if (!base)
-		return name ? img_error("Did not find '%s' in the backing chain of '%s'", name, top->filename) :
-			img_error("Image does not have a backing file");
+		return name ? img_error("Did not find '%s' in the backing chain of '%s'", name,
+					top->filename)
+			    : img_error("Image does not have a backing file");
 	if (!node_set_writable(base, true, &error))
 		return img_gerror(error, "Block job failed");
-	if (base->length < top->length && !node_truncate(base, top->length, false, PREALLOC_OFF, &error))
+	if (base->length < top->length &&
+	    !node_truncate(base, top->length, false, PREALLOC_OFF, &error))
 		return img_gerror(error, "Block job failed");
 	int err = commit_data(top, base, progress);
-	/* Only when the base is safe may the layer be emptied; and only if the base lies right below. */
+	/* Only when the base is safe may the layer be emptied; and only if the base lies right
+	 * below. */
 	if (err >= 0 && !drop && base == top->backing && top->driver->make_empty) {
 		err = top->driver->make_empty(top);
 		if (err >= 0)
@@ -101,7 +104,10 @@ int img_commit(int argc, char **argv)
 		switch (opt) {
 		case 'f': how.format = optarg; break;
 		case 't': how.cache = optarg; break;
-		case 'b': base = optarg; drop = true; break; /* the layers between still need what is here */
+		case 'b':
+			base = optarg;
+			drop = true;
+			break; /* the layers between still need what is here */
 		case 'd': drop = true; break;
 		case 'p': progress.on = true; break;
 		case 'q': quiet = true; break;
@@ -122,7 +128,7 @@ int img_commit(int argc, char **argv)
 	return status;
 }
 
-/* ---- rebase ------------------------------------------------------------------------------------------------------ */
+/* ---- rebase ---- */
 
 static int read_or_zero(Node *node, uint64_t offset, uint8_t *buf, size_t len)
 {
@@ -137,7 +143,8 @@ static int keep_differences(Node *node, Node *fresh, ImgProgress *progress)
 {
 	uint8_t *old_data, *new_data;
 	int err = 0;
-	if (posix_memalign((void **)&old_data, 4096, BUFFER) || posix_memalign((void **)&new_data, 4096, BUFFER))
+	if (posix_memalign((void **)&old_data, 4096, BUFFER) ||
+	    posix_memalign((void **)&new_data, 4096, BUFFER))
 		return -ENOMEM;
 	for (uint64_t at = 0; at < node->length && err >= 0;) {
 		NodeStatus s;
@@ -153,8 +160,9 @@ static int keep_differences(Node *node, Node *fresh, ImgProgress *progress)
 				size_t n = MIN(65536 - (at + i) % 65536, len - i);
 				struct iovec v = { old_data + i, n };
 				if (memcmp(old_data + i, new_data + i, n))
-					err = buffer_is_zero(old_data + i, n) ? node_write_zeroes(node, at + i, n, 0) :
-						node_write(node, at + i, iov_one(&v), 0);
+					err = buffer_is_zero(old_data + i, n)
+						  ? node_write_zeroes(node, at + i, n, 0)
+						  : node_write(node, at + i, iov_one(&v), 0);
 				i += n;
 			}
 		}
@@ -166,13 +174,17 @@ static int keep_differences(Node *node, Node *fresh, ImgProgress *progress)
 	return err < 0 ? err : node_flush(node);
 }
 
-static int rebase(Node *node, const char *backing, const char *format, const char *cache, bool unsafe, ImgProgress *progress)
+static int rebase(Node *node, const char *backing, const char *format, const char *cache,
+		  bool unsafe, ImgProgress *progress)
 {
 	GError *error = NULL;
 	if (!node->driver->set_backing)
-		return img_error("Format driver '%s' does not support backing files", node->driver->name);
+		return img_error("Format driver '%s' does not support backing files",
+				 node->driver->name);
 	if (*backing && !format)
-		return img_error("Could not change the backing file to '%s': backing format must be specified", backing);
+		return img_error(
+		    "Could not change the backing file to '%s': backing format must be specified",
+		    backing);
 	if (!unsafe) {
 		Node *fresh = NULL;
 		if (*backing) {
@@ -188,7 +200,8 @@ static int rebase(Node *node, const char *backing, const char *format, const cha
 		if (err < 0)
 			return img_error("error while writing to COW image: %s", g_strerror(-err));
 	}
-	if (!node->driver->set_backing(node, *backing ? backing : NULL, *backing ? format : NULL, &error))
+	if (!node->driver->set_backing(node, *backing ? backing : NULL, *backing ? format : NULL,
+				       &error))
 		return img_gerror(error, "Could not change the backing file");
 	img_progress_end(progress);
 	return 0;
@@ -225,7 +238,8 @@ int img_rebase(int argc, char **argv)
 	if (optind != argc - 1)
 		return img_error("Expecting one image file name");
 	if (!backing)
-		return img_error("Use backing_file (-b) to select the new backing file, \"\" for none");
+		return img_error(
+		    "Use backing_file (-b) to select the new backing file, \"\" for none");
 	if (unsafe)
 		how.flags |= NODE_NO_BACKING;
 	Node *node = img_open(argv[optind], &how);

@@ -34,7 +34,8 @@ int img_gerror(GError *error, const char *prefix)
 
 int img_usage(const char *command)
 {
-	fprintf(stderr, "Try '%s --help' for more information on '%s'.\n", g_get_prgname(), command);
+	fprintf(stderr, "Try '%s --help' for more information on '%s'.\n", g_get_prgname(),
+		command);
 	return 1;
 }
 
@@ -47,7 +48,9 @@ static json_t *image_options(const char *text, GError **error)
 	for (char **i = items; ok && *i; i++) {
 		char *equals = strchr(*i, '=');
 		if (!equals) {
-			ok = fail(error, VIV_ERROR_INVALID, "Invalid parameter '%s' in --image-opts: KEY=VALUE is needed", *i);
+			ok =
+			    fail(error, VIV_ERROR_INVALID,
+				 "Invalid parameter '%s' in --image-opts: KEY=VALUE is needed", *i);
 			break;
 		}
 		*equals = 0;
@@ -70,13 +73,16 @@ Node *img_open(const char *name, const ImgOpen *how)
 		return NULL;
 	}
 	if (how->cache && !cache_mode(how->cache, &direct, &no_flush, &write_cache)) {
-		img_error("Invalid cache option: %s. There are: none, writeback, writethrough, directsync, unsafe", how->cache);
+		img_error("Invalid cache option: %s. There are: none, writeback, writethrough, "
+			  "directsync, unsafe",
+			  how->cache);
 		json_decref(opts);
 		return NULL;
 	}
 	if (how->format)
 		json_object_set_new(opts, "driver", json_string(how->format));
-	unsigned flags = how->flags | NODE_UNMAP | (direct ? NODE_DIRECT : 0) | (no_flush ? NODE_NO_FLUSH : 0);
+	unsigned flags =
+	    how->flags | NODE_UNMAP | (direct ? NODE_DIRECT : 0) | (no_flush ? NODE_NO_FLUSH : 0);
 	Node *node = node_open(loop_main(), how->image_opts ? NULL : name, opts, flags, &error);
 	if (!node) {
 		char *prefix = g_strdup_printf("Could not open '%s'", name);
@@ -99,8 +105,10 @@ bool img_size(const char *text, const char *what, uint64_t *out)
 {
 	if (parse_size(text, 1, out) && *out <= INT64_MAX)
 		return true;
-	img_error("Invalid %s specified: '%s'. You may use k, M, G, T, P or E suffixes for kilobytes, megabytes, "
-		"gigabytes, terabytes, petabytes and exabytes.", what, text);
+	img_error("Invalid %s specified: '%s'. You may use k, M, G, T, P or E suffixes for "
+		  "kilobytes, megabytes, "
+		  "gigabytes, terabytes, petabytes and exabytes.",
+		  what, text);
 	return false;
 }
 
@@ -135,12 +143,14 @@ char *img_size_text(uint64_t bytes)
 
 void img_option_help(const Driver *driver)
 {
-	static const char *const types[] = { [OPT_BOOL] = "<bool (on/off)>", [OPT_INT] = "<num>", [OPT_SIZE] = "<size>",
-		[OPT_STRING] = "<str>", [OPT_ENUM] = "<str>", [OPT_CHILD] = "<str>" };
+	static const char *const types[] = {
+	    [OPT_BOOL] = "<bool (on/off)>", [OPT_INT] = "<num>",  [OPT_SIZE] = "<size>",
+	    [OPT_STRING] = "<str>",	    [OPT_ENUM] = "<str>", [OPT_CHILD] = "<str>"};
 	puts("Supported options:");
 	for (const BlockOption *o = driver->create_options; o && o->name; o++) {
 		char *word = g_strdup_printf("%s=%s", o->name, types[o->type]);
-		printf("  %-22s - %s%s%s%s\n", word, o->help, o->def ? " (default: " : "", o->def ? o->def : "", o->def ? ")" : "");
+		printf("  %-22s - %s%s%s%s\n", word, o->help, o->def ? " (default: " : "",
+		       o->def ? o->def : "", o->def ? ")" : "");
 		g_free(word);
 	}
 }
@@ -162,7 +172,8 @@ bool img_options(const char *text, const Driver *driver, json_t *opts, bool *hel
 			if (equals)
 				*equals = 0;
 			if (item->len)
-				json_object_set_new(opts, item->str, json_string(equals ? equals + 1 : "on"));
+				json_object_set_new(opts, item->str,
+						    json_string(equals ? equals + 1 : "on"));
 			g_string_truncate(item, 0);
 			if (!*p)
 				break;
@@ -179,7 +190,9 @@ bool img_clobbers(const char *filename)
 	struct stat st;
 	if (stat(filename, &st) < 0 || (S_ISREG(st.st_mode) && st.st_size == 0))
 		return false;
-	img_error("'%s' exists and --no-clobber was given. Name another file, or remove this one first.", filename);
+	img_error(
+	    "'%s' exists and --no-clobber was given. Name another file, or remove this one first.",
+	    filename);
 	return true;
 }
 

@@ -11,9 +11,15 @@
 
 #define BUFFER (2u << 20)
 
-/* ---- compare ---------------------------------------------------------------------------------------------------- */
+/* ---- compare ---- */
 
-typedef struct Compare { Node *node[2]; const char *name[2]; uint8_t *buf[2]; bool strict, quiet; ImgProgress progress; } Compare;
+typedef struct Compare {
+	Node *node[2];
+	const char *name[2];
+	uint8_t *buf[2];
+	bool strict, quiet;
+	ImgProgress progress;
+} Compare;
 
 static int mismatch(const Compare *c, uint64_t offset)
 {
@@ -23,7 +29,15 @@ static int mismatch(const Compare *c, uint64_t offset)
 }
 
 /* Reads both at once; the second read waits in its own fiber. */
-typedef struct Side { Node *node; uint64_t offset; uint8_t *buf; size_t len; int err; bool done; FiberQueue *wait; } Side;
+typedef struct Side {
+	Node *node;
+	uint64_t offset;
+	uint8_t *buf;
+	size_t len;
+	int err;
+	bool done;
+	FiberQueue *wait;
+} Side;
 
 static void read_side(void *opaque)
 {
@@ -48,7 +62,8 @@ static int read_both(Compare *c, uint64_t offset, size_t len, const bool *data)
 		fiber_queue_wait(&wait);
 	for (int i = 0; i < 2; i++)
 		if (side[i].err < 0) {
-			img_error("Error while reading offset %" G_GUINT64_FORMAT " of %s: %s", offset, c->name[i], g_strerror(-side[i].err));
+			img_error("Error while reading offset %" G_GUINT64_FORMAT " of %s: %s",
+				  offset, c->name[i], g_strerror(-side[i].err));
 			return 4;
 		}
 	return 0;
@@ -98,17 +113,22 @@ static int compare(Compare *c)
 		uint64_t len = end - at;
 		for (int i = 0; i < 2; i++) {
 			if (at >= c->node[i]->length) {
-				s[i] = (NodeStatus){ .flags = STATUS_ZERO | STATUS_ALLOCATED, .bytes = len };
-			} else if (node_status_above(c->node[i], NULL, at, len, true, &s[i], NULL) < 0) {
+				s[i] = (NodeStatus){.flags = STATUS_ZERO | STATUS_ALLOCATED,
+						    .bytes = len};
+			} else if (node_status_above(c->node[i], NULL, at, len, true, &s[i], NULL) <
+				   0) {
 				img_error("Sector allocation test failed for %s", c->name[i]);
 				return 3;
 			}
 			data[i] = !(s[i].flags & STATUS_ZERO);
 			len = MIN(len, s[i].bytes);
 		}
-		if (c->strict && ((s[0].flags ^ s[1].flags) & (STATUS_ALLOCATED | STATUS_DATA | STATUS_ZERO))) {
+		if (c->strict &&
+		    ((s[0].flags ^ s[1].flags) & (STATUS_ALLOCATED | STATUS_DATA | STATUS_ZERO))) {
 			if (!c->quiet)
-				printf("Strict mode: Offset %" G_GUINT64_FORMAT " block status mismatch!\n", at);
+				printf("Strict mode: Offset %" G_GUINT64_FORMAT
+				       " block status mismatch!\n",
+				       at);
 			return 1;
 		}
 		int status = compare_extent(c, at, len, data);
@@ -168,7 +188,7 @@ int img_compare(int argc, char **argv)
 	return status;
 }
 
-/* ---- dd ---------------------------------------------------------------------------------------------------------- */
+/* ---- dd ---- */
 
 typedef struct Dd { const char *in, *out; uint64_t bs, count, skip; bool has_count; } Dd;
 
@@ -179,7 +199,8 @@ static bool dd_word(Dd *d, const char *word)
 	if (g_str_has_prefix(word, "of="))
 		return (d->out = word + 3) != NULL;
 	if (g_str_has_prefix(word, "bs="))
-		return img_size(word + 3, "number: 'bs'", &d->bs) && (d->bs || img_error("Invalid number: '0'") == 0);
+		return img_size(word + 3, "number: 'bs'", &d->bs) &&
+		       (d->bs || img_error("Invalid number: '0'") == 0);
 	if (g_str_has_prefix(word, "count="))
 		return (d->has_count = true) && img_size(word + 6, "number: 'count'", &d->count);
 	if (g_str_has_prefix(word, "skip="))
@@ -213,9 +234,12 @@ static int dd(const Dd *d, Node *from, const char *format)
 	const Driver *driver = driver_find(format);
 	GError *error = NULL;
 	if (!driver || !driver->create)
-		return img_error(driver ? "Format driver '%s' does not support image creation" : "Unknown file format '%s'", format);
+		return img_error(driver ? "Format driver '%s' does not support image creation"
+					: "Unknown file format '%s'",
+				 format);
 	uint64_t length = from->length, start;
-	/* As qemu-img has it, the count is of the input's first blocks: those skipped are among them. */
+	/* As qemu-img has it, the count is of the input's first blocks: those skipped are among
+	 * them. */
 	if (d->has_count && d->count < UINT64_MAX / d->bs)
 		length = MIN(length, d->count * d->bs);
 	start = d->skip < UINT64_MAX / d->bs ? d->skip * d->bs : UINT64_MAX;

@@ -22,7 +22,8 @@ typedef struct Options {
 	const char *out_format, *words, *backing, *backing_format, *snapshot;
 	uint64_t sparse, rate;
 	long jobs;
-	bool compress, progress, quiet, keep_target, target_zero, out_of_order, salvage, bitmaps, no_clobber;
+	bool compress, progress, quiet, keep_target, target_zero, out_of_order, salvage, bitmaps,
+	    no_clobber;
 } Options;
 
 typedef struct Convert {
@@ -48,9 +49,15 @@ typedef struct Convert {
 	ImgProgress progress;
 } Convert;
 
-typedef struct Piece { uint64_t offset; size_t bytes; bool data, backing; Node *source; uint64_t begin; } Piece;
+typedef struct Piece {
+	uint64_t offset;
+	size_t bytes;
+	bool data, backing;
+	Node *source;
+	uint64_t begin;
+} Piece;
 
-/* ---- Which extent comes next ---------------------------------------------------------------------------------- */
+/* ---- Which extent comes next ---- */
 
 static int look(Convert *c)
 {
@@ -61,14 +68,16 @@ static int look(Convert *c)
 	NodeStatus s;
 	/* A length that is no multiple of 512 is filled up with zeroes. */
 	if (at >= node->length) {
-		c->extent_end = c->current + 1 < c->source_count ? c->begins[c->current + 1] : c->total;
+		c->extent_end =
+		    c->current + 1 < c->source_count ? c->begins[c->current + 1] : c->total;
 		c->extent_data = c->extent_backing = false;
 		return 0;
 	}
 	Node *base = c->target_backing ? node->backing : NULL;
 	int err = node_status_above(node, base, at, node->length - at, true, &s, NULL);
 	if (err < 0 && c->o->salvage) {
-		s = (NodeStatus){ .flags = STATUS_DATA | STATUS_ALLOCATED, .bytes = MIN(node->length - at, CHUNK_MAX) };
+		s = (NodeStatus){.flags = STATUS_DATA | STATUS_ALLOCATED,
+				 .bytes = MIN(node->length - at, CHUNK_MAX)};
 	} else if (err < 0) {
 		return err;
 	}
@@ -104,7 +113,12 @@ static bool take(Convert *c, Piece *p)
 			}
 		}
 		len = MIN(len, max);
-		*p = (Piece){ c->next, len, c->extent_data, c->extent_backing, c->sources[c->current], c->begins[c->current] };
+		*p = (Piece){c->next,
+			     len,
+			     c->extent_data,
+			     c->extent_backing,
+			     c->sources[c->current],
+			     c->begins[c->current]};
 		c->next += len;
 		c->extent_end = MAX(c->extent_end, c->next);
 		if (c->granularity && c->extent_data)
@@ -114,7 +128,7 @@ static bool take(Convert *c, Piece *p)
 	return ok;
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------------------ */
+/* ---- Reading ---- */
 
 /* From the source(s) that cover it; with --salvage what cannot be read is zeroes. */
 static int read_piece(Convert *c, const Piece *p, uint8_t *buf)
@@ -130,10 +144,13 @@ static int read_piece(Convert *c, const Piece *p, uint8_t *buf)
 		int err = node_pread(c->sources[source], offset - c->begins[source], buf + at, n);
 		if (err < 0 && c->o->salvage && n > SECTOR) {
 			for (size_t i = 0; i < n; i += SECTOR)
-				if (node_pread(c->sources[source], offset - c->begins[source] + i, buf + at + i, MIN(SECTOR, n - i)) < 0) {
+				if (node_pread(c->sources[source], offset - c->begins[source] + i,
+					       buf + at + i, MIN(SECTOR, n - i)) < 0) {
 					memset(buf + at + i, 0, MIN(SECTOR, n - i));
 					if (!c->o->quiet)
-						img_error("warning: error while reading offset %" G_GUINT64_FORMAT, offset + i);
+						img_error("warning: error while reading offset "
+							  "%" G_GUINT64_FORMAT,
+							  offset + i);
 				}
 		} else if (err < 0) {
 			return err;
@@ -144,7 +161,7 @@ static int read_piece(Convert *c, const Piece *p, uint8_t *buf)
 	return 0;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------------------- */
+/* ---- Writing ---- */
 
 static int write_zeroes(Convert *c, uint64_t offset, uint64_t bytes)
 {
@@ -181,7 +198,8 @@ static int write_data(Convert *c, uint64_t offset, uint8_t *buf, size_t len)
 	for (size_t at = 0; at < len;) {
 		size_t n = run_length(buf + at, len - at, c->o->sparse, &zero);
 		v = (struct iovec){ buf + at, n };
-		int err = zero ? write_zeroes(c, offset + at, n) : node_write(c->target, offset + at, iov_one(&v), 0);
+		int err = zero ? write_zeroes(c, offset + at, n)
+			       : node_write(c->target, offset + at, iov_one(&v), 0);
 		if (err < 0)
 			return err;
 		at += n;
@@ -193,17 +211,19 @@ static int write_piece(Convert *c, const Piece *p, uint8_t *buf)
 {
 	if (p->backing)
 		return 0;
-	return p->data ? write_data(c, p->offset, buf, p->bytes) : write_zeroes(c, p->offset, p->bytes);
+	return p->data ? write_data(c, p->offset, buf, p->bytes)
+		       : write_zeroes(c, p->offset, p->bytes);
 }
 
-/* ---- The fibers ------------------------------------------------------------------------------------------------------ */
+/* ---- The fibers ---- */
 
 /* Sleeps until the bytes so far are within the rate. */
 static void hold_rate(Convert *c)
 {
 	if (!c->o->rate)
 		return;
-	int64_t due = c->begun + (int64_t)((double)c->done / (double)c->o->rate * NS_PER_SEC), now = host_now();
+	int64_t due = c->begun + (int64_t)((double)c->done / (double)c->o->rate * NS_PER_SEC),
+		now = host_now();
 	if (due > now)
 		loop_sleep(due - now);
 }
@@ -226,7 +246,8 @@ static void worker(void *opaque)
 	Piece p;
 	while (take(c, &p)) {
 		int err = 0;
-		if (p.data && !buf && posix_memalign((void **)&buf, 4096, MAX(CHUNK_MAX, c->granularity)))
+		if (p.data && !buf &&
+		    posix_memalign((void **)&buf, 4096, MAX(CHUNK_MAX, c->granularity)))
 			err = -ENOMEM;
 		if (!err && p.data)
 			err = read_piece(c, &p, buf);
@@ -264,8 +285,9 @@ static int copy(Convert *c)
 	while (c->running)
 		fiber_queue_wait(&c->ended);
 	if (c->err)
-		return img_error("error while %s at byte %" G_GUINT64_FORMAT ": %s", c->err_write ? "writing" : "reading",
-			c->err_offset, g_strerror(-c->err));
+		return img_error("error while %s at byte %" G_GUINT64_FORMAT ": %s",
+				 c->err_write ? "writing" : "reading", c->err_offset,
+				 g_strerror(-c->err));
 	if (c->granularity && c->target->driver->write_compressed)
 		node_write_compressed(c->target, c->total, (Iov){ 0 });
 	int err = node_flush(c->target);
@@ -275,7 +297,7 @@ static int copy(Convert *c)
 	return 0;
 }
 
-/* ---- Setting up -------------------------------------------------------------------------------------------------------- */
+/* ---- Setting up ---- */
 
 static bool create_target(const Options *o, const char *filename, uint64_t length)
 {
@@ -294,8 +316,10 @@ static bool create_target(const Options *o, const char *filename, uint64_t lengt
 	if (!opt_has(opts, "size"))
 		json_object_set_new(opts, "size", json_integer((json_int_t)length));
 	ok = ok && !(o->no_clobber && img_clobbers(filename));
-	if (ok && (!opts_check(driver->create_options, opts, driver->name, &error) || !driver->create(filename, opts, &error))) {
-		char *prefix = g_strdup_printf("%s: error while converting %s", filename, driver->name);
+	if (ok && (!opts_check(driver->create_options, opts, driver->name, &error) ||
+		   !driver->create(filename, opts, &error))) {
+		char *prefix =
+		    g_strdup_printf("%s: error while converting %s", filename, driver->name);
 		img_gerror(error, prefix);
 		g_free(prefix);
 		ok = false;
@@ -312,7 +336,9 @@ static bool open_sources(Convert *c, char **names, unsigned count)
 		if (!node)
 			return false;
 		c->source_count = i + 1;
-		if (c->o->snapshot && (!node->driver->snapshot_load || !node->driver->snapshot_load(node, c->o->snapshot, &error))) {
+		if (c->o->snapshot &&
+		    (!node->driver->snapshot_load ||
+		     !node->driver->snapshot_load(node, c->o->snapshot, &error))) {
 			if (error)
 				img_gerror(error, "Failed to load snapshot");
 			else
@@ -360,7 +386,8 @@ static bool copy_bitmaps(Convert *c)
 	if (!c->o->bitmaps)
 		return true;
 	if (!to->driver->bitmap_add || !from->driver->bitmap_list) {
-		img_error("Format driver '%s' does not support bitmaps", to->driver->bitmap_add ? from->driver->name : to->driver->name);
+		img_error("Format driver '%s' does not support bitmaps",
+			  to->driver->bitmap_add ? from->driver->name : to->driver->name);
 		return false;
 	}
 	GPtrArray *list = from->driver->bitmap_list(from);
@@ -368,11 +395,14 @@ static bool copy_bitmaps(Convert *c)
 	for (unsigned i = 0; ok && list && i < list->len; i++) {
 		const BitmapInfo *b = g_ptr_array_index(list, i);
 		if (b->in_use) {
-			img_error("Cannot copy inconsistent bitmap '%s'. Try 'viv-img bitmap --remove' to delete it.", b->name);
+			img_error("Cannot copy inconsistent bitmap '%s'. Try 'viv-img bitmap "
+				  "--remove' to delete it.",
+				  b->name);
 			ok = false;
 		} else if (!to->driver->bitmap_add(to, b->name, b->granularity, true, &error) ||
-		           !to->driver->bitmap_merge(to, b->name, from, b->name, &error) ||
-		           (b->recording && !to->driver->bitmap_enable(to, b->name, true, &error))) {
+			   !to->driver->bitmap_merge(to, b->name, from, b->name, &error) ||
+			   (b->recording &&
+			    !to->driver->bitmap_enable(to, b->name, true, &error))) {
 			img_gerror(error, "Failed to copy a bitmap");
 			ok = false;
 		}
@@ -387,7 +417,8 @@ static void advise(const Options *o, const char *filename)
 {
 	if (o->quiet || !o->compress || !o->out_of_order)
 		return;
-	img_error("note: -W changes nothing with -c: compressed clusters are written as they are ready.");
+	img_error(
+	    "note: -W changes nothing with -c: compressed clusters are written as they are ready.");
 }
 
 static int convert(const Options *o, char **names, unsigned count, const char *output)
@@ -397,7 +428,9 @@ static int convert(const Options *o, char **names, unsigned count, const char *o
 	int status = 1;
 	advise(o, output);
 	if (!driver || (!driver->create && !o->keep_target))
-		img_error(driver ? "Format driver '%s' does not support image creation" : "Unknown file format '%s'", o->out_format);
+		img_error(driver ? "Format driver '%s' does not support image creation"
+				 : "Unknown file format '%s'",
+			  o->out_format);
 	else if (open_sources(&c, names, count) &&
 	         (o->keep_target || create_target(o, output, c.total)) && open_target(&c, output))
 		status = copy(&c);
@@ -421,7 +454,9 @@ static bool option(Options *o, int opt, const char *arg, GString *words)
 	case 'F': o->backing_format = arg; return true;
 	case 'c': o->compress = true; return true;
 	case 'o': g_string_append_printf(words, "%s%s", words->len ? "," : "", arg); return true;
-	case 'l': o->snapshot = g_str_has_prefix(arg, "snapshot.") ? strchr(arg, '=') + 1 : arg; return true;
+	case 'l':
+		o->snapshot = g_str_has_prefix(arg, "snapshot.") ? strchr(arg, '=') + 1 : arg;
+		return true;
 	case 'S': return img_size(arg, "buffer size for sparse output", &o->sparse);
 	case 'p': o->progress = true; return true;
 	case 'q': o->quiet = true; return true;
@@ -442,7 +477,9 @@ static bool option(Options *o, int opt, const char *arg, GString *words)
 		o->jobs = strtol(arg, NULL, 10);
 		if (o->jobs >= 1 && o->jobs <= JOBS_MAX)
 			return true;
-		img_error("Invalid number of coroutines. Allowed number of coroutines is between 1 and %d", JOBS_MAX);
+		img_error("Invalid number of coroutines. Allowed number of coroutines is between 1 "
+			  "and %d",
+			  JOBS_MAX);
 		return false;
 	default:
 		img_usage("convert");
@@ -452,15 +489,21 @@ static bool option(Options *o, int opt, const char *arg, GString *words)
 
 int img_convert(int argc, char **argv)
 {
-	static const struct option longs[] = { IMG_LONG_OPTIONS, { "source-image-opts", no_argument, NULL, OPT_IMAGE_OPTS },
-		{ "target-image-opts", no_argument, NULL, OPT_LOCAL }, { "target-is-zero", no_argument, NULL, OPT_LOCAL + 1 },
-		{ "bitmaps", no_argument, NULL, OPT_LOCAL + 2 }, { "salvage", no_argument, NULL, OPT_LOCAL + 3 },
-		{ "no-clobber", no_argument, NULL, OPT_NO_CLOBBER }, { 0 } };
+	static const struct option longs[] = {
+	    IMG_LONG_OPTIONS,
+	    {"source-image-opts", no_argument, NULL, OPT_IMAGE_OPTS},
+	    {"target-image-opts", no_argument, NULL, OPT_LOCAL},
+	    {"target-is-zero", no_argument, NULL, OPT_LOCAL + 1},
+	    {"bitmaps", no_argument, NULL, OPT_LOCAL + 2},
+	    {"salvage", no_argument, NULL, OPT_LOCAL + 3},
+	    {"no-clobber", no_argument, NULL, OPT_NO_CLOBBER},
+	    {0}};
 	Options o = { .out_format = "raw", .sparse = 4096, .jobs = 8 };
 	GString *words = g_string_new(NULL);
 	int opt, status = 1;
 	bool ok = true;
-	while (ok && (opt = getopt_long(argc, argv, "hf:O:B:cF:o:l:S:pt:T:qnm:WUr:", longs, NULL)) != -1)
+	while (ok &&
+	       (opt = getopt_long(argc, argv, "hf:O:B:cF:o:l:S:pt:T:qnm:WUr:", longs, NULL)) != -1)
 		ok = option(&o, opt, optarg, words);
 	o.words = words->len ? words->str : NULL;
 	o.progress &= !o.quiet;
@@ -470,7 +513,9 @@ int img_convert(int argc, char **argv)
 		img_option_help(driver);
 		status = 0;
 	} else if (ok && o.sparse && (o.sparse % SECTOR || o.sparse > CHUNK_MAX)) {
-		img_error("Invalid buffer size for sparse output specified. It is a multiple of 512, at most %u", CHUNK_MAX);
+		img_error("Invalid buffer size for sparse output specified. It is a multiple of "
+			  "512, at most %u",
+			  CHUNK_MAX);
 	} else if (ok && names < 2) {
 		img_error("Must specify image file name%s", names ? " of the output" : "");
 	} else if (ok && o.target_zero && !o.keep_target) {

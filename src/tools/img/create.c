@@ -10,8 +10,10 @@
 /* The words that "Formatting ..." shows: what was given, and defaults, in the driver's order. */
 static void print_formatting(const char *filename, const Driver *driver, json_t *opts)
 {
-	static const char *const order[] = { "cluster_size", "extended_l2", "preallocation", "compression_type", "size", "backing_file",
-		"backing_fmt", "data_file", "lazy_refcounts", "refcount_bits", NULL };
+	static const char *const order[] = {"cluster_size",	"extended_l2", "preallocation",
+					    "compression_type", "size",	       "backing_file",
+					    "backing_fmt",	"data_file",   "lazy_refcounts",
+					    "refcount_bits",	NULL};
 	printf("Formatting '%s', fmt=%s", filename, driver->name);
 	for (const char *const *name = order; *name; name++)
 		for (const BlockOption *o = driver->create_options; o->name; o++) {
@@ -19,7 +21,8 @@ static void print_formatting(const char *filename, const Driver *driver, json_t 
 			if (strcmp(o->name, *name))
 				continue;
 			if (!strcmp(o->name, "size") || (text && o->type == OPT_SIZE))
-				printf(" %s=%" G_GUINT64_FORMAT, o->name, opt_size(opts, o->name, 0));
+				printf(" %s=%" G_GUINT64_FORMAT, o->name,
+				       opt_size(opts, o->name, 0));
 			else if (text)
 				printf(" %s=%s", o->name, text);
 			else if (o->def && strcmp(o->name, "preallocation"))
@@ -34,7 +37,8 @@ static void print_formatting(const char *filename, const Driver *driver, json_t 
 /* Opens the backing file to learn its size. False: an error was printed. */
 static bool backing_size(const char *filename, json_t *opts, bool unsafe, bool have_size)
 {
-	const char *backing = opt_text(opts, "backing_file"), *format = opt_text(opts, "backing_fmt");
+	const char *backing = opt_text(opts, "backing_file"),
+		   *format = opt_text(opts, "backing_fmt");
 	if (!backing || (unsafe && have_size))
 		return true;
 	char *path = node_path(filename, backing);
@@ -48,7 +52,9 @@ static bool backing_size(const char *filename, json_t *opts, bool unsafe, bool h
 	bool ok = true;
 	if (!format) {
 		ok = false;
-		img_error("%s: Backing file specified without backing format\nDetected format of %s.", filename, node->driver->name);
+		img_error(
+		    "%s: Backing file specified without backing format\nDetected format of %s.",
+		    filename, node->driver->name);
 	}
 	if (!have_size)
 		json_object_set_new(opts, "size", json_integer((json_int_t)node->length));
@@ -57,7 +63,10 @@ static bool backing_size(const char *filename, json_t *opts, bool unsafe, bool h
 	return ok;
 }
 
-typedef struct Create { const char *format, *backing, *backing_format; bool quiet, unsafe, no_clobber, help; } Create;
+typedef struct Create {
+	const char *format, *backing, *backing_format;
+	bool quiet, unsafe, no_clobber, help;
+} Create;
 
 static bool check_create(const Create *c, const Driver *driver, json_t *opts, const char *filename)
 {
@@ -67,11 +76,14 @@ static bool check_create(const Create *c, const Driver *driver, json_t *opts, co
 	if (c->backing_format)
 		json_object_set_new(opts, "backing_fmt", json_string(c->backing_format));
 	if (opt_text(opts, "backing_file") && !driver->backing) {
-		img_error("%s: Backing file not supported for file format '%s'", filename, driver->name);
+		img_error("%s: Backing file not supported for file format '%s'", filename,
+			  driver->name);
 		return false;
 	}
 	if (opt_text(opts, "backing_file") && !strcmp(opt_text(opts, "backing_file"), filename)) {
-		img_error("%s: Trying to create an image with the same filename as the backing file", filename);
+		img_error(
+		    "%s: Trying to create an image with the same filename as the backing file",
+		    filename);
 		return false;
 	}
 	if (!backing_size(filename, opts, c->unsafe, opt_has(opts, "size")))
@@ -87,15 +99,18 @@ static bool check_create(const Create *c, const Driver *driver, json_t *opts, co
 	return !c->no_clobber || !img_clobbers(filename);
 }
 
-static int create(const Create *c, json_t *opts, const char *words, const char *filename, const char *size)
+static int create(const Create *c, json_t *opts, const char *words, const char *filename,
+		  const char *size)
 {
 	GError *error = NULL;
 	bool help = false;
 	uint64_t bytes;
 	const Driver *driver = driver_find(c->format);
 	if (!driver || !driver->create)
-		return img_error("%s: %s '%s'", filename ? filename : "create", driver ? "Format driver does not support image creation:" :
-			"Unknown file format", c->format);
+		return img_error("%s: %s '%s'", filename ? filename : "create",
+				 driver ? "Format driver does not support image creation:"
+					: "Unknown file format",
+				 c->format);
 	if (words && (!img_options(words, driver, opts, &help) || help))
 		return !help;
 	if (!filename)
@@ -113,7 +128,8 @@ static int create(const Create *c, json_t *opts, const char *words, const char *
 
 int img_create(int argc, char **argv)
 {
-	static const struct option longs[] = { IMG_LONG_OPTIONS, { "no-clobber", no_argument, NULL, OPT_NO_CLOBBER }, { 0 } };
+	static const struct option longs[] = {
+	    IMG_LONG_OPTIONS, {"no-clobber", no_argument, NULL, OPT_NO_CLOBBER}, {0}};
 	Create c = { .format = "raw" };
 	GString *words = g_string_new(NULL);
 	int opt;
@@ -122,7 +138,9 @@ int img_create(int argc, char **argv)
 		case 'f': c.format = optarg; break;
 		case 'b': c.backing = optarg; break;
 		case 'F': c.backing_format = optarg; break;
-		case 'o': g_string_append_printf(words, "%s%s", words->len ? "," : "", optarg); break;
+		case 'o':
+			g_string_append_printf(words, "%s%s", words->len ? "," : "", optarg);
+			break;
 		case 'q': c.quiet = true; break;
 		case 'u': c.unsafe = true; break;
 		case OPT_NO_CLOBBER: c.no_clobber = true; break;
@@ -136,13 +154,14 @@ int img_create(int argc, char **argv)
 	if (argc - optind > 2)
 		return img_error("Unexpected argument: %s", argv[optind + 2]);
 	json_t *opts = json_object();
-	int status = create(&c, opts, words->len ? words->str : NULL, argv[optind], argc - optind == 2 ? argv[optind + 1] : NULL);
+	int status = create(&c, opts, words->len ? words->str : NULL, argv[optind],
+			    argc - optind == 2 ? argv[optind + 1] : NULL);
 	json_decref(opts);
 	g_string_free(words, TRUE);
 	return status;
 }
 
-/* ---- resize ---------------------------------------------------------------------------------------------- */
+/* ---- resize ---- */
 
 static bool new_length(const char *text, uint64_t old, uint64_t *out)
 {
@@ -169,9 +188,12 @@ static int resize(Node *node, const char *text, Prealloc prealloc, bool shrink, 
 	if (length <= old && prealloc != PREALLOC_OFF)
 		return img_error("Preallocation can only be used for growing images");
 	if (length < old && !shrink)
-		return img_error("Use the --shrink option to perform a shrink operation.\n%s: warning: Shrinking an image will "
-			"delete all data beyond the shrunken image's end. Before performing such an operation, make sure there is no "
-			"important data there.", g_get_prgname());
+		return img_error("Use the --shrink option to perform a shrink operation.\n%s: "
+				 "warning: Shrinking an image will "
+				 "delete all data beyond the shrunken image's end. Before "
+				 "performing such an operation, make sure there is no "
+				 "important data there.",
+				 g_get_prgname());
 	if (!node_truncate(node, length, true, prealloc, &error))
 		return img_gerror(error, NULL);
 	if (!quiet)
@@ -181,8 +203,10 @@ static int resize(Node *node, const char *text, Prealloc prealloc, bool shrink, 
 
 int img_resize(int argc, char **argv)
 {
-	static const struct option longs[] = { IMG_LONG_OPTIONS, { "preallocation", required_argument, NULL, OPT_LOCAL },
-		{ "shrink", no_argument, NULL, OPT_LOCAL + 1 }, { 0 } };
+	static const struct option longs[] = {IMG_LONG_OPTIONS,
+					      {"preallocation", required_argument, NULL, OPT_LOCAL},
+					      {"shrink", no_argument, NULL, OPT_LOCAL + 1},
+					      {0}};
 	static const char *const modes[] = { "off", "metadata", "falloc", "full", NULL };
 	ImgOpen how = { .flags = NODE_WRITE | NODE_EXCLUSIVE };
 	bool quiet = false, shrink = false;
@@ -218,7 +242,7 @@ int img_resize(int argc, char **argv)
 	return status;
 }
 
-/* ---- amend ------------------------------------------------------------------------------------------------ */
+/* ---- amend ---- */
 
 static void amend_progress(void *opaque, uint64_t done, uint64_t total)
 {
@@ -231,7 +255,8 @@ static int amend(Node *node, const char *words, bool force, ImgProgress *progres
 	GError *error = NULL;
 	bool help = false;
 	if (!driver->amend || !driver->amend_options)
-		return img_error("Format driver '%s' does not support option amendment", driver->name);
+		return img_error("Format driver '%s' does not support option amendment",
+				 driver->name);
 	json_t *opts = json_object();
 	bool ok = img_options(words, driver, opts, &help);
 	if (ok && !help)
@@ -244,7 +269,8 @@ static int amend(Node *node, const char *words, bool force, ImgProgress *progres
 
 int img_amend(int argc, char **argv)
 {
-	static const struct option longs[] = { IMG_LONG_OPTIONS, { "force", no_argument, NULL, OPT_LOCAL }, { 0 } };
+	static const struct option longs[] = {
+	    IMG_LONG_OPTIONS, {"force", no_argument, NULL, OPT_LOCAL}, {0}};
 	ImgOpen how = { .flags = NODE_WRITE | NODE_EXCLUSIVE };
 	GString *words = g_string_new(NULL);
 	bool force = false;
@@ -254,7 +280,9 @@ int img_amend(int argc, char **argv)
 		switch (opt) {
 		case 'f': how.format = optarg; break;
 		case 't': how.cache = optarg; break;
-		case 'o': g_string_append_printf(words, "%s%s", words->len ? "," : "", optarg); break;
+		case 'o':
+			g_string_append_printf(words, "%s%s", words->len ? "," : "", optarg);
+			break;
 		case 'p': progress.on = true; break;
 		case 'q': progress.on = false; break;
 		case OPT_LOCAL: force = true; break;

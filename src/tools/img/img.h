@@ -19,11 +19,13 @@ typedef struct ImgCommand {
 	int (*run)(int argc, char **argv); /* argv[0] is the command's name */
 } ImgCommand;
 
-int img_amend(int argc, char **argv), img_bench(int argc, char **argv), img_bitmap(int argc, char **argv),
-	img_check(int argc, char **argv), img_commit(int argc, char **argv), img_compare(int argc, char **argv),
-	img_convert(int argc, char **argv), img_create(int argc, char **argv), img_dd(int argc, char **argv),
-	img_info(int argc, char **argv), img_map(int argc, char **argv), img_measure(int argc, char **argv),
-	img_snapshot(int argc, char **argv), img_rebase(int argc, char **argv), img_resize(int argc, char **argv);
+int img_amend(int argc, char **argv), img_bench(int argc, char **argv),
+    img_bitmap(int argc, char **argv), img_check(int argc, char **argv),
+    img_commit(int argc, char **argv), img_compare(int argc, char **argv),
+    img_convert(int argc, char **argv), img_create(int argc, char **argv),
+    img_dd(int argc, char **argv), img_info(int argc, char **argv), img_map(int argc, char **argv),
+    img_measure(int argc, char **argv), img_snapshot(int argc, char **argv),
+    img_rebase(int argc, char **argv), img_resize(int argc, char **argv);
 
 /* "viv-img: message" on stderr; gives 1, so that a command may return it. */
 int img_error(const char *format, ...) G_GNUC_PRINTF(1, 2);
@@ -68,8 +70,11 @@ json_t *img_describe(Node *node, const char *filename);
 
 /* Options that many commands have, as getopt_long values. */
 enum { OPT_OBJECT = 256, OPT_IMAGE_OPTS, OPT_OUTPUT, OPT_NO_CLOBBER, OPT_LOCAL };
-#define IMG_LONG_OPTIONS \
-	{ "help", no_argument, NULL, 'h' }, { "object", required_argument, NULL, OPT_OBJECT }, \
-	{ "image-opts", no_argument, NULL, OPT_IMAGE_OPTS }, { "force-share", no_argument, NULL, 'U' }
+#define IMG_LONG_OPTIONS                                                                           \
+	{"help", no_argument, NULL, 'h'}, {"object", required_argument, NULL, OPT_OBJECT},         \
+	    {"image-opts", no_argument, NULL, OPT_IMAGE_OPTS},                                     \
+	{                                                                                          \
+		"force-share", no_argument, NULL, 'U'                                              \
+	}
 
 #endif

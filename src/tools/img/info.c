@@ -7,7 +7,7 @@
 
 #include "tools/img/img.h"
 
-/* ---- as an object ------------------------------------------------------------------------------------------ */
+/* ---- as an object ---- */
 
 static json_t *snapshots_json(Node *node)
 {
@@ -17,10 +17,12 @@ static json_t *snapshots_json(Node *node)
 	json_t *out = json_array();
 	for (unsigned i = 0; i < list->len; i++) {
 		const SnapshotInfo *s = &g_array_index(list, SnapshotInfo, i);
-		json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "id", s->id, "name", s->name,
-			"vm-state-size", (json_int_t)s->vm_state_size, "date-sec", (json_int_t)s->date_sec,
-			"date-nsec", (json_int_t)s->date_nsec, "vm-clock-sec", (json_int_t)(s->vm_clock_ns / 1000000000),
-			"vm-clock-nsec", (json_int_t)(s->vm_clock_ns % 1000000000));
+		json_t *o =
+		    json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "id", s->id, "name", s->name,
+			      "vm-state-size", (json_int_t)s->vm_state_size, "date-sec",
+			      (json_int_t)s->date_sec, "date-nsec", (json_int_t)s->date_nsec,
+			      "vm-clock-sec", (json_int_t)(s->vm_clock_ns / 1000000000),
+			      "vm-clock-nsec", (json_int_t)(s->vm_clock_ns % 1000000000));
 		if (s->icount != UINT64_MAX)
 			json_object_set_new(o, "icount", json_integer((json_int_t)s->icount));
 		json_array_append_new(out, o);
@@ -53,7 +55,8 @@ json_t *img_describe(Node *node, const char *filename)
 		json_t *specific = node->driver->specific(node);
 		if (specific)
 			json_object_set_new(o, "format-specific", specific);
-		if (json_object_get(json_object_get(specific, "data"), "encrypt") || !strcmp(node->driver->name, "luks"))
+		if (json_object_get(json_object_get(specific, "data"), "encrypt") ||
+		    !strcmp(node->driver->name, "luks"))
 			json_object_set_new(o, "encrypted", json_true());
 	}
 	if (info.compressed_clusters)
@@ -63,14 +66,15 @@ json_t *img_describe(Node *node, const char *filename)
 		json_object_set_new(o, "backing-filename", json_string(node->backing_file));
 		json_object_set_new(o, "full-backing-filename", json_string(full));
 		if (node->backing_format)
-			json_object_set_new(o, "backing-filename-format", json_string(node->backing_format));
+			json_object_set_new(o, "backing-filename-format",
+					    json_string(node->backing_format));
 		g_free(full);
 	}
 	json_object_set_new(o, "dirty-flag", json_boolean(info.dirty));
 	return o;
 }
 
-/* ---- as text ------------------------------------------------------------------------------------------------- */
+/* ---- as text ---- */
 
 static void print_snapshots(GArray *list)
 {
@@ -82,8 +86,9 @@ static void print_snapshots(GArray *list)
 		struct tm tm;
 		strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", localtime_r(&t, &tm));
 		uint64_t ms = s->vm_clock_ns / 1000000, secs = ms / 1000;
-		char *clock = g_strdup_printf("%02u:%02u:%02u.%03u", (unsigned)(secs / 3600), (unsigned)(secs / 60 % 60),
-			(unsigned)(secs % 60), (unsigned)(ms % 1000));
+		char *clock = g_strdup_printf("%02u:%02u:%02u.%03u", (unsigned)(secs / 3600),
+					      (unsigned)(secs / 60 % 60), (unsigned)(secs % 60),
+					      (unsigned)(ms % 1000));
 		if (s->icount != UINT64_MAX)
 			g_snprintf(icount, sizeof(icount), "%" G_GUINT64_FORMAT, s->icount);
 		printf("%-10s%-17s%8s%20s%13s%11s\n", s->id, s->name, size, date, clock, icount);
@@ -130,8 +135,10 @@ static void print_value(const char *name, json_t *value, unsigned indent)
 static void print_info(Node *node, const char *filename)
 {
 	json_t *o = img_describe(node, filename);
-	char *size = img_size_text(node->length), *disk = img_size_text((uint64_t)MAX(node_allocated(node), 0));
-	printf("image: %s\nfile format: %s\nvirtual size: %s (%" G_GUINT64_FORMAT " bytes)\n", filename, node->driver->name, size, node->length);
+	char *size = img_size_text(node->length),
+	     *disk = img_size_text((uint64_t)MAX(node_allocated(node), 0));
+	printf("image: %s\nfile format: %s\nvirtual size: %s (%" G_GUINT64_FORMAT " bytes)\n",
+	       filename, node->driver->name, size, node->length);
 	printf("disk size: %s\n", json_object_get(o, "actual-size") ? disk : "unavailable");
 	if (json_object_get(o, "encrypted"))
 		puts("encrypted: yes");
@@ -166,7 +173,8 @@ static void print_info(Node *node, const char *filename)
 }
 
 /* One image of a chain; gives the next one's name and format (caller frees) or NULL. */
-static bool info_one(const char *filename, const ImgOpen *how, json_t *array, bool first, char **next, char **format)
+static bool info_one(const char *filename, const ImgOpen *how, json_t *array, bool first,
+		     char **next, char **format)
 {
 	Node *node = img_open(filename, how);
 	*next = *format = NULL;
@@ -220,8 +228,11 @@ static int info(const char *filename, ImgOpen how, bool json, bool chain)
 
 int img_info(int argc, char **argv)
 {
-	static const struct option longs[] = { IMG_LONG_OPTIONS, { "format", required_argument, NULL, 'f' },
-		{ "output", required_argument, NULL, OPT_OUTPUT }, { "backing-chain", no_argument, NULL, OPT_LOCAL }, { 0 } };
+	static const struct option longs[] = {IMG_LONG_OPTIONS,
+					      {"format", required_argument, NULL, 'f'},
+					      {"output", required_argument, NULL, OPT_OUTPUT},
+					      {"backing-chain", no_argument, NULL, OPT_LOCAL},
+					      {0}};
 	ImgOpen how = { .flags = NODE_NO_BACKING | NODE_NO_IO };
 	bool json = false, chain = false;
 	int opt;
@@ -247,7 +258,7 @@ int img_info(int argc, char **argv)
 	return info(argv[optind], how, json, chain);
 }
 
-/* ---- snapshot -------------------------------------------------------------------------------------------------- */
+/* ---- snapshot ---- */
 
 static int list_snapshots(Node *node)
 {

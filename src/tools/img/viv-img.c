@@ -10,30 +10,59 @@
 #include "tools/img/img.h"
 
 static const ImgCommand commands[] = {
-	{ "amend", "[--object OBJECT] [--image-opts] [-p] [-q] [-f FMT] [-t CACHE] [--force] -o OPTIONS FILE", img_amend },
-	{ "bench", "[-c COUNT] [-d DEPTH] [-f FMT] [--flush-interval=N] [-i AIO] [-n] [--no-drain] [-o OFFSET]\n"
-	  "        [--pattern=N] [-q] [-s SIZE] [-S STEP] [-t CACHE] [-w] [-U] FILE", img_bench },
-	{ "bitmap", "(--merge SOURCE | --add | --remove | --clear | --enable | --disable)...\n"
-	  "        [-b SOURCE_FILE [-F SOURCE_FMT]] [-g GRANULARITY] [--image-opts | -f FMT] FILE BITMAP", img_bitmap },
-	{ "check", "[--image-opts] [-q] [-f FMT] [--output=human|json] [-r leaks|all] [-T CACHE] [-U] FILE", img_check },
-	{ "commit", "[--image-opts] [-q] [-f FMT] [-t CACHE] [-b BASE] [-d] [-p] FILE", img_commit },
-	{ "compare", "[--image-opts] [-f FMT] [-F FMT] [-T CACHE] [-p] [-q] [-s] [-U] FILE1 FILE2", img_compare },
-	{ "convert", "[--image-opts] [--target-image-opts] [--target-is-zero] [--bitmaps] [-U] [-c] [-p] [-q] [-n]\n"
-	  "        [-f FMT] [-t CACHE] [-T SRC_CACHE] [-O FMT] [-B BACKING [-F FMT]] [-o OPTIONS] [-l SNAPSHOT]\n"
-	  "        [-S SPARSE_SIZE] [-r RATE] [-m JOBS] [-W] [--salvage] [--no-clobber] FILE... OUTPUT", img_convert },
-	{ "create", "[--object OBJECT] [-q] [-f FMT] [-b BACKING [-F FMT]] [-u] [-o OPTIONS] [--no-clobber] FILE [SIZE]", img_create },
-	{ "dd", "[--image-opts] [-U] [-f FMT] [-O FMT] [bs=SIZE] [count=N] [skip=N] if=INPUT of=OUTPUT", img_dd },
-	{ "info", "[--image-opts] [-f FMT] [--output=human|json] [--backing-chain] [-U] FILE", img_info },
-	{ "map", "[--image-opts] [-f FMT] [--start-offset=N] [--max-length=N] [--output=human|json] [-U] FILE", img_map },
-	{ "measure", "[--output=human|json] [-O FMT] [-o OPTIONS] [--size N | [--image-opts] [-f FMT] [-l SNAPSHOT] FILE]", img_measure },
-	{ "snapshot", "[--image-opts] [-U] [-q] [-l | -a SNAPSHOT | -c SNAPSHOT | -d SNAPSHOT] FILE", img_snapshot },
-	{ "rebase", "[--image-opts] [-U] [-q] [-f FMT] [-t CACHE] [-T SRC_CACHE] [-p] [-u] -b BACKING [-F FMT] FILE", img_rebase },
-	{ "resize", "[--image-opts] [-f FMT] [--preallocation=MODE] [-q] [--shrink] FILE [+|-]SIZE", img_resize },
+    {"amend",
+     "[--object OBJECT] [--image-opts] [-p] [-q] [-f FMT] [-t CACHE] [--force] -o OPTIONS FILE",
+     img_amend},
+    {"bench",
+     "[-c COUNT] [-d DEPTH] [-f FMT] [--flush-interval=N] [-i AIO] [-n] [--no-drain] [-o OFFSET]\n"
+     "        [--pattern=N] [-q] [-s SIZE] [-S STEP] [-t CACHE] [-w] [-U] FILE",
+     img_bench},
+    {"bitmap",
+     "(--merge SOURCE | --add | --remove | --clear | --enable | --disable)...\n"
+     "        [-b SOURCE_FILE [-F SOURCE_FMT]] [-g GRANULARITY] [--image-opts | -f FMT] FILE "
+     "BITMAP",
+     img_bitmap},
+    {"check",
+     "[--image-opts] [-q] [-f FMT] [--output=human|json] [-r leaks|all] [-T CACHE] [-U] FILE",
+     img_check},
+    {"commit", "[--image-opts] [-q] [-f FMT] [-t CACHE] [-b BASE] [-d] [-p] FILE", img_commit},
+    {"compare", "[--image-opts] [-f FMT] [-F FMT] [-T CACHE] [-p] [-q] [-s] [-U] FILE1 FILE2",
+     img_compare},
+    {"convert",
+     "[--image-opts] [--target-image-opts] [--target-is-zero] [--bitmaps] [-U] [-c] [-p] [-q] "
+     "[-n]\n"
+     "        [-f FMT] [-t CACHE] [-T SRC_CACHE] [-O FMT] [-B BACKING [-F FMT]] [-o OPTIONS] [-l "
+     "SNAPSHOT]\n"
+     "        [-S SPARSE_SIZE] [-r RATE] [-m JOBS] [-W] [--salvage] [--no-clobber] FILE... OUTPUT",
+     img_convert},
+    {"create",
+     "[--object OBJECT] [-q] [-f FMT] [-b BACKING [-F FMT]] [-u] [-o OPTIONS] [--no-clobber] FILE "
+     "[SIZE]",
+     img_create},
+    {"dd", "[--image-opts] [-U] [-f FMT] [-O FMT] [bs=SIZE] [count=N] [skip=N] if=INPUT of=OUTPUT",
+     img_dd},
+    {"info", "[--image-opts] [-f FMT] [--output=human|json] [--backing-chain] [-U] FILE", img_info},
+    {"map",
+     "[--image-opts] [-f FMT] [--start-offset=N] [--max-length=N] [--output=human|json] [-U] FILE",
+     img_map},
+    {"measure",
+     "[--output=human|json] [-O FMT] [-o OPTIONS] [--size N | [--image-opts] [-f FMT] [-l "
+     "SNAPSHOT] FILE]",
+     img_measure},
+    {"snapshot", "[--image-opts] [-U] [-q] [-l | -a SNAPSHOT | -c SNAPSHOT | -d SNAPSHOT] FILE",
+     img_snapshot},
+    {"rebase",
+     "[--image-opts] [-U] [-q] [-f FMT] [-t CACHE] [-T SRC_CACHE] [-p] [-u] -b BACKING [-F FMT] "
+     "FILE",
+     img_rebase},
+    {"resize", "[--image-opts] [-f FMT] [--preallocation=MODE] [-q] [--shrink] FILE [+|-]SIZE",
+     img_resize},
 };
 
 static void help(void)
 {
-	printf("usage: %s [-h | -V] COMMAND [OPTIONS]\nDisk image utility\n\nCommands:\n", g_get_prgname());
+	printf("usage: %s [-h | -V] COMMAND [OPTIONS]\nDisk image utility\n\nCommands:\n",
+	       g_get_prgname());
 	for (unsigned i = 0; i < G_N_ELEMENTS(commands); i++)
 		printf("  %s %s\n", commands[i].name, commands[i].usage);
 	printf("\nFormats with create:");
@@ -76,7 +105,8 @@ int main(int argc, char **argv)
 			continue;
 		Call c = { &commands[i], argc - 1, argv + 1, 1 };
 		if (argc > 2 && (!strcmp(argv[2], "-h") || !strcmp(argv[2], "--help"))) {
-			printf("usage: %s %s %s\n", g_get_prgname(), commands[i].name, commands[i].usage);
+			printf("usage: %s %s %s\n", g_get_prgname(), commands[i].name,
+			       commands[i].usage);
 			return 0;
 		}
 		loop_call(loop_main(), call, &c);

@@ -18,7 +18,8 @@ bool io_size(const char *text, uint64_t *out)
 {
 	if (parse_size(text, 1, out) && *out <= INT64_MAX)
 		return true;
-	printf("Parsing error: non-numeric argument, or extraneous/unrecognized suffix -- %s\n", text);
+	printf("Parsing error: non-numeric argument, or extraneous/unrecognized suffix -- %s\n",
+	       text);
 	return false;
 }
 
@@ -44,7 +45,7 @@ int io_wait(Session *s)
 	return 0;
 }
 
-/* ---- open and close ---------------------------------------------------------------------------------------------- */
+/* ---- open and close ---- */
 
 static int do_close(Session *s, int argc, char **argv)
 {
@@ -68,8 +69,8 @@ static bool flat_options(const char *text, json_t *opts)
 	return ok;
 }
 
-int io_open_image(Session *s, const char *name, const char *format, const char *cache, const char *discard,
-	bool image_opts, unsigned flags)
+int io_open_image(Session *s, const char *name, const char *format, const char *cache,
+		  const char *discard, bool image_opts, unsigned flags)
 {
 	bool direct = false, no_flush = false, write_cache = true;
 	GError *error = NULL;
@@ -87,13 +88,15 @@ int io_open_image(Session *s, const char *name, const char *format, const char *
 	if (image_opts)
 		flat_options(name, opts);
 	bool unmap = !discard || (!strcmp(discard, "unmap") || !strcmp(discard, "on"));
-	flags |= (direct ? NODE_DIRECT : 0) | (no_flush ? NODE_NO_FLUSH : 0) | (unmap ? NODE_UNMAP : 0);
+	flags |=
+	    (direct ? NODE_DIRECT : 0) | (no_flush ? NODE_NO_FLUSH : 0) | (unmap ? NODE_UNMAP : 0);
 	s->write_cache = write_cache;
 	s->node = node_open(loop_main(), image_opts ? NULL : name, opts, flags, &error);
 	if (s->node)
 		return 0;
 	fflush(stdout);
-	fprintf(stderr, "%s: can't open%s%s: %s\n", g_get_prgname(), name ? " device " : "", name ? name : "", error->message);
+	fprintf(stderr, "%s: can't open%s%s: %s\n", g_get_prgname(), name ? " device " : "",
+		name ? name : "", error->message);
 	g_error_free(error);
 	return -EIO;
 }
@@ -158,7 +161,7 @@ static int do_reopen(Session *s, int argc, char **argv)
 	return -EIO;
 }
 
-/* ---- looking ------------------------------------------------------------------------------------------------------- */
+/* ---- looking ---- */
 
 static int do_length(Session *s, int argc, char **argv)
 {
@@ -196,7 +199,8 @@ static int do_info(Session *s, int argc, char **argv)
 	printf("format name: %s\n", s->node->driver->name);
 	if (s->node->driver->info)
 		s->node->driver->info(s->node, &info);
-	char *cluster = io_size_text((double)info.cluster_size), *state = io_size_text((double)info.vm_state_offset);
+	char *cluster = io_size_text((double)info.cluster_size),
+	     *state = io_size_text((double)info.vm_state_offset);
 	printf("cluster size: %s\nvm state offset: %s\n", cluster, state);
 	g_free(cluster);
 	g_free(state);
@@ -233,8 +237,9 @@ static int do_map(Session *s, int argc, char **argv)
 			len += st.bytes;
 		}
 		char *size = io_size_text((double)len), *offset = io_size_text((double)at);
-		printf("%s (0x%" G_GINT64_MODIFIER "x) bytes %s allocated at offset %s (0x%" G_GINT64_MODIFIER "x)\n", size, len,
-			kind ? "   " : "not", offset, at);
+		printf("%s (0x%" G_GINT64_MODIFIER
+		       "x) bytes %s allocated at offset %s (0x%" G_GINT64_MODIFIER "x)\n",
+		       size, len, kind ? "   " : "not", offset, at);
 		g_free(size);
 		g_free(offset);
 		at += len;
@@ -260,12 +265,13 @@ static int do_alloc(Session *s, int argc, char **argv)
 		at += st.bytes;
 	}
 	char *text = io_size_text((double)offset);
-	printf("%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT " bytes allocated at offset %s\n", sum, count, text);
+	printf("%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT " bytes allocated at offset %s\n", sum,
+	       count, text);
 	g_free(text);
 	return 0;
 }
 
-/* ---- the rest --------------------------------------------------------------------------------------------------------- */
+/* ---- the rest ---- */
 
 static int do_flush(Session *s, int argc, char **argv)
 {
@@ -354,21 +360,22 @@ static int do_help(Session *s, int argc, char **argv)
 }
 
 const IoCommand io_commands[] = {
-	{ "abort", "", "simulate a program crash using abort(3)", 0, 0, false, do_abort },
-	{ "aio_flush", "", "completes all outstanding aio requests", 0, 0, true, do_aio_flush },
-	{ "alloc", "offset [count]", "checks if offset is allocated in the file", 1, 2, true, do_alloc },
-	{ "close", "", "close the current open file", 0, 0, true, do_close },
-	{ "flush", "", "flush all in-core file state to disk", 0, 0, true, do_flush },
-	{ "help", "[command]", "help for one or all commands", 0, 1, false, do_help },
-	{ "info", "", "prints information about the current file", 0, 0, true, do_info },
-	{ "length", "", "gets the length of the current file", 0, 0, true, do_length },
-	{ "map", "", "prints the allocated areas of a file", 0, 0, true, do_map },
-	{ "open", "[-rsnkU] [-t cache] [-d discard] [-o options] [path]", "open the file specified by path", 0, 0, false, do_open },
-	{ "q", "", "exit the program", 0, 0, false, do_quit },
-	{ "quit", "", "exit the program", 0, 0, false, do_quit },
-	{ "reopen", "[(-r|-w)] [-c cache]", "reopens an image with new options", 0, 0, true, do_reopen },
-	{ "sigraise", "signal", "raises a signal", 1, 1, false, do_sigraise },
-	{ "sleep", "milliseconds", "waits for the given value in milliseconds", 1, 1, false, do_sleep },
-	{ "truncate", "[-m prealloc_mode] off", "truncates the current file at the given offset", 1, 0, true, do_truncate },
-	{ 0 }
-};
+    {"abort", "", "simulate a program crash using abort(3)", 0, 0, false, do_abort},
+    {"aio_flush", "", "completes all outstanding aio requests", 0, 0, true, do_aio_flush},
+    {"alloc", "offset [count]", "checks if offset is allocated in the file", 1, 2, true, do_alloc},
+    {"close", "", "close the current open file", 0, 0, true, do_close},
+    {"flush", "", "flush all in-core file state to disk", 0, 0, true, do_flush},
+    {"help", "[command]", "help for one or all commands", 0, 1, false, do_help},
+    {"info", "", "prints information about the current file", 0, 0, true, do_info},
+    {"length", "", "gets the length of the current file", 0, 0, true, do_length},
+    {"map", "", "prints the allocated areas of a file", 0, 0, true, do_map},
+    {"open", "[-rsnkU] [-t cache] [-d discard] [-o options] [path]",
+     "open the file specified by path", 0, 0, false, do_open},
+    {"q", "", "exit the program", 0, 0, false, do_quit},
+    {"quit", "", "exit the program", 0, 0, false, do_quit},
+    {"reopen", "[(-r|-w)] [-c cache]", "reopens an image with new options", 0, 0, true, do_reopen},
+    {"sigraise", "signal", "raises a signal", 1, 1, false, do_sigraise},
+    {"sleep", "milliseconds", "waits for the given value in milliseconds", 1, 1, false, do_sleep},
+    {"truncate", "[-m prealloc_mode] off", "truncates the current file at the given offset", 1, 0,
+     true, do_truncate},
+    {0}};

@@ -54,16 +54,21 @@ static void dump(const uint8_t *buf, uint64_t offset, uint64_t len)
 static void report(const Request *r, const char *word)
 {
 	double seconds = (double)(host_now() - r->begun) / NS_PER_SEC;
-	double rate = seconds > 0 ? (double)r->bytes / seconds : 0, ops = seconds > 0 ? 1 / seconds : 0;
+	double rate = seconds > 0 ? (double)r->bytes / seconds : 0,
+	       ops = seconds > 0 ? 1 / seconds : 0;
 	unsigned hundredths = (unsigned)(seconds * 100);
 	if (r->parsable) {
-		printf("%" G_GUINT64_FORMAT ",1,%u:%02u:%02u.%02u,%.3f,%.3f\n", r->bytes, hundredths / 360000,
-			hundredths / 6000 % 60, hundredths / 100 % 60, hundredths % 100, rate, ops);
+		printf("%" G_GUINT64_FORMAT ",1,%u:%02u:%02u.%02u,%.3f,%.3f\n", r->bytes,
+		       hundredths / 360000, hundredths / 6000 % 60, hundredths / 100 % 60,
+		       hundredths % 100, rate, ops);
 		return;
 	}
 	char *size = io_size_text((double)r->bytes), *speed = io_size_text(rate);
-	printf("%s %" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT " bytes at offset %" G_GUINT64_FORMAT "\n", word, r->bytes, r->bytes, r->offset);
-	printf("%s, 1 ops; %02u.%02u sec (%s/sec and %.4f ops/sec)\n", size, hundredths / 100, hundredths % 100, speed, ops);
+	printf("%s %" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT " bytes at offset %" G_GUINT64_FORMAT
+	       "\n",
+	       word, r->bytes, r->bytes, r->offset);
+	printf("%s, 1 ops; %02u.%02u sec (%s/sec and %.4f ops/sec)\n", size, hundredths / 100,
+	       hundredths % 100, speed, ops);
 	g_free(size);
 	g_free(speed);
 }
@@ -73,15 +78,21 @@ static int perform(Request *r)
 	Node *node = r->s->node;
 	Iov iov = iov_all(r->iov, r->count);
 	if (r->vmstate) {
-		int (*fn)(Node *, uint64_t, Iov) = r->write ? node->driver->vmstate_write : node->driver->vmstate_read;
+		int (*fn)(Node *, uint64_t, Iov) =
+		    r->write ? node->driver->vmstate_write : node->driver->vmstate_read;
 		return fn ? fn(node, r->offset, iov) : -ENOTSUP;
 	}
 	if (r->discard)
-		return r->offset <= node->length && r->bytes <= node->length - r->offset ? node_discard(node, r->offset, r->bytes) : -EIO;
+		return r->offset <= node->length && r->bytes <= node->length - r->offset
+			   ? node_discard(node, r->offset, r->bytes)
+			   : -EIO;
 	if (!r->write)
 		return node_read(node, r->offset, iov);
-	int err = r->zero ? node_write_zeroes(node, r->offset, r->bytes, (r->unmap ? REQ_UNMAP : 0) | (r->no_fallback ? REQ_NO_FALLBACK : 0)) :
-		r->compressed ? node_write_compressed(node, r->offset, iov) : node_write(node, r->offset, iov, 0);
+	int err = r->zero	  ? node_write_zeroes(node, r->offset, r->bytes,
+						      (r->unmap ? REQ_UNMAP : 0) |
+							  (r->no_fallback ? REQ_NO_FALLBACK : 0))
+		  : r->compressed ? node_write_compressed(node, r->offset, iov)
+				  : node_write(node, r->offset, iov, 0);
 	if (err >= 0 && (r->fua || !r->s->write_cache))
 		err = node_flush(node);
 	return err;
@@ -92,7 +103,9 @@ static int verify(const Request *r)
 	uint64_t len = r->has_check_len ? r->check_len : r->bytes - r->check_from;
 	for (uint64_t i = 0; i < len; i++)
 		if (r->buf[r->check_from + i] != (uint8_t)r->pattern) {
-			printf("Pattern verification failed at offset %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT " bytes\n", r->offset + r->check_from, len);
+			printf("Pattern verification failed at offset %" G_GUINT64_FORMAT
+			       ", %" G_GUINT64_FORMAT " bytes\n",
+			       r->offset + r->check_from, len);
 			return -EINVAL;
 		}
 	return 0;
@@ -104,7 +117,11 @@ static int carry_out(Request *r)
 	r->begun = host_now();
 	int err = perform(r), bad = 0;
 	if (err < 0) {
-		printf("%s failed: %s\n", r->discard ? "discard" : r->write ? "write" : "read", g_strerror(-err));
+		printf("%s failed: %s\n",
+		       r->discard ? "discard"
+		       : r->write ? "write"
+				  : "read",
+		       g_strerror(-err));
 		return err;
 	}
 	if (!r->write && !r->discard && r->check)
@@ -116,7 +133,7 @@ static int carry_out(Request *r)
 	return bad;
 }
 
-/* ---- Words ------------------------------------------------------------------------------------------------------- */
+/* ---- Words ---- */
 
 static bool pattern(const char *text, int *out)
 {
@@ -188,7 +205,9 @@ static bool places(Request *r, int argc, char **argv)
 		r->iov[i - 1].iov_len = len;
 		r->bytes += len;
 	}
-	if (r->check && !r->write && (r->check_from > r->bytes || (r->has_check_len && r->check_len > r->bytes - r->check_from))) {
+	if (r->check && !r->write &&
+	    (r->check_from > r->bytes ||
+	     (r->has_check_len && r->check_len > r->bytes - r->check_from))) {
 		puts("pattern verification range exceeds end of read data");
 		return false;
 	}
@@ -209,10 +228,14 @@ static bool places(Request *r, int argc, char **argv)
 
 static bool sensible(const Request *r)
 {
-	const char *wrong = r->zero && (r->check || r->file) ? "-z and -P or -s cannot be specified at the same time" :
-		r->unmap && !r->zero ? "-u requires -z to be specified" : r->no_fallback && !r->zero ? "-n requires -z to be specified" :
-		r->compressed && r->zero ? "-c and -z cannot be specified at the same time" :
-		(r->check_from || r->has_check_len) && !r->check && !r->write ? "-s and -l need -P" : NULL;
+	const char *wrong =
+	    r->zero && (r->check || r->file)
+		? "-z and -P or -s cannot be specified at the same time"
+	    : r->unmap && !r->zero	 ? "-u requires -z to be specified"
+	    : r->no_fallback && !r->zero ? "-n requires -z to be specified"
+	    : r->compressed && r->zero	 ? "-c and -z cannot be specified at the same time"
+	    : (r->check_from || r->has_check_len) && !r->check && !r->write ? "-s and -l need -P"
+									    : NULL;
 	if (wrong)
 		puts(wrong);
 	return !wrong;
@@ -232,7 +255,8 @@ static Request *parse(Session *s, int argc, char **argv, bool write, const char 
 		if (!option(r, opt))
 			goto bad;
 	if (argc - optind < 2) {
-		fprintf(stderr, "bad argument count %d to %s, expected at least 2 arguments\n", argc - optind, argv[0]);
+		fprintf(stderr, "bad argument count %d to %s, expected at least 2 arguments\n",
+			argc - optind, argv[0]);
 		goto bad;
 	}
 	if (sensible(r) && places(r, argc - optind, argv + optind))
@@ -252,10 +276,22 @@ static int transfer(Session *s, int argc, char **argv, bool write, const char *o
 	return err;
 }
 
-static int do_read(Session *s, int argc, char **argv) { return transfer(s, argc, argv, false, "bCl:pP:qs:v"); }
-static int do_readv(Session *s, int argc, char **argv) { return transfer(s, argc, argv, false, "CP:qv"); }
-static int do_write(Session *s, int argc, char **argv) { return transfer(s, argc, argv, true, "bcCfnpP:qs:uz"); }
-static int do_writev(Session *s, int argc, char **argv) { return transfer(s, argc, argv, true, "CfqP:"); }
+static int do_read(Session *s, int argc, char **argv)
+{
+	return transfer(s, argc, argv, false, "bCl:pP:qs:v");
+}
+static int do_readv(Session *s, int argc, char **argv)
+{
+	return transfer(s, argc, argv, false, "CP:qv");
+}
+static int do_write(Session *s, int argc, char **argv)
+{
+	return transfer(s, argc, argv, true, "bcCfnpP:qs:uz");
+}
+static int do_writev(Session *s, int argc, char **argv)
+{
+	return transfer(s, argc, argv, true, "CfqP:");
+}
 
 static int do_discard(Session *s, int argc, char **argv)
 {
@@ -268,7 +304,7 @@ static int do_discard(Session *s, int argc, char **argv)
 	return err;
 }
 
-/* ---- aio --------------------------------------------------------------------------------------------------------------- */
+/* ---- aio ---- */
 
 static void aio(void *opaque)
 {
@@ -292,16 +328,28 @@ static int start_aio(Session *s, int argc, char **argv, bool write, const char *
 	return 0;
 }
 
-static int do_aio_read(Session *s, int argc, char **argv) { return start_aio(s, argc, argv, false, "CP:iqv"); }
-static int do_aio_write(Session *s, int argc, char **argv) { return start_aio(s, argc, argv, true, "CfiP:quz"); }
+static int do_aio_read(Session *s, int argc, char **argv)
+{
+	return start_aio(s, argc, argv, false, "CP:iqv");
+}
+static int do_aio_write(Session *s, int argc, char **argv)
+{
+	return start_aio(s, argc, argv, true, "CfiP:quz");
+}
 
 const IoCommand io_transfer_commands[] = {
-	{ "aio_read", "[-Ciqv] [-P pattern] off len [len..]", "asynchronously reads a number of bytes", 2, 0, true, do_aio_read },
-	{ "aio_write", "[-Cfiquz] [-P pattern] off len [len..]", "asynchronously writes a number of bytes", 2, 0, true, do_aio_write },
-	{ "discard", "[-Cq] off len", "discards a number of bytes at a specified offset", 2, 2, true, do_discard },
-	{ "read", "[-bCqv] [-P pattern [-s off] [-l len]] off len", "reads a number of bytes at a specified offset", 2, 2, true, do_read },
-	{ "readv", "[-Cqv] [-P pattern] off len [len..]", "reads a number of bytes at a specified offset", 2, 0, true, do_readv },
-	{ "write", "[-bcCfnquz] [-P pattern | -s source_file] off len", "writes a number of bytes at a specified offset", 2, 2, true, do_write },
-	{ "writev", "[-Cfq] [-P pattern] off len [len..]", "writes a number of bytes at a specified offset", 2, 0, true, do_writev },
-	{ 0 }
-};
+    {"aio_read", "[-Ciqv] [-P pattern] off len [len..]", "asynchronously reads a number of bytes",
+     2, 0, true, do_aio_read},
+    {"aio_write", "[-Cfiquz] [-P pattern] off len [len..]",
+     "asynchronously writes a number of bytes", 2, 0, true, do_aio_write},
+    {"discard", "[-Cq] off len", "discards a number of bytes at a specified offset", 2, 2, true,
+     do_discard},
+    {"read", "[-bCqv] [-P pattern [-s off] [-l len]] off len",
+     "reads a number of bytes at a specified offset", 2, 2, true, do_read},
+    {"readv", "[-Cqv] [-P pattern] off len [len..]",
+     "reads a number of bytes at a specified offset", 2, 0, true, do_readv},
+    {"write", "[-bcCfnquz] [-P pattern | -s source_file] off len",
+     "writes a number of bytes at a specified offset", 2, 2, true, do_write},
+    {"writev", "[-Cfq] [-P pattern] off len [len..]",
+     "writes a number of bytes at a specified offset", 2, 0, true, do_writev},
+    {0}};

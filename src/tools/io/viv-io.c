@@ -39,8 +39,10 @@ void io_line(Session *s, const char *line)
 		fprintf(stderr, "command \"%s\" not found\n", (char *)argv->pdata[0]);
 	else if (c && c->needs_image && !s->node)
 		fprintf(stderr, "no file open, try 'help open'\n");
-	else if (c && ((unsigned)argc - 1 < c->min || (c->max && (unsigned)argc - 1 > c->max && !strchr(c->args, '['))))
-		fprintf(stderr, "bad argument count %d to %s, expected at least %u arguments\n", argc - 1, c->name, c->min);
+	else if (c && ((unsigned)argc - 1 < c->min ||
+		       (c->max && (unsigned)argc - 1 > c->max && !strchr(c->args, '['))))
+		fprintf(stderr, "bad argument count %d to %s, expected at least %u arguments\n",
+			argc - 1, c->name, c->min);
 	else if (c)
 		ok = c->run(s, argc, (char **)argv->pdata) >= 0;
 	if (!ok)
@@ -79,7 +81,8 @@ static void session(void *opaque)
 {
 	Args *a = opaque;
 	Session s = { .write_cache = true };
-	if (a->file && io_open_image(&s, a->file, a->format, a->cache, a->discard, a->image_opts, a->snapshot ? 0 : a->flags) < 0) {
+	if (a->file && io_open_image(&s, a->file, a->format, a->cache, a->discard, a->image_opts,
+				     a->snapshot ? 0 : a->flags) < 0) {
 		a->status = 1;
 		return;
 	}
@@ -102,14 +105,19 @@ static void session(void *opaque)
 static void usage(void)
 {
 	printf("Usage: %s [OPTIONS]... [-c STRING]... [file]\nDisk image exerciser\n\n"
-		"  --object OBJECTDEF   define a secret\n  --image-opts         treat file as option string\n"
-		"  -c, --cmd STRING     execute the command in STRING\n  -f, --format FMT     the image's format\n"
-		"  -r, --read-only      open for reading only\n  -s, --snapshot       write to a temporary file\n"
-		"  -n, --nocache        the same as -t none\n  -t, --cache=MODE     cache mode\n"
-		"  -d, --discard=MODE   discard mode\n  -i, --aio=MODE       threads, native or io_uring\n"
-		"  -U, --force-share    do not lock the image\n"
-		"  -h, --help           this text\n  -V, --version        version\n\nSee '%s -c help' for the commands.\n",
-		g_get_prgname(), g_get_prgname());
+	       "  --object OBJECTDEF   define a secret\n  --image-opts         treat file as "
+	       "option string\n"
+	       "  -c, --cmd STRING     execute the command in STRING\n  -f, --format FMT     the "
+	       "image's format\n"
+	       "  -r, --read-only      open for reading only\n  -s, --snapshot       write to a "
+	       "temporary file\n"
+	       "  -n, --nocache        the same as -t none\n  -t, --cache=MODE     cache mode\n"
+	       "  -d, --discard=MODE   discard mode\n  -i, --aio=MODE       threads, native or "
+	       "io_uring\n"
+	       "  -U, --force-share    do not lock the image\n"
+	       "  -h, --help           this text\n  -V, --version        version\n\nSee '%s -c "
+	       "help' for the commands.\n",
+	       g_get_prgname(), g_get_prgname());
 }
 
 static bool option(Args *a, int opt)
@@ -127,7 +135,8 @@ static bool option(Args *a, int opt)
 	case 'i':
 		if (!strcmp(optarg, "threads"))
 			g_setenv("VIV_NO_URING", "1", TRUE);
-		return !strcmp(optarg, "threads") || !strcmp(optarg, "native") || !strcmp(optarg, "io_uring");
+		return !strcmp(optarg, "threads") || !strcmp(optarg, "native") ||
+		       !strcmp(optarg, "io_uring");
 	case 'U': a->flags = (a->flags & ~(unsigned)NODE_WRITE) | NODE_SHARE; return true;
 	case 256: return a->image_opts = true;
 	case 257:
@@ -142,11 +151,21 @@ static bool option(Args *a, int opt)
 
 int main(int argc, char **argv)
 {
-	static const struct option longs[] = { { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' },
-		{ "cmd", required_argument, NULL, 'c' }, { "format", required_argument, NULL, 'f' }, { "read-only", no_argument, NULL, 'r' },
-		{ "snapshot", no_argument, NULL, 's' }, { "nocache", no_argument, NULL, 'n' }, { "native-aio", no_argument, NULL, 'k' },
-		{ "aio", required_argument, NULL, 'i' }, { "discard", required_argument, NULL, 'd' }, { "cache", required_argument, NULL, 't' },
-		{ "force-share", no_argument, NULL, 'U' }, { "image-opts", no_argument, NULL, 256 }, { "object", required_argument, NULL, 257 }, { 0 } };
+	static const struct option longs[] = {{"help", no_argument, NULL, 'h'},
+					      {"version", no_argument, NULL, 'V'},
+					      {"cmd", required_argument, NULL, 'c'},
+					      {"format", required_argument, NULL, 'f'},
+					      {"read-only", no_argument, NULL, 'r'},
+					      {"snapshot", no_argument, NULL, 's'},
+					      {"nocache", no_argument, NULL, 'n'},
+					      {"native-aio", no_argument, NULL, 'k'},
+					      {"aio", required_argument, NULL, 'i'},
+					      {"discard", required_argument, NULL, 'd'},
+					      {"cache", required_argument, NULL, 't'},
+					      {"force-share", no_argument, NULL, 'U'},
+					      {"image-opts", no_argument, NULL, 256},
+					      {"object", required_argument, NULL, 257},
+					      {0}};
 	Args a = { .commands = g_ptr_array_new(), .flags = NODE_WRITE };
 	char *name = g_path_get_basename(argv[0]);
 	int opt;
