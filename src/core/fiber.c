@@ -163,6 +163,18 @@ static void fiber_put(Fiber *f)
 	t->spares++;
 }
 
+void fiber_thread_end(void)
+{
+	ThreadFibers *t = here();
+	while (t->spare) {
+		Fiber *f = t->spare;
+		t->spare = f->next_spare;
+		munmap(f->stack, GUARD_SIZE + STACK_SIZE);
+		g_free(f);
+	}
+	t->spares = 0;
+}
+
 /* A frame as fiber_switch leaves it, that returns into run(). */
 static void *first_frame(Fiber *f)
 {

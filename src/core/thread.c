@@ -5,6 +5,8 @@
  */
 #include "core/thread.h"
 
+#include "core/fiber.h"
+
 #include <signal.h>
 #include <string.h>
 
@@ -31,7 +33,9 @@ static void *thread_entry(void *opaque)
 	char name[16]; /* the kernel's limit */
 	g_snprintf(name, sizeof(name), "viv-%s%u", kind_names[start.kind], start.index);
 	pthread_setname_np(pthread_self(), name);
-	return start.fn(start.opaque);
+	void *result = start.fn(start.opaque);
+	fiber_thread_end();
+	return result;
 }
 
 bool thread_start(ThreadKind kind, unsigned index, void *(*fn)(void *), void *opaque,

@@ -9,6 +9,8 @@ from vm import Vm, run
 
 MIB = 1 << 20
 SIZE = 24 * MIB
+OVMF_CODE, OVMF_VARS = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
+GUID = "5f6b1c3e-6d1f-4c62-9d0e-2f1f0a7c4b11"
 CACHES = ["writeback", "none", "unsafe", "directsync", "writethrough"]
 # Loads the second sector from the drive in DL, prints its text on the first serial port, stops.
 BOOT_CODE = bytes.fromhex("31c08ed88ec0b80102bb007eb90200b600cd13720ebe007eac84c07406baf803eeebf5f4ebfd")
@@ -230,6 +232,46 @@ def floppy(case):
     shutil.rmtree(top)
 
 
+def ovmf_shell(case, variables):
+    """Debian's OVMF from flash, to its shell's prompt."""
+    vm = Vm([case.viv, "-nographic", "-accel", "interp", "-m", "256",
+             "-drive", "if=pflash,unit=0,format=raw,readonly=on,file=" + OVMF_CODE,
+             "-drive", "if=pflash,unit=1,format=raw,file=" + variables], case.log())
+    vm.expect(r"UEFI Interactive Shell")
+    vm.expect(r"startup\.nsh")
+    vm.send("\x1b")
+    vm.expect(r"Shell> ")
+    return vm
+
+
+def leave(case, vm):
+    vm.send(CTRL_A + "x")
+    case.equal(vm.wait(), 0, "Ctrl-a x ends viv with status 0")
+
+
+def pflash(case):
+    """A variable that UEFI's shell sets is there after the next start, and in the file."""
+    if not os.path.exists(OVMF_CODE):
+        case.skip("no " + OVMF_CODE)
+        return
+    top = folder(case)
+    variables = shutil.copy(OVMF_VARS, os.path.join(top, "vars.fd"))
+    with ovmf_shell(case, variables) as vm:
+        case.check(True, "OVMF reaches its shell")
+        vm.send("setvar vivarium -guid %s -nv -bs =0x5657\r" % GUID)
+        vm.send("setvar vivarium -guid %s\r" % GUID)
+        vm.expect(r"0002 Bytes")
+        leave(case, vm)
+    name = "vivarium".encode("utf-16-le")
+    case.check(name in open(variables, "rb").read(), "the variable is in the file")
+    with ovmf_shell(case, variables) as vm:
+        vm.send("setvar vivarium -guid %s\r" % GUID)
+        vm.expect(r"0002 Bytes")
+        case.check(True, "the variable is there after a restart")
+        leave(case, vm)
+    shutil.rmtree(top)
+
+
 def cases(options):
     boot = [
         boots("floppy", "-drive", "if=floppy,format=raw,file=IMAGE"),
@@ -246,7 +288,7 @@ def cases(options):
     if options.list == "asan":
         return boot
     return boot + [
-        ("floppy in Linux", floppy),
+        ("floppy in Linux", floppy), ("pflash", pflash),
         ("ide", ide),
         virtio_blk("raw"), virtio_blk("qcow2"),
         virtio_blk("raw", ",iothread=io0", "-object", "iothread,id=io0"),
