@@ -405,6 +405,7 @@ static void test_atapi_dma(void)
 static void test_medium(void)
 {
 	static const uint8_t lock[12] = { 0x1e, 0, 0, 0, 1 }, eject[12] = { 0x1b, 0, 0, 0, 2 };
+	static const uint8_t unlock[12] = { 0x1e }, load[12] = { 0x1b, 0, 0, 0, 3 };
 	static const uint8_t event[12] = { 0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8 };
 	IdeRig r;
 	uint8_t buf[8], status;
@@ -426,6 +427,16 @@ static void test_medium(void)
 	packet(&r, lock, NULL, 0, 0, &status);
 	packet(&r, eject, NULL, 0, 0, &status);
 	sense_is(&r, 5, 0x53);
+	packet(&r, unlock, NULL, 0, 0, &status);
+	packet(&r, eject, NULL, 0, 0, &status);
+	g_assert_cmphex(status, ==, 0x50);
+	packet(&r, unit_ready, NULL, 0, 0, &status);
+	sense_is(&r, 2, 0x3a);
+	packet(&r, load, NULL, 0, 0, &status);
+	packet(&r, unit_ready, NULL, 0, 0, &status);
+	sense_is(&r, 6, 0x28);
+	packet(&r, unit_ready, NULL, 0, 0, &status);
+	g_assert_cmphex(status, ==, 0x50);
 	rig_free(&r);
 }
 

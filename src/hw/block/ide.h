@@ -1,8 +1,8 @@
 /*
  * ide.h - one IDE channel: two drives, their task files, and the bus master that serves them.
  *
- * ATA/ATAPI-7 (INCITS 397, "ATA7"), ACS-3 (INCITS 522), SFF-8038i for the bus master. Private to the
- * IDE files. Machine lock held in all functions; the drive's loop is the main loop's.
+ * ATA/ATAPI-7 (INCITS 397, "ATA7"), ACS-3 (INCITS 522), SFF-8038i for the bus master. Private to
+ * the IDE files. Machine lock held in all functions; the drive's loop is the main loop's.
  */
 #ifndef VIV_HW_BLOCK_IDE_H
 #define VIV_HW_BLOCK_IDE_H

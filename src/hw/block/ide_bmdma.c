@@ -1,10 +1,10 @@
 /*
  * ide_bmdma.c - the bus master of an IDE channel: descriptors in guest memory to iovecs.
  *
- * SFF-8038i 1.0 and the PIIX3 data sheet (290550) 2.7. A table is 64 KiB at most. Descriptors that
- * end before the command's data leave the engine inactive without an interrupt, ones that name other
- * than RAM put it in its error state and abort the command. The direction bit is storage: the command
- * knows. Vcpu threads and the main loop, under the machine lock.
+ * SFF-8038i 1.0 and the PIIX3 data sheet (290550) 2.7. A table is 64 KiB at most. Descriptors
+ * that end before the command's data leave the engine inactive without an interrupt, ones that
+ * name other than RAM put it in its error state and abort the command. The direction bit is
+ * storage: the command knows. Vcpu threads and the main loop, under the machine lock.
  */
 #include "hw/block/ide.h"
 

@@ -1,9 +1,9 @@
 /*
  * piix3_ide.c - function 1 of the PIIX3: two IDE channels at the places that PCs have them.
  *
- * Intel 82371SB data sheet (290550-002), 2.3. Ports and interrupts are those of compatibility mode
- * always, as on QEMU's board, and do not follow the I/O bit or the IDETIM decode bits. Timing registers
- * are storage. Vcpu threads under the machine lock.
+ * Intel 82371SB data sheet (290550-002), 2.3. Ports and interrupts are those of compatibility
+ * mode always, as on QEMU's board, and do not follow the I/O bit or the IDETIM decode bits.
+ * Timing registers are storage. Vcpu threads under the machine lock.
  */
 #include "hw/block/ide.h"
 #include "hw/classes.h"

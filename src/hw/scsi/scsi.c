@@ -1,8 +1,9 @@
 /*
  * scsi.c - what every logical unit does: requests, data, sense, attention, INQUIRY.
  *
- * SPC-4 (INCITS 513). The commands of a type are scsi_cd.c's and scsi_disk.c's. Left out: persistent
- * reservations, descriptor sense, task management (an adapter frees the request). The drive's loop.
+ * SPC-4 (INCITS 513). The commands of a type are scsi_cd.c's and scsi_disk.c's. Left out:
+ * persistent reservations, descriptor sense, task management (an adapter frees the request). The
+ * drive's loop.
  */
 #include "hw/scsi/scsi.h"
 

@@ -1,10 +1,10 @@
 /*
  * scsi.h - a SCSI logical unit over a drive: it executes command blocks for any host adapter.
  *
- * SPC-4 (INCITS 513), SBC-3 (514), MMC-6 (468). The adapter makes a request of a CDB, learns direction
- * and length, hands in memory piece by piece with scsi_go() and gets status and sense at the end. The
- * unit knows neither adapter nor bus. All functions: the lock of the drive's loop held (main loop: the
- * machine lock); `ready` is called with that loop entered.
+ * SPC-4 (INCITS 513), SBC-3 (514), MMC-6 (468). The adapter makes a request of a CDB, learns
+ * direction and length, hands in memory piece by piece with scsi_go() and gets status and sense at
+ * the end. The unit knows neither adapter nor bus. All functions: the lock of the drive's loop held
+ * (main loop: the machine lock); `ready` is called with that loop entered.
  *
  *	r = scsi_request_new(unit, cdb, sizeof(cdb), opaque);
  *	while (!r->ended) scsi_go(r, iov, count) - or one call with all memory there is
