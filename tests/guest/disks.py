@@ -159,12 +159,13 @@ def ide(case):
                "-drive", "if=ide,index=3,format=raw,file=%s,cache=writethrough" % second,
                "-cdrom", iso, append="quiet") as vm:
         to_shell(vm)
-        for dev, channel in (("sda", "ata1"), ("sdb", "ata2")):
-            case.equal(vm.sh("cat /sys/block/%s/size" % dev)[0], str(SIZE // 512), "%s: size" % dev)
-            case.equal(vm.sh("cat /sys/block/%s/device/model" % dev)[0].strip(), "QEMU HARDDISK", "%s: model" % dev)
-            case.check("/%s/" % channel in vm.sh("readlink -f /sys/block/%s" % dev)[0], "%s: channel" % dev)
-        sums = {dev: use_disk(case, vm, dev, path, "raw", data, "ide " + dev)
-                for dev, path in (("sda", first), ("sdb", second))}
+        # The kernel looks at both channels at once: which disk is sda is chance.
+        sums = {}
+        for channel, path in ((1, first), (2, second)):
+            dev = os.path.basename(vm.sh("ls -d /sys/devices/pci*/*/ata%d/*/*/*/block/sd?" % channel)[0])
+            case.equal(vm.sh("cat /sys/block/%s/size" % dev)[0], str(SIZE // 512), "disk %d: size" % channel)
+            case.equal(vm.sh("cat /sys/block/%s/device/model" % dev)[0].strip(), "QEMU HARDDISK", "disk %d: model" % channel)
+            sums[path] = use_disk(case, vm, dev, path, "raw", data, "ide disk %d" % channel)
         case.equal(vm.sh("cat /sys/block/sr0/device/model")[0].strip(), "QEMU DVD-ROM", "CD: model")
         case.equal(vm.sh("cat /sys/block/sr0/size")[0], str(len(disc) // 512), "CD: size")
         case.equal(vm.sh("dd if=/dev/sr0 bs=64k 2>/dev/null | md5sum")[0].split()[0], hashlib.md5(disc).hexdigest(),
@@ -176,8 +177,8 @@ def ide(case):
         bad = vm.sh("dmesg | grep -E 'BUG:|WARNING:|Oops|Call Trace|sd[ab].*I/O error|ata.*(exception|failed|reset)'")[0]
         case.equal(bad, "", "nothing ill in the kernel's log")
         poweroff(case, vm)
-    for dev, path in (("sda", first), ("sdb", second)):
-        verify(case, path, "raw", data, sums[dev], "ide " + dev)
+    for path in (first, second):
+        verify(case, path, "raw", data, sums[path], "ide " + os.path.basename(path))
     shutil.rmtree(top)
 
 
