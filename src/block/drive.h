@@ -28,7 +28,6 @@ typedef struct DriveSpec {
 	int snapshot;          /* -1: not given */
 	char *file;            /* NULL or "": no medium */
 	char *cache, *format, *werror, *rerror;
-	bool copy_on_read;
 	json_t *node;          /* further options of the node, nested */
 	BlkThrottle throttle;
 	bool placed;           /* drive_place() was here */
