@@ -50,6 +50,10 @@ KINDS = [
     Kind("parallels", 6 * M + 1024, "", True), Kind("parallels", 6 * M, "cluster_size=65536", True),
     Kind("qed", 6 * M, "", True), Kind("qed", 6 * M, "cluster_size=4096,table_size=2", True),
     Kind("qed", 6 * M, "", True, True), Kind("qed", 6 * M, "cluster_size=4096,table_size=2", True, True),
+    Kind("vmdk", 5 * M + 512, "", True), Kind("vmdk", 5 * M, "zeroed_grain=on,adapter_type=lsilogic", True),
+    Kind("vmdk", 40 * M, "compat6=on", True), Kind("vmdk", 5 * M, "subformat=monolithicFlat", True),
+    Kind("vmdk", 5 * M, "subformat=twoGbMaxExtentSparse,hwversion=10", True),
+    Kind("vmdk", 5 * M, "subformat=twoGbMaxExtentFlat", True), Kind("vmdk", 5 * M, "subformat=streamOptimized", True, packed=True),
 ]
 
 
@@ -152,8 +156,8 @@ def one(kind, made_by_us, seed):
         image.create(made_by_us)
         image.verify("new")
         for i in range(ROUNDS):
-            image.turn(made_by_us if QEMU else True, rng.randint(3, 10))
-            if QEMU:
+            image.turn(made_by_us if QEMU and not kind.packed else True, rng.randint(3, 10))
+            if QEMU and not kind.packed: # qemu-io writes a packed grain once, and only whole
                 image.turn(not made_by_us, rng.randint(3, 10))
 
 
