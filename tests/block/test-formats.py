@@ -49,6 +49,8 @@ KINDS = [
     Kind("vpc", 5 * M, "subformat=fixed,force_size=on"),
     Kind("parallels", 6 * M + 1024, "", True), Kind("parallels", 6 * M, "cluster_size=65536", True),
     Kind("qed", 6 * M, "", True), Kind("qed", 6 * M, "cluster_size=4096,table_size=2", True),
+    Kind("vhdx", 20 * M, "", True), Kind("vhdx", 9 * M, "subformat=fixed,block_size=1048576", True),
+    Kind("vhdx", 9 * M, "block_size=2097152,log_size=2097152,block_state_zero=off", True),
     Kind("qed", 6 * M, "", True, True), Kind("qed", 6 * M, "cluster_size=4096,table_size=2", True, True),
     Kind("vmdk", 5 * M + 512, "", True), Kind("vmdk", 5 * M, "zeroed_grain=on,adapter_type=lsilogic", True),
     Kind("vmdk", 40 * M, "compat6=on", True), Kind("vmdk", 5 * M, "subformat=monolithicFlat", True),
