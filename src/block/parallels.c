@@ -218,9 +218,7 @@ static int check_entries(Node *node, CheckResult *r, unsigned fix, uint64_t *hig
 			continue;
 		bool outside = host < s->data_at || host > node->file->length
 			|| host + cluster > node->file->length + cluster - SECTOR;
-		int64_t *key = g_new(int64_t, 1);
-		*key = (int64_t)host;
-		if (outside || !g_hash_table_add(seen, key)) {
+		if (outside || !g_hash_table_add(seen, g_memdup2(&host, sizeof(host)))) {
 			say(r, outside ? "cluster outside the image, index and offset:"
 				: "cluster used twice, index and offset:", i, host);
 			r->corruptions++;
