@@ -60,7 +60,7 @@ static uint8_t *entry_at(Log *l, uint32_t at)
 	if (len < SECTOR_BYTES || len % SECTOR_BYTES || len > l->length || tail % SECTOR_BYTES
 		|| tail >= l->length || room > len)
 		return NULL;
-	if (l->work + len > 8ull * l->length)
+	if (l->work + len > 2ull * l->length)
 		return NULL;
 	l->work += len;
 	uint8_t *e = g_try_malloc(len);
