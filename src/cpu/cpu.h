@@ -370,7 +370,7 @@ void cpu_tlb_flush(Cpu *cpu, bool global);     /* all of the present address spa
 void cpu_tlb_flush_page(Cpu *cpu, uint64_t linear);
 /*
  * For locked instructions: the host address of [linear, linear+size), write rights checked; NULL where
- * it is no plain memory, crosses a page or holds decoded code (then: exclusive section, read, write).
+ * it is no plain memory, crosses a cache line or holds decoded code (then: exclusive section, read, write).
  */
 void *cpu_lin_rmw(Cpu *cpu, uint64_t linear, unsigned size);
 /* Instruction fetch: host address and the bytes left in the page (at most 4096). NULL: not plain memory. Raises #PF. */

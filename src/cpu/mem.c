@@ -354,13 +354,14 @@ void *cpu_lin_rmw(Cpu *cpu, uint64_t linear, unsigned size)
 	unsigned access = MEM_WRITE | cpu_data_access(cpu);
 	void *p = hit(cpu, linear, size, access);
 
-	if (p)
-		return p;
-	check_access(cpu, linear, size, access);
-	cpu_lin_probe(cpu, linear, 1, access);
-	if ((linear & ~PAGE_MASK) + size > GUEST_PAGE_SIZE)
-		cpu_lin_probe(cpu, wrap(cpu, linear + size - 1), 1, access);
-	return hit(cpu, linear, size, access);
+	if (!p) {
+		check_access(cpu, linear, size, access);
+		cpu_lin_probe(cpu, linear, 1, access);
+		if ((linear & ~PAGE_MASK) + size > GUEST_PAGE_SIZE)
+			cpu_lin_probe(cpu, wrap(cpu, linear + size - 1), 1, access);
+		p = hit(cpu, linear, size, access);
+	}
+	return p && !mem_splits(p, size) ? p : NULL;
 }
 
 const uint8_t *cpu_lin_fetch(Cpu *cpu, uint64_t linear, unsigned *left)

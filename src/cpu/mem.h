@@ -8,6 +8,15 @@
 
 #include "cpu/cpu.h"
 
+/*
+ * Does it lie in two cache lines? A locked instruction of the host's must not: that locks the whole bus, for which
+ * Linux holds a thread up or, with split_lock_detect=fatal, ends it.
+ */
+static inline bool mem_splits(const void *p, unsigned size)
+{
+	return ((uintptr_t)p & 63) + size > 64;
+}
+
 /* Stores to a page that may hold decoded code; drops the decoded code it hits. len <= 4096, one page. */
 void cpu_code_store(Cpu *cpu, uint8_t *host, const void *buf, unsigned len);
 /* Forgets write entries to the page at `host_page`, which now holds decoded code. */

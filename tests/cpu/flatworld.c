@@ -20,11 +20,21 @@ static bool translate(void *opaque, uint64_t gpa, Translation *out)
 	return true;
 }
 
-static uint64_t mmio_read(void *opaque, uint64_t gpa, unsigned size) { return UINT64_MAX; }
-static void mmio_write(void *opaque, uint64_t gpa, uint64_t value, unsigned size) {}
+static uint64_t mmio_read(void *opaque, uint64_t gpa, unsigned size)
+{
+	((FlatWorld *)opaque)->mmio_reads++;
+	return UINT64_MAX;
+}
+
+static void mmio_write(void *opaque, uint64_t gpa, uint64_t value, unsigned size)
+{
+	((FlatWorld *)opaque)->mmio_writes++;
+}
+
 static uint32_t io_read(void *opaque, uint16_t port, unsigned size) { return UINT32_MAX; }
 static uint64_t tsc(void *opaque) { return ((FlatWorld *)opaque)->tsc; }
-static void exclusive(void *opaque, Cpu *cpu) {}
+static void exclusive_begin(void *opaque, Cpu *cpu) { ((FlatWorld *)opaque)->exclusives++; }
+static void exclusive_end(void *opaque, Cpu *cpu) {}
 static void triple_fault(void *opaque, Cpu *cpu) { ((FlatWorld *)opaque)->triple_faults++; }
 
 static void io_write(void *opaque, uint16_t port, uint32_t value, unsigned size)
@@ -36,8 +46,8 @@ static void io_write(void *opaque, uint16_t port, uint32_t value, unsigned size)
 
 static const CpuWorld flat_ops = {
 	.translate = translate, .mmio_read = mmio_read, .mmio_write = mmio_write,
-	.io_read = io_read, .io_write = io_write, .tsc = tsc, .exclusive_begin = exclusive,
-	.exclusive_end = exclusive, .triple_fault = triple_fault,
+	.io_read = io_read, .io_write = io_write, .tsc = tsc, .exclusive_begin = exclusive_begin,
+	.exclusive_end = exclusive_end, .triple_fault = triple_fault,
 };
 
 Cpu *flat_cpu_new(uint8_t *ram, size_t size)

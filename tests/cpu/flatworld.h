@@ -14,6 +14,7 @@ typedef struct FlatWorld {
 	size_t size;
 	uint64_t tsc;            /* what the TSC shows */
 	unsigned triple_faults;
+	unsigned mmio_reads, mmio_writes, exclusives;
 	uint16_t last_port;
 	uint32_t last_out;
 } FlatWorld;

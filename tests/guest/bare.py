@@ -26,6 +26,7 @@ IMAGES = {
     "smc": ([], PASSED),
     "irq": ([], PASSED),
     "smp": (["-smp", "2"], PASSED),
+    "split": (["-smp", "2"], PASSED),
     "noise": ([], PASSED),
     "triple": ([], PASSED),
     "wild": (["-no-reboot"], 0),
@@ -34,7 +35,7 @@ IMAGES = {
 # and knows no 32-bit paging. These pass on it too; the others are not tried.
 WITH_KVM = ["real", "smp", "noise", "wild"]
 # Of the others, a sanitizer build runs these.
-SHORT = [name for name in IMAGES if name not in ("irq", "smp")]
+SHORT = [name for name in IMAGES if name not in ("irq", "smp", "split")]
 
 
 def image(name, accel):

@@ -80,9 +80,9 @@ typedef uint64_t u64;
 
 #define SIZES(M, ...) M(__VA_ARGS__, u8, 8, "b") M(__VA_ARGS__, u16, 16, "w") M(__VA_ARGS__, u32, 32, "l") M(__VA_ARGS__, u64, 64, "q")
 
-/* A read-modify-write that found no host address. The probe of cpu_lin_rmw has checked the rights. */
+/* A read-modify-write that found no host address; what was there. cpu_lin_rmw's probe has checked the rights. */
 typedef uint64_t (*SlowOp)(Cpu *cpu, uint64_t old, uint64_t operand);
-static void slow_rmw(Cpu *cpu, const Insn *i, uint64_t linear, unsigned size, uint64_t operand, SlowOp op)
+static uint64_t slow_rmw(Cpu *cpu, const Insn *i, uint64_t linear, unsigned size, uint64_t operand, SlowOp op)
 {
 	bool alone = i->flags & INSN_LOCK;
 	uint16_t arith = cpu->arith;
@@ -90,13 +90,15 @@ static void slow_rmw(Cpu *cpu, const Insn *i, uint64_t linear, unsigned size, ui
 
 	if (alone)
 		interp_alone_begin(cpu);
-	uint64_t result = op(cpu, cpu_lin_read(cpu, linear, size, access), operand);
+	uint64_t old = cpu_lin_read(cpu, linear, size, access);
+	uint64_t result = op(cpu, old, operand);
 	uint16_t after = cpu->arith;
 	cpu->arith = arith; /* the write may still unwind, to be run again alone */
 	cpu_lin_write(cpu, linear, result, size, access);
 	cpu->arith = after;
 	if (alone)
 		interp_alone_end(cpu);
+	return old;
 }
 
 #define DEF_ALU(op, T, n, s) \
@@ -128,7 +130,7 @@ static void slow_rmw(Cpu *cpu, const Insn *i, uint64_t linear, unsigned size, ui
 		cpu->cur = i; \
 		uint64_t linear = linear_of(cpu, i, sizeof(T), true); \
 		void *p = tlb_hit_write(cpu, linear, sizeof(T)); \
-		if (unlikely(!p)) \
+		if (unlikely(!p || (i->flags & INSN_LOCK && mem_splits(p, sizeof(T))))) \
 			p = cpu_lin_rmw(cpu, linear, sizeof(T)); \
 		if (likely(p != NULL)) \
 			op##_mem_##T(cpu, p, b, i->flags & INSN_LOCK); \
@@ -250,8 +252,7 @@ static uint64_t slow_xchg(Cpu *cpu, uint64_t old, uint64_t operand) { return ope
 		if (likely(p != NULL)) { \
 			asm volatile("xchg" s " %0, %1" : "+r"(old), "+m"(*p) : : "memory"); \
 		} else { \
-			old = (T)cpu_lin_read(cpu, linear, sizeof(T), cpu_data_access(cpu)); \
-			slow_rmw(cpu, i, linear, sizeof(T), REG##n(cpu, i->reg), slow_xchg); \
+			old = (T)slow_rmw(cpu, i, linear, sizeof(T), old, slow_xchg); \
 		} \
 		set_reg##n(cpu, i->reg, old); \
 		NEXT(cpu, i); \
@@ -274,8 +275,7 @@ static uint64_t slow_xchg(Cpu *cpu, uint64_t old, uint64_t operand) { return ope
 			asm volatile("lock; xadd" s " %0, %1" FLAGS_OUT : "+&r"(v), "+m"(*p), "=&a"(ar) : : "memory", "cc"); \
 			cpu->arith = ar; \
 		} else { \
-			v = (T)cpu_lin_read(cpu, linear, sizeof(T), cpu_data_access(cpu)); \
-			slow_rmw(cpu, i, linear, sizeof(T), REG##n(cpu, i->reg), add_slow##n); \
+			v = (T)slow_rmw(cpu, i, linear, sizeof(T), v, add_slow##n); \
 		} \
 		set_reg##n(cpu, i->reg, v); \
 		NEXT(cpu, i); \
@@ -308,9 +308,7 @@ static uint64_t slow_xchg(Cpu *cpu, uint64_t old, uint64_t operand) { return ope
 			cmp_##T(cpu, acc, (T)rax); \
 			acc = (T)rax; \
 		} else { \
-			uint64_t old = cpu_lin_read(cpu, linear, sizeof(T), cpu_data_access(cpu)); \
-			slow_rmw(cpu, i, linear, sizeof(T), REG##n(cpu, i->reg), slow_cmpxchg##n); \
-			acc = (T)old; \
+			acc = (T)slow_rmw(cpu, i, linear, sizeof(T), REG##n(cpu, i->reg), slow_cmpxchg##n); \
 		} \
 		if (!(cpu->arith & AR_ZF)) \
 			set_reg##n(cpu, RAX * 8, acc); \

@@ -423,7 +423,7 @@ static const Insn *cmpxchg16b(Cpu *cpu, const Insn *i)
 		asm volatile("lock; cmpxchg16b %1\n\tsetz %0" : "=q"(equal), "+m"(*(unsigned __int128 *)p), "+a"(lo), "+d"(hi)
 			     : "b"(cpu->regs[RBX]), "c"(cpu->regs[RCX]) : "memory", "cc");
 	} else {
-				interp_alone_begin(cpu);
+		interp_alone_begin(cpu);
 		uint64_t mlo = load_lin(cpu, linear, 8), mhi = load_lin(cpu, linear + 8, 8);
 		equal = mlo == lo && mhi == hi;
 		uint64_t out[2] = {equal ? cpu->regs[RBX] : mlo, equal ? cpu->regs[RCX] : mhi};
