@@ -20,6 +20,7 @@ import bare      # noqa: E402
 import demo      # noqa: E402
 import disks     # noqa: E402
 import linux     # noqa: E402
+import scsi      # noqa: E402
 import virtio    # noqa: E402
 from vm import Failure  # noqa: E402
 
@@ -92,7 +93,7 @@ def main():
     build = os.path.dirname(os.path.abspath(options.viv))
     options.images = os.path.join(build, "tests/bare")
     options.logs = os.path.join(build, "guest-logs")
-    cases = [(n, f) for module in (badinput, bare, demo, disks, linux, virtio) for n, f in module.cases(options)
+    cases = [(n, f) for module in (badinput, bare, demo, disks, linux, scsi, virtio) for n, f in module.cases(options)
              if re.search(options.only, n)]
     tap = Tap()
     with ThreadPoolExecutor(options.jobs) as pool:

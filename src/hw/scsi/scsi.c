@@ -1,24 +1,23 @@
 /*
- * scsi.c - what every logical unit does: requests, data, sense, attention, INQUIRY.
+ * scsi.c - what every logical unit does: requests, data, sense, attention, mode pages.
  *
- * SPC-4 (INCITS 513). The commands of a type are scsi_cd.c's and scsi_disk.c's. Left out:
- * persistent reservations, descriptor sense, task management (an adapter frees the request). The
- * drive's loop.
+ * SPC-4 (INCITS 513). The commands of a type are scsi_cd.c's and scsi_disk.c's, INQUIRY is
+ * scsi_inquiry.c's. Left out: persistent reservations, descriptor sense, task management (an
+ * adapter frees the request). The drive's loop.
  */
 #include "hw/scsi/scsi.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define PERIPHERAL_DISK 0x00
-#define PERIPHERAL_CD 0x05
-
 const StateField scsi_unit_state[] = {
-#define KEEP(type_, member) { .name = #member, .type = type_, .offset = offsetof(ScsiUnit, member), .count = 1, \
-	.version = 1, .keep = true }
-	KEEP(FIELD_BOOL, tray_open), KEEP(FIELD_BOOL, locked), KEEP(FIELD_U8, changed), KEEP(FIELD_U8, media_event),
-	KEEP(FIELD_U32, sense), KEEP(FIELD_U32, attention),
-	{ 0 }
+#define KEEP(type_, member) \
+	{ \
+		.name = #member, .type = type_, .offset = offsetof(ScsiUnit, member), .count = 1, \
+		.version = 1, .keep = true \
+	}
+	KEEP(FIELD_BOOL, tray_open), KEEP(FIELD_BOOL, locked), KEEP(FIELD_U8, changed),
+	KEEP(FIELD_U8, media_event), KEEP(FIELD_U32, sense), KEEP(FIELD_U32, attention), { 0 }
 };
 
 /* ---- the unit ---- */
@@ -28,7 +27,9 @@ void scsi_unit_init(ScsiUnit *u, bool cd, Blk *blk, const ScsiHost *host, void *
 	*u = (ScsiUnit){ .host = host, .opaque = opaque, .blk = blk, .cd = cd };
 	u->block_size = cd ? 2048 : 512;
 	u->removable = cd;
-	u->dpofua = !cd;
+	u->max_io = INT32_MAX;
+	u->max_unmap = 1u << 30;
+	u->discard_granularity = cd ? 0 : 4096;
 	g_strlcpy(u->vendor, "QEMU", sizeof(u->vendor));
 	g_strlcpy(u->product, cd ? "QEMU CD-ROM" : "QEMU HARDDISK", sizeof(u->product));
 	g_strlcpy(u->version, "2.5+", sizeof(u->version));
@@ -79,7 +80,7 @@ uint64_t scsi_blocks(const ScsiUnit *u)
 
 /* ---- ends ---- */
 
-static void put_sense(uint8_t *p, uint32_t sense)
+void scsi_put_sense(uint8_t *p, uint32_t sense)
 {
 	memset(p, 0, SCSI_SENSE_LEN);
 	p[0] = 0x70;
@@ -93,10 +94,10 @@ void scsi_end(ScsiRequest *r, ScsiSense sense)
 {
 	r->ended = true;
 	r->status = sense ? SCSI_CHECK_CONDITION : SCSI_GOOD;
-	r->unit->sense = r->unit->host->autosense ? 0 : sense;
 	if (!sense)
 		return;
-	put_sense(r->sense, sense);
+	r->unit->sense = r->unit->host->autosense ? 0 : sense;
+	scsi_put_sense(r->sense, sense);
 	r->sense_len = SCSI_SENSE_LEN;
 }
 
@@ -298,109 +299,6 @@ bool scsi_go(ScsiRequest *r, const struct iovec *iov, unsigned count)
 	return !r->busy;
 }
 
-/* ---- INQUIRY ---- */
-
-static void padded(uint8_t *p, unsigned len, const char *s)
-{
-	size_t n = strlen(s);
-	memset(p, ' ', len);
-	memcpy(p, s, MIN(n, len));
-}
-
-/* 7.8.6: by serial or name as text, and the world-wide name. */
-static unsigned device_identification(const ScsiUnit *u, uint8_t *p)
-{
-	unsigned n = 4;
-	size_t len = strlen(u->device_id);
-	if (len) {
-		p[n] = 0x02;
-		p[n + 1] = 0x00;
-		p[n + 3] = (uint8_t)len;
-		memcpy(p + n + 4, u->device_id, len);
-		n += 4 + (unsigned)len;
-	}
-	if (u->wwn) {
-		p[n] = 0x01;
-		p[n + 1] = 0x03;
-		p[n + 3] = 8;
-		scsi_put64(p + n + 4, u->wwn);
-		n += 12;
-	}
-	return n;
-}
-
-static unsigned block_limits(const ScsiUnit *u, uint8_t *p)
-{
-	p[1] = 0xb0;
-	scsi_put32(p + 8, 0x3fffff);  /* blocks of one command */
-	scsi_put32(p + 20, 0x3fffff); /* UNMAP: blocks, ranges */
-	scsi_put32(p + 24, 255);
-	scsi_put32(p + 28, MAX(4096 / u->block_size, 1));
-	scsi_put64(p + 36, 0x3fffff);
-	return 64;
-}
-
-/* 0: there is no such page. */
-static unsigned vital_page(const ScsiUnit *u, uint8_t code, uint8_t *p)
-{
-	static const uint8_t pages[] = { 0x00, 0x80, 0x83, 0xb0, 0xb1, 0xb2 };
-	unsigned n = u->cd ? 3 : 6, len = (unsigned)strlen(u->serial);
-	switch (code) {
-	case 0x00:
-		if (!len)
-			n--;
-		p[4] = 0;
-		memcpy(p + 5, len ? pages + 1 : pages + 2, n - 1);
-		return 4 + n;
-	case 0x80:
-		memcpy(p + 4, u->serial, len);
-		return len ? 4 + len : 0;
-	case 0x83:
-		return device_identification(u, p);
-	case 0xb0:
-		return u->cd ? 0 : block_limits(u, p);
-	case 0xb1:
-		scsi_put16(p + 4, u->rotation);
-		return u->cd ? 0 : 64;
-	case 0xb2:
-		p[5] = 0xe0; /* UNMAP and both WRITE SAMEs give blocks back */
-		p[6] = 2;    /* thin */
-		return u->cd ? 0 : 8;
-	default:
-		return 0;
-	}
-}
-
-static void inquiry(ScsiRequest *r)
-{
-	const ScsiUnit *u = r->unit;
-	unsigned limit = scsi_get16(r->cdb + 3), len = 36;
-	uint8_t page[256] = { 0 };
-	uint8_t type = u->cd ? PERIPHERAL_CD : PERIPHERAL_DISK;
-	if (r->cdb[1] & 1) {
-		len = vital_page(u, r->cdb[2], page);
-		scsi_put16(page + 2, len - 4);
-		page[1] = r->cdb[2];
-	} else if (r->cdb[2]) {
-		len = 0;
-	} else {
-		page[1] = u->removable ? 0x80 : 0;
-		page[2] = u->host->atapi ? 0 : 5; /* SPC-3 */
-		page[3] = u->host->atapi ? 0x21 : 0x12;
-		page[4] = (uint8_t)(len - 5);
-		page[7] = u->host->atapi ? 0 : 0x02; /* queues */
-		padded(page + 8, 8, u->vendor);
-		padded(page + 16, 16, u->product);
-		padded(page + 32, 4, u->version);
-	}
-	if (!len) {
-		scsi_end(r, SENSE_BAD_FIELD);
-		return;
-	}
-	page[0] = type;
-	memcpy(scsi_reply(r, len, limit), page, len);
-}
-
 /* ---- commands of every type ---- */
 
 static void request_sense(ScsiRequest *r)
@@ -412,20 +310,7 @@ static void request_sense(ScsiRequest *r)
 		u->attention = 0;
 	}
 	u->sense = 0;
-	put_sense(scsi_reply(r, SCSI_SENSE_LEN, r->cdb[4]), sense);
-}
-
-/* The unit alone knows of itself only; adapters with several answer this command themselves. */
-static void report_luns(ScsiRequest *r)
-{
-	uint32_t limit = scsi_get32(r->cdb + 6);
-	if (limit < 16) {
-		scsi_end(r, SENSE_BAD_FIELD);
-		return;
-	}
-	uint8_t *p = scsi_reply(r, 16, limit);
-	scsi_put32(p, 8);
-	scsi_put16(p + 8, r->unit->lun < 256 ? r->unit->lun : r->unit->lun | 0x4000u);
+	scsi_put_sense(scsi_reply(r, SCSI_SENSE_LEN, r->cdb[4]), sense);
 }
 
 /* SPC-4 7.5 and 6.13, 6.14: header of 4 or 8 bytes, a block descriptor for disks, pages. */
@@ -433,7 +318,8 @@ void scsi_mode_sense(ScsiRequest *r, ScsiModePage *page, uint8_t medium_type, ui
 {
 	ScsiUnit *u = r->unit;
 	bool ten = r->cdb[0] == 0x5a;
-	unsigned control = r->cdb[2] >> 6, code = r->cdb[2] & 0x3f, header = ten ? 8 : 4, n = header;
+	unsigned control = r->cdb[2] >> 6, code = r->cdb[2] & 0x3f, header = ten ? 8 : 4,
+		 n = header;
 	unsigned limit = ten ? scsi_get16(r->cdb + 7) : r->cdb[4];
 	uint8_t out[512] = { 0 };
 	if (control == 3) {
@@ -460,6 +346,37 @@ void scsi_mode_sense(ScsiRequest *r, ScsiModePage *page, uint8_t medium_type, ui
 	out[ten ? 2 : 1] = medium_type;
 	out[ten ? 3 : 2] = device_param;
 	memcpy(scsi_reply(r, n, limit), out, n);
+}
+
+/* START STOP UNIT: spinning and power conditions are nothing to a drive in a file; the tray is. */
+void scsi_start_stop(ScsiRequest *r)
+{
+	ScsiUnit *u = r->unit;
+	bool start = r->cdb[4] & 1, move = r->cdb[4] & 2;
+	if (r->cdb[4] & 0xf0 || !move || !u->removable) {
+		scsi_end(r, SENSE_NONE);
+		return;
+	}
+	if (!start && !u->tray_open && u->locked) {
+		scsi_end(r, blk_inserted(u->blk) ? SENSE_LOCKED : SENSE_NO_MEDIUM);
+		return;
+	}
+	if (u->tray_open == !start) {
+		scsi_end(r, SENSE_NONE);
+		return;
+	}
+	u->tray_open = !start;
+	u->media_event = start ? MEDIA_NEW : MEDIA_REMOVED;
+	if (start && blk_inserted(u->blk))
+		u->attention = SENSE_MEDIUM_CHANGED;
+	scsi_end(r, SENSE_NONE);
+}
+
+/* PREVENT ALLOW MEDIUM REMOVAL */
+void scsi_prevent(ScsiRequest *r)
+{
+	r->unit->locked = r->unit->removable && (r->cdb[4] & 1);
+	scsi_end(r, SENSE_NONE);
 }
 
 /* Attention and a medium just changed come before most commands (SAM-5 5.14, MMC-6 4.1.6). */
@@ -499,12 +416,19 @@ ScsiRequest *scsi_request_new(ScsiUnit *u, const uint8_t *cdb, unsigned len, voi
 		scsi_end(r, SENSE_BAD_OPCODE);
 		return r;
 	}
+	if (u->absent) {
+		scsi_absent_command(r);
+		return r;
+	}
+	if (r->cdb[0] != 0x03)
+		u->sense =
+			0; /* of the command before; one more ends the time to ask (SAM-5 5.9.5) */
 	if (interrupted(r))
 		return r;
 	switch (r->cdb[0]) {
 	case 0x03: request_sense(r); break;
-	case 0x12: inquiry(r); break;
-	case 0xa0: report_luns(r); break;
+	case 0x12: scsi_inquiry(r); break;
+	case 0xa0: scsi_report_luns(r); break;
 	default:
 		if (u->cd)
 			scsi_cd_command(r);

@@ -1,8 +1,8 @@
 /*
  * scsi_cd.c - a CD or DVD drive: the commands of MMC-6 (INCITS 468) that read a data disc.
  *
- * A disc of up to 360000 blocks is shown as a CD-ROM, a larger one as a DVD-ROM. One session, one data
- * track. Left out: audio, writing, region codes and keys, subchannel data. The drive's loop.
+ * A disc of up to 360000 blocks is shown as a CD-ROM, a larger one as a DVD-ROM. One session, one
+ * data track. Left out: audio, writing, region codes and keys, subchannel data. The drive's loop.
  */
 #include "hw/scsi/scsi.h"
 
@@ -47,7 +47,8 @@ static void read_capacity(ScsiRequest *r)
 	scsi_put32(p + 4, u->block_size);
 }
 
-/* Frames as they stand on the disc: sync, header, data; the error correction codes are left zero. */
+/* Frames as they stand on the disc: sync, header, data; the error correction codes are left zero.
+ */
 static void read_raw(ScsiRequest *r, uint32_t lba, uint32_t count)
 {
 	if (count > RAW_BYTES_MAX / RAW_SECTOR) {
@@ -379,31 +380,6 @@ static uint8_t medium_type(const ScsiUnit *u)
 	return !blk_inserted(u->blk) ? 0x70 : 0x01;
 }
 
-/* ---- the tray ---- */
-
-static void start_stop(ScsiRequest *r)
-{
-	ScsiUnit *u = r->unit;
-	bool start = r->cdb[4] & 1, move = r->cdb[4] & 2;
-	if (r->cdb[4] & 0xf0 || !move) { /* power conditions; spinning */
-		scsi_end(r, SENSE_NONE);
-		return;
-	}
-	if (!start && !u->tray_open && u->locked) {
-		scsi_end(r, blk_inserted(u->blk) ? SENSE_LOCKED : SENSE_NO_MEDIUM);
-		return;
-	}
-	if (u->tray_open == !start) {
-		scsi_end(r, SENSE_NONE);
-		return;
-	}
-	u->tray_open = !start;
-	u->media_event = start ? MEDIA_NEW : MEDIA_REMOVED;
-	if (start && blk_inserted(u->blk))
-		u->attention = SENSE_MEDIUM_CHANGED;
-	scsi_end(r, SENSE_NONE);
-}
-
 /* ---- dispatch ---- */
 
 static bool reads(ScsiRequest *r)
@@ -413,8 +389,12 @@ static bool reads(ScsiRequest *r)
 	case 0x08:
 		scsi_medium_io(r, SCSI_DIR_IN, scsi_get24(c + 1) & 0x1fffff, c[4] ? c[4] : 256);
 		return true;
-	case 0x28: scsi_medium_io(r, SCSI_DIR_IN, scsi_get32(c + 2), scsi_get16(c + 7)); return true;
-	case 0xa8: scsi_medium_io(r, SCSI_DIR_IN, scsi_get32(c + 2), scsi_get32(c + 6)); return true;
+	case 0x28:
+		scsi_medium_io(r, SCSI_DIR_IN, scsi_get32(c + 2), scsi_get16(c + 7));
+		return true;
+	case 0xa8:
+		scsi_medium_io(r, SCSI_DIR_IN, scsi_get32(c + 2), scsi_get32(c + 6));
+		return true;
 	case 0x25: read_capacity(r); return true;
 	case 0x2b: seek(r); return true;
 	case 0x43: read_toc(r); return true;
@@ -440,11 +420,8 @@ void scsi_cd_command(ScsiRequest *r)
 	case 0x15: scsi_expect(r, c[4], forget); break;
 	case 0x55: scsi_expect(r, scsi_get16(c + 7), forget); break;
 	case 0x1a: case 0x5a: scsi_mode_sense(r, mode_page, medium_type(u), 0); break;
-	case 0x1b: start_stop(r); break;
-	case 0x1e:
-		u->locked = c[4] & 1;
-		scsi_end(r, SENSE_NONE);
-		break;
+	case 0x1b: scsi_start_stop(r); break;
+	case 0x1e: scsi_prevent(r); break;
 	case 0x35: case 0xbb: case 0x01: /* SYNCHRONIZE CACHE, SET CD SPEED, REZERO */
 		scsi_end(r, SENSE_NONE);
 		break;

@@ -1,8 +1,8 @@
 /*
  * scsi_disk.c - a hard disk: the commands of SBC-3 (INCITS 514).
  *
- * Left out: protection information, FORMAT UNIT, COMPARE AND WRITE, persistent reservations, and the
- * comparison that VERIFY with BYTCHK asks for. The drive's loop.
+ * Left out: protection information, FORMAT UNIT, COMPARE AND WRITE, persistent reservations, and
+ * the comparison that VERIFY with BYTCHK asks for. The drive's loop.
  */
 #include "hw/scsi/scsi.h"
 
@@ -88,7 +88,7 @@ static void read_capacity16(ScsiRequest *r)
 	scsi_put64(p, MAX(scsi_blocks(r->unit), 1) - 1);
 	scsi_put32(p + 8, r->unit->block_size);
 	p[13] = r->unit->physical_exp & 15;
-	p[14] = 0x80; /* thin: UNMAP is known */
+	p[14] = r->unit->discard_granularity ? 0x80 : 0; /* thin: UNMAP is useful */
 }
 
 /* ---- flush ---- */
@@ -314,16 +314,18 @@ void scsi_disk_command(ScsiRequest *r)
 			scsi_end(r, SENSE_NONE);
 		break;
 	case 0x16: case 0x17: case 0x56: case 0x57: /* RESERVE, RELEASE: there is one initiator */
-	case 0x1b: case 0x1e:                       /* START STOP UNIT, PREVENT ALLOW */
 		scsi_end(r, SENSE_NONE);
 		break;
+	case 0x1b: scsi_start_stop(r); break;
+	case 0x1e: scsi_prevent(r); break;
 	case 0x1d: /* SEND DIAGNOSTIC: the default self-test */
 		scsi_end(r, scsi_get16(c + 3) ? SENSE_BAD_FIELD : SENSE_NONE);
 		break;
 	case 0x15: scsi_expect(r, c[4], mode_select); break;
 	case 0x55: scsi_expect(r, scsi_get16(c + 7), mode_select); break;
 	case 0x1a: case 0x5a:
-		scsi_mode_sense(r, mode_page, 0, (uint8_t)((blk_read_only(u->blk) ? 0x80 : 0) | (u->dpofua ? 0x10 : 0)));
+		scsi_mode_sense(r, mode_page, 0,
+			(uint8_t)((blk_read_only(u->blk) ? 0x80 : 0) | (u->dpofua ? 0x10 : 0)));
 		break;
 	case 0x25: read_capacity10(r); break;
 	case 0x9e:
