@@ -48,8 +48,8 @@ int crypto_decrypt(BlockCrypto *crypto, uint64_t offset, Iov iov);
 
 /* Bytes of the header that crypto_create would make, for measure. False: *error. */
 bool crypto_header_size(const char *format, json_t *opts, uint64_t *bytes, GError **error);
-/* What `info` says: "cipher-alg", "slots", ...; caller owns. */
-json_t *crypto_info(BlockCrypto *crypto);
+/* What `info` says: "cipher-alg", "slots", ..., and "format" unless NULL; caller owns. */
+json_t *crypto_info(BlockCrypto *crypto, const char *format);
 /* Key slots by "encrypt.state", "encrypt.new-secret", ... of opts. */
 bool crypto_amend(BlockCrypto *crypto, json_t *opts, bool force, const CryptoIo *io, GError **error);
 

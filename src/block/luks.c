@@ -33,6 +33,16 @@ static const BlockOption create_options[] = {
 	{ 0 }
 };
 
+static const BlockOption amend_options[] = {
+	{ "iter-time", OPT_INT, 0, NULL, "Time to spend in PBKDF in milliseconds" },
+	{ "keyslot", OPT_INT, 0, NULL, "Select a single keyslot to modify explicitly" },
+	{ "new-secret", OPT_STRING, 0, NULL,
+		"New secret to set in the matching keyslots. Empty string to erase" },
+	{ "old-secret", OPT_STRING, 0, NULL, "Select all keyslots that match this password" },
+	{ "state", OPT_STRING, 0, NULL, "Select new state of affected keyslots (active/inactive)" },
+	{ 0 }
+};
+
 static int header_read(void *opaque, uint64_t offset, void *buf, size_t len)
 {
 	return node_pread(opaque, offset, buf, len);
@@ -62,7 +72,7 @@ static bool luks_open(Node *node, GError **error)
 	s->crypto = crypto_open("luks", s->secret, &io, node->flags & NODE_NO_IO, error);
 	if (!s->crypto)
 		return false;
-	json_t *info = crypto_info(s->crypto);
+	json_t *info = crypto_info(s->crypto, NULL);
 	s->payload = (uint64_t)json_integer_value(json_object_get(info, "payload-offset"));
 	json_decref(info);
 	node->align = SECTOR;
@@ -117,18 +127,36 @@ static bool luks_truncate(Node *node, uint64_t length, bool exact, Prealloc prea
 static json_t *luks_specific(Node *node)
 {
 	return json_pack("{s:s, s:o}", "type", "luks", "data",
-		crypto_info(NODE_STATE(node, Luks)->crypto));
+		crypto_info(NODE_STATE(node, Luks)->crypto, NULL));
 }
 
-static bool luks_create(const char *filename, json_t *opts, GError **error)
+/* crypto.c knows options by the names that other formats give them. Caller's reference. */
+static json_t *with_prefix(json_t *opts)
 {
 	const char *key;
 	json_t *value, *words = json_object();
-	/* crypto.c knows them by the names that other formats give them. */
 	json_object_foreach(opts, key, value) {
 		g_autofree char *name = g_strconcat("encrypt.", key, NULL);
 		json_object_set(words, name, value);
 	}
+	return words;
+}
+
+static bool luks_amend(Node *node, json_t *opts, bool force, ProgressFn *progress, void *opaque,
+	GError **error)
+{
+	CryptoIo io = { header_read, header_write, NULL, node->file };
+	json_t *words = with_prefix(opts);
+	bool ok = crypto_amend(NODE_STATE(node, Luks)->crypto, words, force, &io, error);
+	json_decref(words);
+	int ret = ok ? node_flush(node->file) : 0;
+	return ret < 0 ? fail(error, VIV_ERROR_FAILED, "the LUKS header could not be written: %s",
+		g_strerror(-ret)) : ok;
+}
+
+static bool luks_create(const char *filename, json_t *opts, GError **error)
+{
+	json_t *words = with_prefix(opts);
 	Node *file = node_create_file(filename, blockmap_size(opts), error)
 		? node_open_file(filename, NODE_WRITE | NODE_EXCLUSIVE, error) : NULL;
 	CryptoIo io = { header_read, header_write, header_room, file };
@@ -142,7 +170,8 @@ static bool luks_create(const char *filename, json_t *opts, GError **error)
 
 const Driver luks_driver = {
 	.name = "luks", .desc = "a disk encrypted by LUKS", .size = sizeof(Luks), .options = options,
-	.create_options = create_options, .probe = luks_probe, .open = luks_open, .close = luks_close,
+	.create_options = create_options, .amend_options = amend_options, .amend = luks_amend,
+	.probe = luks_probe, .open = luks_open, .close = luks_close,
 	.create = luks_create, .read = luks_read, .write = luks_write, .truncate = luks_truncate,
 	.specific = luks_specific, .set_writable = blockmap_set_writable,
 };

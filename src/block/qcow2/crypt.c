@@ -126,9 +126,8 @@ bool qcow2_crypto_amend(Qcow2 *s, json_t *opts, bool force, GError **error)
 
 json_t *qcow2_crypto_info(const Qcow2 *s)
 {
-	json_t *info = s->crypto ? crypto_info(s->crypto) : json_object();
-	json_object_set_new(info, "format", json_string(format_of(s)));
-	return info;
+	return s->crypto ? crypto_info(s->crypto, format_of(s))
+		: json_pack("{s:s}", "format", format_of(s));
 }
 
 static uint64_t vector_of(const Qcow2 *s, uint64_t host, uint64_t guest)

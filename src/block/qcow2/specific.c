@@ -56,6 +56,8 @@ json_t *qcow2_specific(Node *node)
 			json_object_set_new(d, "bitmaps", bitmaps_json(s));
 	}
 	json_object_set_new(d, "refcount-bits", json_integer((json_int_t)1 << s->refcount_order));
+	if (s->crypt_method)
+		json_object_set_new(d, "encrypt", qcow2_crypto_info(s));
 	if (s->version >= 3) {
 		json_object_set_new(
 			d, "corrupt", json_boolean(s->incompatible & QCOW2_INCOMPAT_CORRUPT));
@@ -66,8 +68,6 @@ json_t *qcow2_specific(Node *node)
 			json_object_set_new(d, "data-file", text_json(s->data_file_name));
 		json_object_set_new(d, "data-file-raw", json_boolean(q_raw_data(s)));
 	}
-	if (s->crypt_method)
-		json_object_set_new(d, "encrypt", qcow2_crypto_info(s));
 	json_t *all = json_object();
 	json_object_set_new(all, "type", json_string("qcow2"));
 	json_object_set_new(all, "data", d);
