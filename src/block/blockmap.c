@@ -35,23 +35,49 @@ int blockmap_read_padded(Node *file, uint64_t offset, Iov iov)
 	return have ? node_read(file, offset, iov_part(iov, 0, have)) : 0;
 }
 
+void blockmap_forget(BlockMap *map)
+{
+	g_clear_pointer(&map->last.data, g_free);
+}
+
 static int read_packed(Node *node, const Place *p, uint64_t inside, Iov iov)
 {
-	g_autofree uint8_t *buf = g_try_malloc(p->bytes);
-	if (!buf)
-		return -ENOMEM;
-	int ret = map_of(node)->ops->unpack(node, p, buf);
-	if (ret >= 0)
-		iov_copy_in(iov, 0, buf + inside, iov.len);
-	return ret;
+	BlockMap *map = map_of(node);
+	if (map->last.data && map->last.start == p->start && map->last.bytes == p->bytes
+		&& map->last.host == p->host) {
+		iov_copy_in(iov, 0, map->last.data + inside, iov.len);
+		return 0;
+	}
+	uint8_t *buf = g_try_malloc(p->bytes);
+	int ret = buf ? map->ops->unpack(node, p, buf) : -ENOMEM;
+	if (ret < 0) {
+		g_free(buf);
+		return ret;
+	}
+	iov_copy_in(iov, 0, buf + inside, iov.len);
+	g_free(map->last.data);
+	map->last.data = buf;
+	map->last.start = p->start;
+	map->last.bytes = p->bytes;
+	map->last.host = p->host;
+	return 0;
+}
+
+static int read_data(Node *node, const Place *p, uint64_t offset, Iov iov)
+{
+	const BlockMapOps *ops = map_of(node)->ops;
+	uint64_t inside = offset - p->start;
+	if (p->host > (uint64_t)NODE_LENGTH_MAX - inside)
+		return -EIO;
+	int ret = blockmap_read_padded(p->file, p->host + inside, iov);
+	return ret >= 0 && ops->decode ? ops->decode(node, offset, iov) : ret;
 }
 
 static int read_place(Node *node, const Place *p, uint64_t offset, Iov iov)
 {
 	uint64_t inside = offset - p->start;
 	if (p->kind == PLACE_DATA)
-		return p->host <= (uint64_t)NODE_LENGTH_MAX - inside
-			? blockmap_read_padded(p->file, p->host + inside, iov) : -EIO;
+		return read_data(node, p, offset, iov);
 	if (p->kind == PLACE_PACKED)
 		return read_packed(node, p, inside, iov);
 	if (p->kind == PLACE_NONE && node->backing)
@@ -76,20 +102,39 @@ int blockmap_read(Node *node, uint64_t offset, Iov iov)
 
 /* ---- Writing ----------------------------------------------------------------------------------- */
 
+/* Bytes of the disk into a block's place; encoded in a copy, as the buffer may be the guest's. */
+static int write_data(Node *node, const Place *p, uint64_t offset, Iov iov, unsigned flags)
+{
+	const BlockMapOps *ops = map_of(node)->ops;
+	uint64_t host = p->host + (offset - p->start);
+	if (!ops->encode)
+		return node_write(p->file, host, iov, flags);
+	g_autofree uint8_t *buf = g_malloc(MIN(iov.len, COPY_MAX));
+	int ret = 0;
+	for (size_t done = 0; done < iov.len && ret >= 0; done += COPY_MAX) {
+		struct iovec v = { buf, MIN(iov.len - done, COPY_MAX) };
+		iov_copy_out(iov, done, buf, v.iov_len);
+		ret = ops->encode(node, offset + done, iov_one(&v));
+		if (ret >= 0)
+			ret = node_write(p->file, host + done, iov_one(&v), flags);
+	}
+	return ret;
+}
+
 /* What a block that gets a place had before, for [from, to) of the disk. */
 static int copy_old(Node *node, const Place *old, const Place *new, uint64_t from, uint64_t to)
 {
 	bool plain = old->kind == PLACE_ZERO || (old->kind == PLACE_NONE && !node->backing);
 	if (from >= to)
 		return 0;
-	if (plain)
+	if (plain && !map_of(node)->ops->encode)
 		return node_write_zeroes(new->file, new->host + (from - new->start), to - from, 0);
 	g_autofree uint8_t *buf = g_malloc(COPY_MAX);
 	for (int ret; from < to; ) {
 		struct iovec v = { buf, MIN(to - from, COPY_MAX) };
 		ret = read_place(node, old, from, iov_one(&v));
 		if (ret >= 0)
-			ret = node_write(new->file, new->host + (from - new->start), iov_one(&v), 0);
+			ret = write_data(node, new, from, iov_one(&v), 0);
 		if (ret < 0)
 			return ret;
 		from += v.iov_len;
@@ -112,8 +157,9 @@ static int write_new(Node *node, const Place *old, uint64_t offset, Iov iov, uns
 {
 	const BlockMapOps *ops = map_of(node)->ops;
 	Place new = *old;
-	bool fresh, zeroes = old->kind == PLACE_ZERO || (old->kind == PLACE_NONE && !node->backing);
-	int ret = old->kind == PLACE_PACKED ? -EIO : ops->place(node, &new);
+	bool fresh, zeroes = !ops->encode
+		&& (old->kind == PLACE_ZERO || (old->kind == PLACE_NONE && !node->backing));
+	int ret = old->kind == PLACE_PACKED && !ops->repack ? -EIO : ops->place(node, &new);
 	if (ret < 0)
 		return ret;
 	new.kind = PLACE_DATA;
@@ -125,7 +171,7 @@ static int write_new(Node *node, const Place *old, uint64_t offset, Iov iov, uns
 			ret = copy_old(node, old, &new, end, new.start + new.bytes);
 	}
 	if (ret >= 0)
-		ret = node_write(new.file, new.host + (offset - new.start), iov, flags);
+		ret = write_data(node, &new, offset, iov, flags);
 	if (ret >= 0)
 		ret = ops->enter(node, &new);
 	return ret >= 0 && flags & REQ_FUA ? node_flush(node->file) : ret;
@@ -147,8 +193,7 @@ static int write_block(Node *node, uint64_t offset, Iov iov, unsigned flags, uin
 	}
 	if (ret >= 0 && p.host > (uint64_t)NODE_LENGTH_MAX - p.bytes)
 		ret = -EIO;
-	return ret < 0 ? ret
-		: node_write(p.file, p.host + (offset - p.start), iov_part(iov, 0, *here), flags);
+	return ret < 0 ? ret : write_data(node, &p, offset, iov_part(iov, 0, *here), flags);
 }
 
 int blockmap_write(Node *node, uint64_t offset, Iov iov, unsigned flags)
@@ -200,7 +245,7 @@ static int zero_block(Node *node, uint64_t offset, uint64_t bytes, unsigned flag
 		if (ret != -ENOTSUP)
 			return ret >= 0 && flags & REQ_FUA ? node_flush(node->file) : ret;
 	}
-	if (p.kind == PLACE_DATA && p.host <= (uint64_t)NODE_LENGTH_MAX - p.bytes)
+	if (p.kind == PLACE_DATA && !ops->encode && p.host <= (uint64_t)NODE_LENGTH_MAX - p.bytes)
 		return node_write_zeroes(p.file, p.host + (offset - p.start), *here, flags);
 	return flags & REQ_NO_FALLBACK ? -ENOTSUP : write_buffer(node, offset, *here, flags);
 }
@@ -218,13 +263,16 @@ int blockmap_write_zeroes(Node *node, uint64_t offset, uint64_t bytes, unsigned 
 
 /* ---- What lies where --------------------------------------------------------------------------- */
 
-static unsigned status_flags(const Place *p)
+static unsigned status_flags(Node *node, const Place *p)
 {
 	switch (p->kind) {
 	case PLACE_NONE: return 0;
 	case PLACE_ZERO: return STATUS_ZERO | STATUS_ALLOCATED;
 	case PLACE_PACKED: return STATUS_DATA | STATUS_ALLOCATED | STATUS_COMPRESSED;
-	default: return STATUS_DATA | STATUS_ALLOCATED | STATUS_OFFSET | STATUS_RECURSE;
+	default:
+		if (map_of(node)->ops->encode)
+			return STATUS_DATA | STATUS_ALLOCATED;
+		return STATUS_DATA | STATUS_ALLOCATED | STATUS_OFFSET | STATUS_RECURSE;
 	}
 }
 
@@ -237,7 +285,7 @@ int blockmap_status(Node *node, uint64_t offset, bool want_zero, NodeStatus *out
 		return ret;
 	if (first.kind == PLACE_DATA && first.host > (uint64_t)NODE_LENGTH_MAX - first.bytes)
 		return -EIO;
-	out->flags = status_flags(&first);
+	out->flags = status_flags(node, &first);
 	out->file = first.file;
 	out->map = first.host + (offset - first.start);
 	/* So many blocks at most: a request must end. */

@@ -37,12 +37,22 @@ typedef struct BlockMapOps {
 	int (*zero)(Node *node, Place *p);
 	/* The whole of a packed block. */
 	int (*unpack)(Node *node, const Place *p, uint8_t *buf);
+	/* Encrypted disks: bytes in place, from and to what the file keeps; `offset` is the
+	 * disk's. NULL: as they are. Packed blocks are not encrypted. */
+	int (*decode)(Node *node, uint64_t offset, Iov iov);
+	int (*encode)(Node *node, uint64_t offset, Iov iov);
+	bool repack; /* a write to a packed block gives it another place */
 } BlockMapOps;
 
 typedef struct BlockMap {
 	const BlockMapOps *ops;
 	FiberMutex lock;
+	/* The packed block that was read last, as small reads come in a row; see blockmap_forget. */
+	struct { uint8_t *data; uint64_t start, bytes, host; } last;
 } BlockMap;
+
+/* Gives back what reads of packed blocks keep: at close, and when blocks move. */
+void blockmap_forget(BlockMap *map);
 
 int blockmap_read(Node *node, uint64_t offset, Iov iov);
 int blockmap_write(Node *node, uint64_t offset, Iov iov, unsigned flags);

@@ -24,7 +24,7 @@
 
 enum { CONTEXT_MAX = 8192, HASH_CONTEXT_MAX = 512, SALT = 32, BLOCK_MAX = 16 };
 
-/* ---- Names ------------------------------------------------------------------------------------- */
+/* ---- Names ---------------------------------------- */
 
 static const struct nettle_hash *hash_of(const char *name)
 {
@@ -137,7 +137,7 @@ char *cipher_name(const CipherMethod *m)
 	return g_strdup("unknown");
 }
 
-/* ---- Vectors ------------------------------------------------------------------------------------ */
+/* ---- Vectors ---------------------------------------- */
 
 typedef union Context {
 	uint8_t bytes[CONTEXT_MAX];
@@ -167,7 +167,7 @@ static void vector_for(const CipherMethod *m, const Context *essiv, uint64_t sec
 		m->essiv_block->encrypt(essiv, m->essiv_block->block_size, iv, iv);
 }
 
-/* ---- Sectors ------------------------------------------------------------------------------------ */
+/* ---- Sectors ---------------------------------------- */
 
 static int by_gnutls(const CipherMethod *m, const uint8_t *key, const Context *essiv, uint64_t sector,
 	uint8_t *data, size_t len, bool encrypt)
@@ -249,7 +249,7 @@ int cipher_sectors(const CipherMethod *m, const uint8_t *key, uint64_t sector, u
 	return 0;
 }
 
-/* ---- Hashes -------------------------------------------------------------------------------------- */
+/* ---- Hashes ---------------------------------------- */
 
 typedef struct Hmac {
 	const struct nettle_hash *hash;

@@ -31,7 +31,7 @@ size_t keyslot_bytes(const CipherMethod *m, uint32_t stripes)
 	return ((size_t)m->key_bytes * stripes + SECTOR - 1) & ~(size_t)(SECTOR - 1);
 }
 
-/* ---- Anti-forensic splitting ------------------------------------------------------------------- */
+/* ---- Anti-forensic splitting ---------------------------------------- */
 
 /* Each bit of a stripe depends on all of the ones before. */
 static void diffuse(const CipherMethod *m, uint8_t *block)
@@ -65,7 +65,7 @@ static int split(const CipherMethod *m, const uint8_t *key, uint8_t *stripes, ui
 	return 0;
 }
 
-/* ---- Opening a slot ------------------------------------------------------------------------------ */
+/* ---- Opening a slot ---------------------------------------- */
 
 /* One slot and a passphrase, for the worker thread. */
 typedef struct Work {
@@ -106,7 +106,7 @@ int keyslot_try(Luks1 *l, const CryptoIo *io, unsigned slot, const uint8_t *pass
 	return ret < 0 ? ret : loop_work(try_job, &w);
 }
 
-/* ---- Filling and emptying ------------------------------------------------------------------------ */
+/* ---- Filling and emptying ---------------------------------------- */
 
 uint32_t keyslot_rounds(const CipherMethod *m, uint64_t ms)
 {
@@ -169,7 +169,7 @@ int keyslot_erase(Luks1 *l, const CryptoIo *io, unsigned slot)
 	return ret;
 }
 
-/* ---- amend --------------------------------------------------------------------------------------- */
+/* ---- amend ---------------------------------------- */
 
 typedef struct Amend {
 	Luks1 *l;

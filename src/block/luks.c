@@ -124,6 +124,11 @@ static bool luks_truncate(Node *node, uint64_t length, bool exact, Prealloc prea
 	return true;
 }
 
+static void luks_info(Node *node, NodeInfo *out)
+{
+	out->encrypted = true;
+}
+
 static json_t *luks_specific(Node *node)
 {
 	return json_pack("{s:s, s:o}", "type", "luks", "data",
@@ -173,5 +178,5 @@ const Driver luks_driver = {
 	.create_options = create_options, .amend_options = amend_options, .amend = luks_amend,
 	.probe = luks_probe, .open = luks_open, .close = luks_close,
 	.create = luks_create, .read = luks_read, .write = luks_write, .truncate = luks_truncate,
-	.specific = luks_specific, .set_writable = blockmap_set_writable,
+	.info = luks_info, .specific = luks_specific, .set_writable = blockmap_set_writable,
 };

@@ -98,7 +98,7 @@ typedef struct NodeInfo {
 	uint64_t cluster_size;   /* bytes; 0: none */
 	uint64_t subcluster_size;
 	uint64_t vm_state_offset;
-	bool dirty, compressed_clusters;
+	bool dirty, compressed_clusters, encrypted;
 } NodeInfo;
 
 /* Result of a check; counts as `qemu-img check` has them. */

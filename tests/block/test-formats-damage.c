@@ -19,6 +19,7 @@ typedef struct Kind { const char *driver, *options; } Kind;
 static const Kind kinds[] = {
 	{ "vdi", "" }, { "vdi", "static=on" }, { "vpc", "" }, { "vpc", "subformat=fixed" },
 	{ "parallels", "cluster_size=65536" }, { "qed", "cluster_size=4096,table_size=2" },
+	{ "qcow", "" },
 	{ "vhdx", "block_size=1048576" },
 	{ "vmdk", "" }, { "vmdk", "zeroed_grain=on" }, { "vmdk", "subformat=streamOptimized" },
 };

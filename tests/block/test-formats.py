@@ -52,6 +52,7 @@ KINDS = [
     Kind("vhdx", 20 * M, "", True), Kind("vhdx", 9 * M, "subformat=fixed,block_size=1048576", True),
     Kind("vhdx", 9 * M, "block_size=2097152,log_size=2097152,block_state_zero=off", True),
     Kind("qed", 6 * M, "", True, True), Kind("qed", 6 * M, "cluster_size=4096,table_size=2", True, True),
+    Kind("qcow", 5 * M + 512), Kind("qcow", 6 * M, "", False, True),
     Kind("vmdk", 5 * M + 512, "", True), Kind("vmdk", 5 * M, "zeroed_grain=on,adapter_type=lsilogic", True),
     Kind("vmdk", 40 * M, "compat6=on", True), Kind("vmdk", 5 * M, "subformat=monolithicFlat", True),
     Kind("vmdk", 5 * M, "subformat=twoGbMaxExtentSparse,hwversion=10", True),

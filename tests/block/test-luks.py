@@ -53,21 +53,25 @@ def tools():
 
 
 def inner(fmt):
-    return "aes" if fmt == "aes" else "luks"
+    return "aes" if fmt.startswith("aes") else "luks"
+
+
+def host(fmt):
+    return {"luks": "luks", "aes1": "qcow"}.get(fmt, "qcow2")
 
 
 def opts(fmt, path, secret="s"):
-    """-blockdev's words; fmt: luks, or inside qcow2 luks2 and aes."""
+    """-blockdev's words; fmt: luks, luks2 and aes inside qcow2, aes1 inside qcow."""
     if fmt == "luks":
         return "driver=luks,file.filename=%s,key-secret=%s" % (path, secret)
-    return "driver=qcow2,file.filename=%s,encrypt.format=%s,encrypt.key-secret=%s" % (path, inner(fmt), secret)
+    return "driver=%s,file.filename=%s,encrypt.format=%s,encrypt.key-secret=%s" % (host(fmt), path, inner(fmt), secret)
 
 
 def create(img, fmt, path, words):
     prefix = "" if fmt == "luks" else "encrypt."
-    words = ["key-secret=s"] + (["iter-time=10"] if fmt != "aes" else []) + [w for w in words.split(",") if w]
+    words = ["key-secret=s"] + (["iter-time=10"] if inner(fmt) != "aes" else []) + [w for w in words.split(",") if w]
     words = [prefix + w for w in words] + ([] if fmt == "luks" else ["encrypt.format=" + inner(fmt)])
-    run(img, "create", "-q", *SECRETS, "-f", "luks" if fmt == "luks" else "qcow2", "-o", ",".join(words),
+    run(img, "create", "-q", *SECRETS, "-f", host(fmt), "-o", ",".join(words),
         path, str(SIZE))
 
 
@@ -222,6 +226,7 @@ def refused(folder):
 TESTS = [("luks %s" % (c or "as it comes"), lambda d, c=c: both_ways("luks", c, d)) for c in CIPHERS] + [
     ("luks in qcow2", lambda d: both_ways("luks2", "", d)),
     ("luks in qcow2, serpent", lambda d: both_ways("luks2", "cipher-alg=serpent-256", d)),
+    ("aes in qcow", lambda d: both_ways("aes1", "", d)),
     ("aes in qcow2", lambda d: both_ways("aes", "", d)),
     ("a wrong password", lambda d: wrong_password("luks", d)),
     ("a wrong password in qcow2", lambda d: wrong_password("luks2", d)),

@@ -11,6 +11,7 @@ void qcow2_info(Node *node, NodeInfo *out)
 	out->vm_state_offset = qcow2_vmstate_offset(s);
 	out->dirty = s->incompatible & QCOW2_INCOMPAT_DIRTY;
 	out->compressed_clusters = false;
+	out->encrypted = s->crypt_method != QCOW2_CRYPT_NONE;
 }
 
 /* A name from the file, which may have any bytes. */

@@ -243,6 +243,7 @@ void vmdk_close(Node *node)
 		g_free(e->rgd);
 	}
 	g_array_free(s->extents, TRUE);
+	blockmap_forget(&s->map);
 	tables_free(&s->tables);
 	g_free(s->desc);
 	g_free(s->create_type);

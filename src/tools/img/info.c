@@ -55,10 +55,9 @@ json_t *img_describe(Node *node, const char *filename)
 		json_t *specific = node->driver->specific(node);
 		if (specific)
 			json_object_set_new(o, "format-specific", specific);
-		if (json_object_get(json_object_get(specific, "data"), "encrypt") ||
-		    !strcmp(node->driver->name, "luks"))
-			json_object_set_new(o, "encrypted", json_true());
 	}
+	if (info.encrypted)
+		json_object_set_new(o, "encrypted", json_true());
 	if (info.compressed_clusters)
 		json_object_set_new(o, "compressed", json_true());
 	if (node->backing_file) {
