@@ -256,6 +256,27 @@ static ssize_t transfer(Node *node, const struct iovec *v, unsigned n, uint64_t 
 	return write ? loop_writev(f->fd, v, n, offset) : loop_readv(f->fd, v, n, offset);
 }
 
+typedef struct CopyJob { int from, to; uint64_t from_offset, to_offset, bytes; int64_t done; } CopyJob;
+
+static int copy_job(void *opaque)
+{
+	CopyJob *j = opaque;
+	loff_t from = (loff_t)j->from_offset, to = (loff_t)j->to_offset;
+	do
+		j->done = copy_file_range(j->from, &from, j->to, &to, j->bytes, 0);
+	while (j->done < 0 && errno == EINTR);
+	return j->done < 0 ? -errno : j->done == 0 ? -ENOTSUP : 0;
+}
+
+static int64_t file_copy_range(Node *from, uint64_t from_offset, Node *to, uint64_t to_offset,
+	uint64_t bytes)
+{
+	CopyJob j = { NODE_STATE(from, File)->fd, NODE_STATE(to, File)->fd, from_offset, to_offset,
+		MIN(bytes, 1u << 30), 0 };
+	int ret = loop_work(copy_job, &j);
+	return ret < 0 ? ret : j.done;
+}
+
 /* One host request: at most PIECES_MAX pieces. */
 static int host_request(Node *node, uint64_t offset, Iov iov, bool write)
 {
@@ -560,6 +581,7 @@ static int device_probe(const uint8_t *head, size_t len, const char *filename)
 	.protocol = true, .size = sizeof(File), .options = file_options, .open = file_open,        \
 	.close = file_close, .read = file_read, .write = file_write,                               \
 	.write_zeroes = file_write_zeroes, .discard = file_discard, .flush = file_flush,           \
+	.copy_range = file_copy_range,                                                             \
 	.status = file_status, .truncate = file_truncate, .allocated = file_allocated,             \
 	.set_writable = file_set_writable, .probe = device_probe
 

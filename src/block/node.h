@@ -166,6 +166,10 @@ struct Driver {
 	/* Formats: metadata to the file (the caller then flushes it). Protocols: the host's cache.
 	 */
 	int (*flush)(Node *node);
+	/* Protocols: the host copies between files of two nodes that have this same function. Bytes
+	 * copied or -errno. */
+	int64_t (*copy_range)(Node *from, uint64_t from_offset, Node *to, uint64_t to_offset,
+			      uint64_t bytes);
 	int64_t (*allocated)(Node *node); /* protocols: bytes the host keeps; NULL: unknown */
 	/* out->bytes comes in as the length asked about. NULL: all data. want_zero false: only
 	 * ALLOCATED matters. */
@@ -291,6 +295,13 @@ int node_write_compressed(Node *node, uint64_t offset, Iov iov);
 int node_write_zeroes(Node *node, uint64_t offset, uint64_t bytes, unsigned flags);
 int node_discard(Node *node, uint64_t offset, uint64_t bytes);
 int node_flush(Node *node); /* to the medium, through all layers (NODE_NO_FLUSH: metadata only) */
+/*
+ * Lets the host copy, without the bytes passing through here. Bytes done, which may be fewer;
+ * -ENOTSUP and others where it cannot: read and write then. `to` is raw or a protocol, no write to
+ * the same place may be in flight.
+ */
+int64_t node_copy_range(Node *from, uint64_t from_offset, Node *to, uint64_t to_offset,
+			uint64_t bytes);
 /* Plain buffers. Reading past the end of a protocol's file gives zeroes with node_pread. */
 int node_pread(Node *node, uint64_t offset, void *buf, size_t len);
 int node_pwrite(Node *node, uint64_t offset, const void *buf, size_t len);

@@ -114,6 +114,9 @@ STEPS = [
     ("img", "convert -O qcow2 -B base.qcow2 -F qcow2 top.qcow2 thin.qcow2"),
     ("img", "convert -n -O raw base.qcow2 flat.raw"), ("img", "convert -S 0 -O raw flat.qcow2 fat.raw"),
     ("img", "convert -W -m 16 -O qcow2 flat.raw fast.qcow2"), ("img", "convert base.raw flat.raw -O qcow2 both.qcow2"),
+    ("img", "convert -C -O raw top.qcow2 offloaded.raw"), ("img", "convert -C flat.raw offloaded2.raw"),
+    ("img", "convert -C -O qcow2 flat.raw offloaded.qcow2"), ("img", "convert -C -S 4k flat.raw x"),
+    ("img", "convert -C -c -O qcow2 flat.raw x"), ("img", "compare offloaded.raw offloaded2.raw"),
     ("img", "convert -O raw missing x"), ("img", "convert -m 0 flat.raw x"), ("img", "convert flat.raw"),
     ("img", "compare top.qcow2 flat.qcow2"), ("img", "compare -s base.qcow2 base.raw"), ("img", "compare base.qcow2 base.raw"),
     ("img", "compare base.qcow2 missing"), ("img", "compare packed.qcow2 thin.qcow2"),
@@ -127,7 +130,7 @@ STEPS = [
     ("img", "dd if=flat.raw of=dd.raw bs=1M count=4 skip=1"), ("img", "dd -O qcow2 if=flat.raw of=dd.qcow2 bs=64k"),
     ("img", "dd if=flat.raw"), ("img", "rebase -b base.qcow2 -F qcow2 -u top.qcow2"),
     ("img", ["rebase", "-b", "", "thin.qcow2"]), ("img", "rebase -b missing -F qcow2 top.qcow2"),
-    ("img", "commit top.qcow2"), ("img", "commit base.raw"), ("img", "check top.qcow2"), ("img", "nosuch"),
+    ("img", "commit -r x top.qcow2", "status"), ("img", "commit -r 100M top.qcow2"), ("img", "commit base.raw"), ("img", "check top.qcow2"), ("img", "nosuch"),
     ("img", ["info", "--image-opts", "driver=qcow2,file.filename=base.qcow2"], "json0"),
     ("img", ["info", "-f", "raw", "base.raw"]),
 ]
@@ -142,7 +145,7 @@ def main():
         how = step[2] if len(step) > 2 else "text"
         t.both(step[0], step[1], "status" if how == "json0" else how)
     for name in ("base.qcow2", "top.qcow2", "flat.raw", "packed.qcow2", "zstd.qcow2", "thin.qcow2", "both.qcow2", "one.raw",
-                 "fat.raw", "dd.raw", "dd.qcow2", "marked.qcow2", "meta.qcow2"):
+                 "fat.raw", "offloaded.raw", "offloaded2.raw", "offloaded.qcow2", "dd.raw", "dd.qcow2", "marked.qcow2", "meta.qcow2"):
         t.crossed(name)
     status, _, err = run(VIV_IMG, ["create", "--no-clobber", "-f", "qcow2", "base.qcow2", "1M"], t.dirs[0])
     report(status == 1 and "--no-clobber" in err, "create --no-clobber leaves what exists", err)

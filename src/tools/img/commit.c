@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "tools/img/img.h"
 
 #define BUFFER (2u << 20)
@@ -31,18 +32,25 @@ static int move(Node *from, Node *to, uint64_t offset, uint64_t len, bool zero, 
 
 /* ---- commit ---- */
 
-/* Everything that the layers above `base` hold. */
-static int commit_data(Node *top, Node *base, ImgProgress *progress)
+/* Everything that the layers above `base` hold. rate: bytes in a second, 0: unlimited. */
+static int commit_data(Node *top, Node *base, uint64_t rate, ImgProgress *progress)
 {
 	uint8_t *buf;
+	uint64_t moved = 0;
+	int64_t begun = host_now();
 	int err = 0;
 	if (posix_memalign((void **)&buf, 4096, BUFFER))
 		return -ENOMEM;
 	for (uint64_t at = 0; at < top->length && err >= 0;) {
 		NodeStatus s;
 		err = node_status_above(top, base, at, top->length - at, true, &s, NULL);
-		if (err >= 0 && s.flags & STATUS_ALLOCATED)
+		/* In steps, so that a rate holds inside of long extents too. */
+		s.bytes = MIN(s.bytes, rate ? BUFFER : s.bytes);
+		if (err >= 0 && s.flags & STATUS_ALLOCATED) {
 			err = move(top, base, at, s.bytes, s.flags & STATUS_ZERO, buf);
+			moved += s.bytes;
+			img_hold_rate(rate, begun, moved);
+		}
 		at += s.bytes;
 		img_progress(progress, at, top->length);
 	}
@@ -62,7 +70,8 @@ static Node *find_base(Node *top, const char *name)
 	return NULL;
 }
 
-static int commit(Node *top, const char *name, bool drop, bool quiet, ImgProgress *progress)
+static int commit(Node *top, const char *name, uint64_t rate, bool drop, bool quiet,
+	ImgProgress *progress)
 {
 	GError *error = NULL;
 	Node *base = find_base(top, name);
@@ -75,7 +84,7 @@ static int commit(Node *top, const char *name, bool drop, bool quiet, ImgProgres
 	if (base->length < top->length &&
 	    !node_truncate(base, top->length, false, PREALLOC_OFF, &error))
 		return img_gerror(error, "Block job failed");
-	int err = commit_data(top, base, progress);
+	int err = commit_data(top, base, rate, progress);
 	/* Only when the base is safe may the layer be emptied; and only if the base lies right
 	 * below. */
 	if (err >= 0 && !drop && base == top->backing && top->driver->make_empty) {
@@ -97,10 +106,11 @@ int img_commit(int argc, char **argv)
 	static const struct option longs[] = { IMG_LONG_OPTIONS, { 0 } };
 	ImgOpen how = { .flags = NODE_WRITE | NODE_EXCLUSIVE };
 	const char *base = NULL;
+	uint64_t rate = 0;
 	bool drop = false, quiet = false;
 	ImgProgress progress = { false, -1 };
 	int opt;
-	while ((opt = getopt_long(argc, argv, "f:ht:b:dpq", longs, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "f:ht:b:dpqr:", longs, NULL)) != -1) {
 		switch (opt) {
 		case 'f': how.format = optarg; break;
 		case 't': how.cache = optarg; break;
@@ -110,6 +120,10 @@ int img_commit(int argc, char **argv)
 			break; /* the layers between still need what is here */
 		case 'd': drop = true; break;
 		case 'p': progress.on = true; break;
+		case 'r':
+			if (!img_size(optarg, "rate limit", &rate))
+				return 1;
+			break;
 		case 'q': quiet = true; break;
 		case OPT_IMAGE_OPTS: how.image_opts = true; break;
 		case OPT_OBJECT:
@@ -123,7 +137,7 @@ int img_commit(int argc, char **argv)
 	if (optind != argc - 1)
 		return img_error("Expecting one image file name");
 	Node *node = img_open(argv[optind], &how);
-	int status = node ? commit(node, base, drop, quiet, &progress) : 1;
+	int status = node ? commit(node, base, rate, drop, quiet, &progress) : 1;
 	node_unref(node);
 	return status;
 }

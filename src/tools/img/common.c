@@ -1,6 +1,7 @@
 /*
  * common.c - what the commands of viv-img share. See img.h.
  */
+#include "core/clock.h"
 #include "tools/img/img.h"
 
 #include <stdio.h>
@@ -213,4 +214,12 @@ void img_progress_end(ImgProgress *p)
 	p->shown = -1;
 	img_progress(p, 1, 1);
 	putchar('\n');
+}
+
+void img_hold_rate(uint64_t rate, int64_t begun, uint64_t done)
+{
+	int64_t due = rate ? begun + (int64_t)((double)done / (double)rate * NS_PER_SEC) : 0;
+	int64_t now = host_now();
+	if (due > now)
+		loop_sleep(due - now);
 }

@@ -23,7 +23,7 @@ typedef struct Options {
 	uint64_t sparse, rate;
 	long jobs;
 	bool compress, progress, quiet, keep_target, target_zero, out_of_order, salvage, bitmaps,
-	    no_clobber;
+	    no_clobber, offload, sparse_given;
 } Options;
 
 typedef struct Convert {
@@ -36,6 +36,7 @@ typedef struct Convert {
 	uint64_t written;                /* in order: all before is written */
 	uint64_t extent_end;             /* of the extent at `next`, whose kind is: */
 	bool extent_data, extent_backing;
+	bool offload;                    /* -C, until the host refuses */
 	bool target_zero;                /* what is not written reads as zeroes */
 	uint32_t granularity;            /* of compressed writes, 0 else */
 	uint64_t done, data_total;       /* progress */
@@ -217,15 +218,23 @@ static int write_piece(Convert *c, const Piece *p, uint8_t *buf)
 
 /* ---- The fibers ---- */
 
-/* Sleeps until the bytes so far are within the rate. */
-static void hold_rate(Convert *c)
+/* -C: the host copies the piece. False: as far as it did not, it is read and written. */
+static bool offload(Convert *c, const Piece *p)
 {
-	if (!c->o->rate)
-		return;
-	int64_t due = c->begun + (int64_t)((double)c->done / (double)c->o->rate * NS_PER_SEC),
-		now = host_now();
-	if (due > now)
-		loop_sleep(due - now);
+	uint64_t end = p->source->length + p->begin;
+	/* A piece of two sources, or with a tail to fill up, is rare. */
+	if (!c->offload || !p->data || p->offset + p->bytes > end)
+		return false;
+	for (uint64_t at = 0; at < p->bytes;) {
+		int64_t n = node_copy_range(p->source, p->offset - p->begin + at, c->target,
+			p->offset + at, p->bytes - at);
+		if (n <= 0) {
+			c->offload = false;
+			return false;
+		}
+		at += (uint64_t)n;
+	}
+	return true;
 }
 
 static void failed(Convert *c, int err, bool write, uint64_t offset)
@@ -246,10 +255,11 @@ static void worker(void *opaque)
 	Piece p;
 	while (take(c, &p)) {
 		int err = 0;
-		if (p.data && !buf &&
+		bool offloaded = offload(c, &p);
+		if (p.data && !offloaded && !buf &&
 		    posix_memalign((void **)&buf, 4096, MAX(CHUNK_MAX, c->granularity)))
 			err = -ENOMEM;
-		if (!err && p.data)
+		if (!err && p.data && !offloaded)
 			err = read_piece(c, &p, buf);
 		if (err < 0) {
 			failed(c, err, false, p.offset);
@@ -259,7 +269,7 @@ static void worker(void *opaque)
 			fiber_queue_wait(&c->turn);
 		if (c->err)
 			break;
-		err = write_piece(c, &p, buf);
+		err = offloaded ? 0 : write_piece(c, &p, buf);
 		if (err < 0) {
 			failed(c, err, true, p.offset);
 			break;
@@ -268,7 +278,7 @@ static void worker(void *opaque)
 		c->done += p.bytes;
 		img_progress(&c->progress, c->done, c->total);
 		fiber_queue_wake_all(&c->turn);
-		hold_rate(c);
+		img_hold_rate(c->o->rate, c->begun, c->done);
 	}
 	free(buf);
 	c->running--;
@@ -278,6 +288,7 @@ static void worker(void *opaque)
 static int copy(Convert *c)
 {
 	c->begun = host_now();
+	c->offload = c->o->offload;
 	c->progress = (ImgProgress){ c->o->progress, -1 };
 	c->running = (unsigned)c->o->jobs;
 	for (long i = 0; i < c->o->jobs; i++)
@@ -457,7 +468,10 @@ static bool option(Options *o, int opt, const char *arg, GString *words)
 	case 'l':
 		o->snapshot = g_str_has_prefix(arg, "snapshot.") ? strchr(arg, '=') + 1 : arg;
 		return true;
-	case 'S': return img_size(arg, "buffer size for sparse output", &o->sparse);
+	case 'C': o->offload = true; return true;
+	case 'S':
+		o->sparse_given = true;
+		return img_size(arg, "buffer size for sparse output", &o->sparse);
 	case 'p': o->progress = true; return true;
 	case 'q': o->quiet = true; return true;
 	case 'n': o->keep_target = true; return true;
@@ -503,7 +517,7 @@ int img_convert(int argc, char **argv)
 	int opt, status = 1;
 	bool ok = true;
 	while (ok &&
-	       (opt = getopt_long(argc, argv, "hf:O:B:cF:o:l:S:pt:T:qnm:WUr:", longs, NULL)) != -1)
+	       (opt = getopt_long(argc, argv, "hf:O:B:CcF:o:l:S:pt:T:qnm:WUr:", longs, NULL)) != -1)
 		ok = option(&o, opt, optarg, words);
 	o.words = words->len ? words->str : NULL;
 	o.progress &= !o.quiet;
@@ -516,6 +530,10 @@ int img_convert(int argc, char **argv)
 		img_error("Invalid buffer size for sparse output specified. It is a multiple of "
 			  "512, at most %u",
 			  CHUNK_MAX);
+	} else if (ok && o.offload && o.sparse_given) {
+		img_error("Cannot enable copy offloading when -S is used");
+	} else if (ok && o.offload && o.compress) {
+		img_error("Cannot enable copy offloading when -c is used");
 	} else if (ok && names < 2) {
 		img_error("Must specify image file name%s", names ? " of the output" : "");
 	} else if (ok && o.target_zero && !o.keep_target) {

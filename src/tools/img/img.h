@@ -64,6 +64,8 @@ bool img_clobbers(const char *filename);
 typedef struct ImgProgress { bool on; double shown; } ImgProgress;
 void img_progress(ImgProgress *p, uint64_t done, uint64_t total);
 void img_progress_end(ImgProgress *p);
+/* Sleeps until `done` bytes since `begun` (host_now) are within `rate` a second; 0: no limit. */
+void img_hold_rate(uint64_t rate, int64_t begun, uint64_t done);
 
 /* info.c: also what create and others print of an image. */
 json_t *img_describe(Node *node, const char *filename);

@@ -25,11 +25,12 @@ static const ImgCommand commands[] = {
     {"check",
      "[--image-opts] [-q] [-f FMT] [--output=human|json] [-r leaks|all] [-T CACHE] [-U] FILE",
      img_check},
-    {"commit", "[--image-opts] [-q] [-f FMT] [-t CACHE] [-b BASE] [-d] [-p] FILE", img_commit},
+    {"commit", "[--image-opts] [-q] [-f FMT] [-t CACHE] [-b BASE] [-r RATE] [-d] [-p] FILE",
+     img_commit},
     {"compare", "[--image-opts] [-f FMT] [-F FMT] [-T CACHE] [-p] [-q] [-s] [-U] FILE1 FILE2",
      img_compare},
     {"convert",
-     "[--image-opts] [--target-image-opts] [--target-is-zero] [--bitmaps] [-U] [-c] [-p] [-q] "
+     "[--image-opts] [--target-image-opts] [--target-is-zero] [--bitmaps] [-U] [-C] [-c] [-p] [-q] "
      "[-n]\n"
      "        [-f FMT] [-t CACHE] [-T SRC_CACHE] [-O FMT] [-B BACKING [-F FMT]] [-o OPTIONS] [-l "
      "SNAPSHOT]\n"
