@@ -461,10 +461,13 @@ static int write_zero_file(int fd, uint64_t from, uint64_t to)
 	int err = 0;
 	while (from < to && !err) {
 		ssize_t n = pwrite(fd, buf, MIN(size, to - from), (off_t)from);
-		if (n > 0)
+		if (n > 0) {
+			/* The medium works beside us rather than after us; fsync tells of errors. */
+			sync_file_range(fd, (off_t)from, n, SYNC_FILE_RANGE_WRITE);
 			from += (uint64_t)n;
-		else if (n == 0 || errno != EINTR)
+		} else if (n == 0 || errno != EINTR) {
 			err = n == 0 ? -EIO : -errno;
+		}
 	}
 	g_free(buf);
 	return err ? err : fsync(fd) < 0 ? -errno : 0;

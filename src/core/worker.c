@@ -61,8 +61,9 @@ void worker_submit(Job *job)
 	bool start = !pool.idle && pool.threads < pool.limit;
 	unsigned index = pool.threads;
 	pool.threads += start;
-	pthread_cond_signal(&pool.more);
 	pthread_mutex_unlock(&pool.lock);
+	/* Not under the lock, which the one that wakes takes first. */
+	pthread_cond_signal(&pool.more);
 	if (!start)
 		return;
 	pthread_t thread;
