@@ -23,25 +23,67 @@ typedef struct Job {
 
 /* ---- On worker threads ----------------------------------------------------------------------- */
 
+/* Each worker keeps what it compresses with: setting it up costs as much as a small cluster. */
+static void free_deflater(gpointer z)
+{
+	deflateEnd(z);
+	g_free(z);
+}
+
+static void free_zstd(gpointer ctx)
+{
+	ZSTD_freeCCtx(ctx);
+}
+
+static GPrivate own_deflater = G_PRIVATE_INIT(free_deflater);
+static GPrivate own_zstd = G_PRIVATE_INIT(free_zstd);
+
+/* This worker's, ready for a new stream; NULL: no memory. */
+static z_stream *deflater(void)
+{
+	z_stream *z = g_private_get(&own_deflater);
+	if (z) {
+		deflateReset(z);
+		return z;
+	}
+	z = g_new0(z_stream, 1);
+	if (deflateInit2(z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -12, 9, Z_DEFAULT_STRATEGY)
+		!= Z_OK) {
+		g_free(z);
+		return NULL;
+	}
+	g_private_set(&own_deflater, z);
+	return z;
+}
+
+static int pack_zstd(const Job *job)
+{
+	ZSTD_CCtx *ctx = g_private_get(&own_zstd);
+	if (!ctx) {
+		ctx = ZSTD_createCCtx();
+		if (!ctx)
+			return -ENOMEM;
+		g_private_set(&own_zstd, ctx);
+	}
+	size_t n = ZSTD_compressCCtx(ctx, job->to, job->cluster_size - 1, job->from,
+		job->cluster_size, ZSTD_CLEVEL_DEFAULT);
+	return ZSTD_isError(n) ? 0 : (int)n;
+}
+
 /* Fills job->to (a cluster); bytes used, 0: it does not get smaller. */
 static int pack(void *opaque)
 {
 	Job *job = opaque;
-	if (job->type == QCOW2_COMPRESS_ZSTD) {
-		size_t n = ZSTD_compress(job->to, job->cluster_size - 1, job->from,
-			job->cluster_size, ZSTD_CLEVEL_DEFAULT);
-		return ZSTD_isError(n) ? 0 : (int)n;
-	}
-	z_stream z = { 0 };
-	if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -12, 9, Z_DEFAULT_STRATEGY) != Z_OK)
+	if (job->type == QCOW2_COMPRESS_ZSTD)
+		return pack_zstd(job);
+	z_stream *z = deflater();
+	if (!z)
 		return -ENOMEM;
-	z.next_in = (uint8_t *)job->from;
-	z.avail_in = job->cluster_size;
-	z.next_out = job->to;
-	z.avail_out = job->cluster_size - 1;
-	int ret = deflate(&z, Z_FINISH) == Z_STREAM_END ? (int)z.total_out : 0;
-	deflateEnd(&z);
-	return ret;
+	z->next_in = (uint8_t *)job->from;
+	z->avail_in = job->cluster_size;
+	z->next_out = job->to;
+	z->avail_out = job->cluster_size - 1;
+	return deflate(z, Z_FINISH) == Z_STREAM_END ? (int)z->total_out : 0;
 }
 
 static int unpack_zstd(const Job *job)
@@ -234,11 +276,12 @@ static int pack_step(void *opaque)
 {
 	Pack *p = opaque;
 	Qcow2 *s = p->s;
-	uint8_t *buf = g_try_malloc0((size_t)s->cluster_size * 2);
+	uint8_t *buf = g_try_malloc((size_t)s->cluster_size * 2);
 	int ret = -ENOMEM;
 	if (buf) {
 		uint8_t *packed = buf + s->cluster_size;
 		iov_copy_out(p->iov, 0, buf, p->iov.len);
+		memset(buf + p->iov.len, 0, s->cluster_size - p->iov.len);
 		Job job = { s->compression, s->cluster_size, buf, s->cluster_size, packed };
 		ret = loop_work(pack, &job);
 		if (ret > 0)

@@ -122,8 +122,6 @@ static bool take(Convert *c, Piece *p)
 			     c->begins[c->current]};
 		c->next += len;
 		c->extent_end = MAX(c->extent_end, c->next);
-		if (c->granularity && c->extent_data)
-			c->extent_end = c->next;
 	}
 	fiber_unlock(&c->take);
 	return ok;
