@@ -8,16 +8,18 @@
 /* How much a request outweighs another: the heaviest that is not yet handled is kept. */
 static int weight(int request)
 {
-	switch (request) {
+	/* No default: the compiler names the one that is left out. */
+	switch ((RunRequest)request) {
 	case RUN_NONE: return 0;
-	case RUN_RESET: return 1;
-	case RUN_TRIPLE_FAULT: return 2;
-	case RUN_SHUTDOWN: return 3;
-	case RUN_PANICKED: return 4;
-	case RUN_INTERNAL_ERROR: return 5;
-	case RUN_QUIT: return 6;
-	default: return 0;
+	case RUN_IO_ERROR: return 1;
+	case RUN_RESET: return 2;
+	case RUN_TRIPLE_FAULT: return 3;
+	case RUN_SHUTDOWN: return 4;
+	case RUN_PANICKED: return 5;
+	case RUN_INTERNAL_ERROR: return 6;
+	case RUN_QUIT: return 7;
 	}
+	return 0;
 }
 
 void board_request(Board *board, RunRequest why, int exit_status)

@@ -5,8 +5,9 @@ Afterwards the image has no corruptions (leaks are allowed; with lazy refcounts 
 by the next opening), and each sector has what it had at the last flush that the process
 reported, or something it wrote since. Prints TAP.
 
-usage: test-qcow2-kill.py IMGTOOL [ROUNDS [SEED]]
+The processes are imgtool and viv-io by turns. make fuzz runs it with --kills 200.
 """
+import argparse
 import os
 import random
 import shutil
@@ -15,9 +16,14 @@ import subprocess
 import sys
 import tempfile
 
-TOOL = sys.argv[1]
-ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 6
-RNG = random.Random(int(sys.argv[3]) if len(sys.argv) > 3 else 1)
+parser = argparse.ArgumentParser()
+parser.add_argument("tool")
+parser.add_argument("viv_io")
+parser.add_argument("--kills", type=int, default=36)
+parser.add_argument("--seed", type=int, default=1)
+ARGS = parser.parse_args()
+TOOL, VIV_IO = os.path.abspath(ARGS.tool), os.path.abspath(ARGS.viv_io)
+RNG = random.Random(ARGS.seed)
 QEMU = shutil.which("qemu-img")
 SIZE = 8 << 20
 SECTORS = SIZE // 512
@@ -53,33 +59,45 @@ def script(n):
     return out
 
 
-def killed_run(path, words, lines):
-    p = subprocess.Popen([TOOL, "run", path, "unmap"] + words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    stop = RNG.randint(0, 12)
-    p.stdin.write("\n".join(line for line, _ in lines) + "\n")
+def for_viv_io(line):
+    """The same order in viv-io's words; `length` is what it answers with."""
+    word, *args = line.lstrip("&").split()
+    if word == "write":
+        return "aio_write -q -P %s %s %s" % (args[2], args[0], args[1])
+    return {"zero": "aio_write -q -z -u ", "discard": "discard -q ", "wait": "aio_flush", "flush": "flush",
+            "say": "length"}[word] + (" ".join(args) if word in ("zero", "discard") else "")
+
+
+def killed_run(path, words, lines, viv_io):
+    """How many flushes it told of."""
+    argv, text = [TOOL, "run", path, "unmap"] + words, [line for line, _ in lines]
+    if viv_io:
+        opts = ["driver=qcow2", "discard=unmap", "file.filename=" + path] + words
+        argv, text = [VIV_IO, "--image-opts", ",".join(opts)], [for_viv_io(line) for line in text]
+    p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    stop, told = RNG.randint(0, 12), 0
+    p.stdin.write("\n".join(text) + "\n")
     p.stdin.flush()
-    last = None
-    while stop:
-        line = p.stdout.readline()
-        if not line:
-            break
-        last = line.strip()
-        stop -= 1
+    while told < stop and p.stdout.readline():
+        told += 1
     p.send_signal(signal.SIGKILL)
-    rest = p.stdout.read().split()
+    told += len(p.stdout.read().splitlines())
     p.stdin.close()
     p.wait()
-    return rest[-1] if rest else last
+    if p.returncode != -signal.SIGKILL:
+        raise SystemExit("%s ended by itself: %s" % (argv[0], p.returncode))
+    return told
 
 
-def verify(path, dump, lines, last):
-    promised, later, seen = {}, {}, last is None
+def verify(dump, lines, told):
+    """Writes before the flush that was told of last are promised, others may or may not be there."""
+    promised, later = {}, {}
+    says = sum(line.startswith("say") for line, _ in lines)
     for line, writes in reversed(lines):
-        if line == "say %s" % last:
-            seen = True
+        says -= line.startswith("say")
         for first, count, byte in writes:
             for s in range(first, first + count):
-                if seen and last is not None:
+                if says < told:
                     promised.setdefault(s, byte)
                 else:
                     later.setdefault(s, set()).add(byte)
@@ -92,18 +110,18 @@ def verify(path, dump, lines, last):
     return None
 
 
-def one(folder, opts, words):
+def one(folder, opts, words, viv_io):
     path, dump = os.path.join(folder, "x.qcow2"), os.path.join(folder, "x.raw")
     subprocess.run([TOOL, "create", "qcow2", path, "size=%d" % SIZE] + ["%s=%s" % kv for kv in opts.items()], check=True)
     lines = script(400)
-    last = killed_run(path, words, lines)
+    told = killed_run(path, words, lines, viv_io)
     lazy = "lazy_refcounts" in opts
     text = "check safe\ndump %s\n" % dump
     p = subprocess.run([TOOL, "run", path] + ([] if lazy else ["ro"]), input=text, text=True, stdout=subprocess.PIPE,
                        stderr=subprocess.STDOUT)
     if p.returncode:
         return p.stdout
-    why = verify(path, dump, lines, last)
+    why = verify(dump, lines, told)
     if not why and QEMU:
         p = subprocess.run(["qemu-img", "check", path], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if p.returncode not in (0, 3): # 3: leaks only
@@ -119,15 +137,15 @@ def main():
     print("1..%d" % len(KINDS))
     if not QEMU:
         print("# qemu-img is missing: its check is skipped")
-    bad = 0
+    bad, rounds = 0, -(-ARGS.kills // len(KINDS))
     for i, (name, opts, words) in enumerate(KINDS, 1):
         folder = tempfile.mkdtemp(prefix="viv-kill-")
         why = None
-        for _ in range(ROUNDS):
-            why = one(folder, opts, words)
+        for n in range(rounds):
+            why = one(folder, opts, words, n & 1)
             if why:
                 break
-        print("%sok %d - %s" % ("not " if why else "", i, name))
+        print("%sok %d - %s" % ("not " if why else "", i, "%s, %d kills" % (name, rounds)))
         if why:
             bad += 1
             print("\n".join("# " + x for x in why.splitlines()[:20]))

@@ -19,6 +19,7 @@ import badinput  # noqa: E402
 import bare      # noqa: E402
 import demo      # noqa: E402
 import disks     # noqa: E402
+import faults    # noqa: E402
 import linux     # noqa: E402
 import scsi      # noqa: E402
 import virtio    # noqa: E402
@@ -93,7 +94,8 @@ def main():
     build = os.path.dirname(os.path.abspath(options.viv))
     options.images = os.path.join(build, "tests/bare")
     options.logs = os.path.join(build, "guest-logs")
-    cases = [(n, f) for module in (badinput, bare, demo, disks, linux, scsi, virtio) for n, f in module.cases(options)
+    modules = (badinput, bare, demo, disks, faults, linux, scsi, virtio)
+    cases = [(n, f) for module in modules for n, f in module.cases(options)
              if re.search(options.only, n)]
     tap = Tap()
     with ThreadPoolExecutor(options.jobs) as pool:
