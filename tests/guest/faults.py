@@ -64,7 +64,7 @@ def guest_name(vm, kind, n):
     if kind != "ide":
         return "/dev/vd" + "abcd"[n]
     # Channel and place on it; the names sd? come in any order.
-    path = "/sys/devices/pci*/*/ata%d/*/target*:%d:0/*/block/sd?" % (n // 2 + 1, n % 2)
+    path = "/sys/devices/pci*/*/ata%d/*/target*:0:%d/*/block/sd?" % (n // 2 + 1, n % 2)
     return "/dev/" + os.path.basename(vm.sh("ls -d " + path)[0])
 
 
