@@ -150,14 +150,6 @@ static bool set_bool(const char *key, const char *value, bool *out, GError **err
 	return ok;
 }
 
-static bool refuse_copy_on_read(const char *value, GError **error)
-{
-	bool on = false;
-	return set_bool("copy-on-read", value, &on, error) &&
-	       (!on || fail(error, VIV_ERROR_UNSUPPORTED,
-			    "copy-on-read=on is not built yet in this version; leave it out."));
-}
-
 static bool set_word(DriveSpec *s, const char *key, const char *value, GError **error)
 {
 	static const struct { const char *key; size_t at;
@@ -184,7 +176,7 @@ static bool set_word(DriveSpec *s, const char *key, const char *value, GError **
 	if (!strcmp(key, "readonly") || !strcmp(key, "read-only"))
 		return set_bool(key, value, &s->read_only, error);
 	if (!strcmp(key, "copy-on-read"))
-		return refuse_copy_on_read(value, error);
+		return set_bool(key, value, &s->copy_on_read, error);
 	if (!strcmp(key, "snapshot")) {
 		bool on;
 		if (!set_bool(key, value, &on, error))
@@ -315,6 +307,22 @@ static void warn_of_probing(const DriveSpec *s, const Node *node, GPtrArray *war
 			s->file));
 }
 
+/* copy-on-read=on: the filter over what was opened; takes the reference over. */
+static Node *with_copy_on_read(Node *node, unsigned flags, GPtrArray *warnings, GError **error)
+{
+	if (!node || node->read_only) {
+		if (node && warnings)
+			g_ptr_array_add(warnings,
+				g_strdup("disabling copy-on-read on read-only drive"));
+		return node;
+	}
+	json_t *opts = json_pack("{s:s, s:s}", "driver", "copy-on-read", "file", node->name);
+	flags |= NODE_WRITE; /* a temporary overlay was opened for it */
+	Node *filter = node_open(loop_main(), NULL, opts, flags, error);
+	node_unref(node);
+	return filter;
+}
+
 static Node *open_medium(const DriveSpec *s, bool direct, bool no_flush, GPtrArray *warnings,
 			 GError **error)
 {
@@ -330,10 +338,11 @@ static Node *open_medium(const DriveSpec *s, bool direct, bool no_flush, GPtrArr
 	Node *node = node_open(loop_main(), named ? s->file : NULL, opts, flags, error);
 	if (!node)
 		return NULL;
-	if (s->snapshot == 1)
-		return write ? node_open_overlay(node, error) : node;
-	warn_of_probing(s, node, warnings);
-	return node;
+	if (s->snapshot != 1)
+		warn_of_probing(s, node, warnings);
+	else if (write)
+		node = node_open_overlay(node, error);
+	return s->copy_on_read ? with_copy_on_read(node, flags, warnings, error) : node;
 }
 
 Blk *drive_open(const DriveSpec *s, GPtrArray *warnings, GError **error)

@@ -24,7 +24,7 @@ typedef struct DriveSpec {
 	char *id;              /* NULL until drive_place(): "ide0-hd0" */
 	DriveIf interface;
 	int index, bus, unit;  /* -1: not given; after drive_place() bus and unit count */
-	bool cdrom, media_given, read_only;
+	bool cdrom, media_given, read_only, copy_on_read;
 	int snapshot;          /* -1: not given */
 	char *file;            /* NULL or "": no medium */
 	char *cache, *format, *werror, *rerror;

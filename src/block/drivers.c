@@ -8,7 +8,7 @@
 const Driver *const block_drivers[] = {
 	&file_driver, &host_device_driver, &host_cdrom_driver, &null_co_driver,
 	&raw_driver, &qcow2_driver,
-	&bochs_driver, &cloop_driver, &dmg_driver, &luks_driver, &parallels_driver, &qcow_driver,
+	&bochs_driver, &cloop_driver, &copy_on_read_driver, &dmg_driver, &luks_driver, &parallels_driver, &qcow_driver,
 	&qed_driver, &vdi_driver, &vhdx_driver, &vmdk_driver,
 	&vpc_driver,
 	NULL

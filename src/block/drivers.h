@@ -8,7 +8,7 @@
 
 extern const Driver file_driver, host_device_driver, host_cdrom_driver, null_co_driver;
 extern const Driver raw_driver, qcow2_driver;
-extern const Driver bochs_driver, cloop_driver, dmg_driver, qcow_driver;
+extern const Driver bochs_driver, cloop_driver, copy_on_read_driver, dmg_driver, qcow_driver;
 extern const Driver luks_driver, parallels_driver, qed_driver, vdi_driver, vhdx_driver, vmdk_driver,
 	vpc_driver;
 

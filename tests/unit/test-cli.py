@@ -78,7 +78,6 @@ ERRORS = [
     (['-drive', 'if=none,iops=many'], 'expected a number'),
     (['-drive', 'if=floppy,werror=stop'], 'not supported by this bus type'),
     (['-drive', 'if=none,werror=maybe'], "'maybe' invalid write error action"),
-    (['-drive', 'if=none,copy-on-read=on'], 'not built yet'),
     (['-blockdev', 'driver=file'], "'node-name' must be specified"),
     (['-blockdev', '{"driver":'], 'JSON parse error'),
     (['disk.img'], 'disk images are not built yet'),
