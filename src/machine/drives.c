@@ -12,6 +12,10 @@
 #include "hw/classes.h"
 #include "machine/private.h"
 
+#define MTD_BASE 0xff000000ull
+#define MTD_BASE_TEXT "4278190080"
+#define MTD_MAX (8ull << 20)
+
 /* A node that -device names directly gets a drive of its own around it. */
 static Blk *drive_around(Machine *m, const char *name)
 {
@@ -160,6 +164,26 @@ static bool need_scsi(Machine *m, int n, GError **error)
 	return true;
 }
 
+/* A flash bank of the guest's own: a PC has none, so its place is ours to say (docs/guests.md). */
+static bool add_mtd(Machine *m, const DriveSpec *s, GError **error)
+{
+	if (s->bus || s->unit)
+		return fail(error, VIV_ERROR_UNSUPPORTED, "machine type does not support if=mtd, bus=%d, "
+			"unit=%d: there is one bank", s->bus, s->unit);
+	if (blk_length(blk_find(s->id)) > MTD_MAX)
+		return fail(error, VIV_ERROR_INVALID, "if=mtd: the flash bank has 8 MiB at most");
+	if (m->bios_rom.size > (1ull << 32) - MTD_BASE - MTD_MAX)
+		return fail(error, VIV_ERROR_INVALID,
+			"if=mtd: a BIOS of more than 8 MiB leaves no place for the flash bank");
+	Device *dev = device_new(&m->board, device_class_find("cfi.pflash01"), NULL);
+	bool ok = pc_apply_globals(m, dev, error) && device_set(dev, "drive", s->id, error) &&
+		  device_set(dev, "base", MTD_BASE_TEXT, error);
+	if (ok)
+		return device_realize(dev, error);
+	device_free(dev);
+	return false;
+}
+
 static bool add_for(Machine *m, const DriveSpec *s, GError **error)
 {
 	char bus[16];
@@ -183,9 +207,7 @@ static bool add_for(Machine *m, const DriveSpec *s, GError **error)
 	case DRIVE_SD:
 		return add_device(m, s, "sd-card", NULL, NULL, error);
 	case DRIVE_MTD:
-		return fail(error, VIV_ERROR_UNSUPPORTED,
-			    "machine type does not support if=mtd, bus=%d, unit=%d", s->bus,
-			    s->unit);
+		return add_mtd(m, s, error);
 	case DRIVE_PFLASH: /* pc_firmware.c */
 	case DRIVE_NONE:
 	case DRIVE_IFS:
