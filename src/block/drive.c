@@ -330,7 +330,7 @@ static Node *open_medium(const DriveSpec *s, bool direct, bool no_flush, GPtrArr
 	if (s->format)
 		json_object_set_new(opts, "driver", json_string(s->format));
 	bool write = !s->read_only && !s->cdrom;
-	unsigned flags = NODE_EXCLUSIVE | (write ? NODE_WRITE : 0) | (direct ? NODE_DIRECT : 0) |
+	unsigned flags = (s->share ? 0 : NODE_EXCLUSIVE) | (write ? NODE_WRITE : 0) | (direct ? NODE_DIRECT : 0) |
 			 (no_flush ? NODE_NO_FLUSH : 0);
 	if (s->snapshot == 1)
 		flags = NODE_EXCLUSIVE | NODE_NO_FLUSH;

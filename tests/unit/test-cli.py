@@ -33,6 +33,22 @@ def run(args, **kw):
     return subprocess.run([VIV] + args, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, **kw)
 
 
+def test_share_rw():
+    """share-rw=on of both sides lets two machines have one image; without it the second is refused."""
+    with tempfile.NamedTemporaryFile(prefix='viv-share-') as image:
+        image.truncate(1 << 20)
+        for word in ('on', 'off'):
+            args = [VIV, '-S', '-nographic', '-monitor', 'stdio', '-serial', 'null',
+                    '-drive', f'if=none,id=d,file={image.name},format=raw']
+            first = subprocess.Popen(args + ['-device', f'ide-hd,drive=d,share-rw={word}'], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            os.read(first.stdout.fileno(), 100) # its monitor speaks: the image is open
+            second = subprocess.run(args + ['-device', f'virtio-blk-pci,drive=d,share-rw={word}'], input=b'quit\n',
+                                    capture_output=True, timeout=60)
+            first.communicate(b'quit\n', timeout=60)
+            ok((second.returncode == 0) == (word == 'on'), f'share-rw={word}', second.stderr)
+
+
 ERRORS = [
     (['-frobnicate'], 'invalid option'),
     (['-no-rebot'], "Did you mean '-no-reboot'"),
@@ -78,6 +94,10 @@ ERRORS = [
     (['-drive', 'if=none,iops=many'], 'expected a number'),
     (['-drive', 'if=floppy,werror=stop'], 'not supported by this bus type'),
     (['-drive', 'if=none,werror=maybe'], "'maybe' invalid write error action"),
+    (['-drive', 'if=none,id=d,file=null-co://,format=raw', '-device', 'ide-hd,drive=d,min_io_size=4096'], 'ATA has no word'),
+    (['-drive', 'if=none,id=d,file=null-co://,format=raw', '-device', 'ide-hd,drive=d,discard_granularity=100'],
+     'multiple of 512'),
+    (['-drive', 'if=mtd,file=null-co://,format=raw'], '8 MiB at most'),
     (['-blockdev', 'driver=file'], "'node-name' must be specified"),
     (['-blockdev', '{"driver":'], 'JSON parse error'),
     (['disk.img'], 'disk images are not built yet'),
@@ -287,6 +307,7 @@ def test_check():
 
 with tempfile.TemporaryDirectory() as tmp:
     test_errors()
+    test_share_rw()
     test_texts()
     test_print_config()
     test_config_files(tmp)

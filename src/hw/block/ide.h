@@ -51,6 +51,7 @@ typedef struct IdeDrive {
 	uint64_t sectors;
 	uint16_t cylinders, heads, sectors_per_track; /* as IDENTIFY says by default */
 	uint8_t physical_exp;      /* physical sector: 512 << this */
+	uint64_t granularity;      /* of discards, in sectors; 0: TRIM is not offered */
 	uint16_t rotation;
 	ScsiUnit scsi;             /* of a CD */
 	/* registers */

@@ -247,9 +247,14 @@ static void trim_next(IdeDrive *d)
 			ide_fail(d, ER_IDNF | ER_ABRT);
 			return;
 		}
+		/* Less than the host's unit would not be given back: only whole ones are passed on. */
+		uint64_t start = (lba + d->granularity - 1) / d->granularity * d->granularity;
+		uint64_t end = (lba + n) / d->granularity * d->granularity;
+		if (start >= end)
+			continue;
 		d->trim_at += TRIM_ENTRY;
 		busy(d);
-		blk_discard(d->blk, lba * IDE_SECTOR, n * IDE_SECTOR, trim_done, d);
+		blk_discard(d->blk, start * IDE_SECTOR, (end - start) * IDE_SECTOR, trim_done, d);
 		return;
 	}
 	ide_finish(d);
@@ -259,7 +264,7 @@ static void trim_next(IdeDrive *d)
 static void trim(IdeDrive *d)
 {
 	d->ext = true;
-	if (!(d->feature[0] & 1) || task_count(d) * IDE_SECTOR > IDE_BUFFER) {
+	if (!d->granularity || !(d->feature[0] & 1) || task_count(d) * IDE_SECTOR > IDE_BUFFER) {
 		ide_abort(d);
 		return;
 	}

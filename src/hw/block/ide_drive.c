@@ -57,6 +57,12 @@ static bool choose_blk(IdeDevice *s, bool cd, GError **error)
 {
 	if (s->logical != IDE_SECTOR)
 		return fail(error, VIV_ERROR_INVALID, "logical_block_size must be 512 for IDE");
+	if (s->min_io || s->opt_io)
+		return fail(error, VIV_ERROR_UNSUPPORTED, "min_io_size and opt_io_size: ATA has no word "
+			"that would tell a guest of them. Leave them out, or use SCSI or virtio.");
+	if (s->discard_granularity % IDE_SECTOR)
+		return fail(error, VIV_ERROR_INVALID,
+			"discard_granularity must be a multiple of 512 bytes");
 	if (!power_of_two(s->physical))
 		return fail(error, VIV_ERROR_INVALID, "physical_block_size must be a power of 2 between 512 and 2097152");
 	if (!s->blk && !cd)
@@ -168,6 +174,7 @@ static void describe(IdeDevice *s, bool cd)
 	d->sectors = blk_length(s->blk) / IDE_SECTOR;
 	d->wwn = s->wwn;
 	d->rotation = s->rotation;
+	d->granularity = s->discard_granularity / IDE_SECTOR;
 	for (d->physical_exp = 0; IDE_SECTOR << d->physical_exp < s->physical;)
 		d->physical_exp++;
 	if (s->serial && *s->serial)
@@ -263,10 +270,10 @@ static void info(Device *dev, GString *out)
 	{ "share-rw", PROP_BOOL, offsetof(IdeDevice, share_rw), "off", "others may write to the drive" }, \
 	{ "physical_block_size", PROP_SIZE, offsetof(IdeDevice, physical), "512", "bytes" }, \
 	{ "logical_block_size", PROP_SIZE, offsetof(IdeDevice, logical), "512", "bytes" }, \
-	{ "min_io_size", PROP_U32, offsetof(IdeDevice, min_io), "0", "taken, and not shown to the guest" }, \
-	{ "opt_io_size", PROP_U32, offsetof(IdeDevice, opt_io), "0", "taken, and not shown to the guest" }, \
-	{ "discard_granularity", PROP_SIZE, offsetof(IdeDevice, discard_granularity), "0", \
-	  "taken, and not shown to the guest" }
+	{ "min_io_size", PROP_U32, offsetof(IdeDevice, min_io), "0", "refused: ATA cannot say it" }, \
+	{ "opt_io_size", PROP_U32, offsetof(IdeDevice, opt_io), "0", "refused: ATA cannot say it" }, \
+	{ "discard_granularity", PROP_SIZE, offsetof(IdeDevice, discard_granularity), "512", \
+	  "TRIM gives back whole units of so many bytes; 0: no TRIM" }
 
 static const Property props_hd[] = {
 	COMMON_PROPERTIES,

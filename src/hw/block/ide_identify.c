@@ -98,7 +98,8 @@ void ide_identify(IdeDrive *d)
 		word(d, 59, 0x100u | d->multiple);
 	for (unsigned n = 65; n <= 68; n++)
 		word(d, n, 120); /* ns a cycle */
-	word(d, 69, 1u << 14); /* trimmed blocks read the same each time */
+	if (d->granularity)
+		word(d, 69, 1u << 14); /* trimmed blocks read the same each time */
 	command_sets(d);
 	word(d, 93, 0x6001);
 	word(d, 105, 1);
@@ -106,7 +107,8 @@ void ide_identify(IdeDrive *d)
 		word(d, 106, 0x6000u | d->physical_exp);
 	for (unsigned i = 0; d->wwn && i < 4; i++)
 		word(d, 108 + i, (uint16_t)(d->wwn >> (48 - 16 * i)));
-	word(d, 169, 1);
+	if (d->granularity)
+		word(d, 169, 1);
 	word(d, 217, d->rotation);
 	ide_reply(d, IDE_SECTOR);
 }

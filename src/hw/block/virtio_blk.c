@@ -529,8 +529,7 @@ static const Property props[] = {
 	{ "werror", PROP_ENUM, offsetof(VirtioBlk, werror), "auto",
 	  "what a failed write does (auto: as the drive says)", error_words },
 	{ "share-rw", PROP_BOOL, offsetof(VirtioBlk, share_rw), "off",
-	  "others may write to the image too; taken for compatibility: the image's own "
-	  "file.locking= decides" },
+	  "others may write to the image too: it is not locked against them" },
 	{ 0 }
 };
 
