@@ -3,10 +3,12 @@
  *
  * System V AMD64 ABI 1.0, 3.2.1: a call keeps rbx, rbp, r12-r15, the x87 control word and
  * MXCSR's control bits; the switch saves these and nothing else. Stacks are mapped with a
- * guard page and kept by their thread for reuse.
+ * guard page and kept for reuse, by any thread: a guest's request often begins on a
+ * vcpu's and ends on the loop's.
  */
 #include "core/fiber.h"
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -22,7 +24,7 @@
 #define STACK_SIZE (192u << 10)
 #endif
 #define GUARD_SIZE 4096u
-#define SPARE_MAX 64 /* stacks that a thread keeps */
+#define SPARE_MAX 128 /* stacks that are kept */
 
 /* One side of a switch: where its stack stands. */
 typedef struct Context {
@@ -44,9 +46,11 @@ struct Fiber {
 
 typedef struct ThreadFibers {
 	Fiber *current;
-	Fiber *spare;
-	unsigned spares;
 } ThreadFibers;
+
+/* Stacks that wait for their next fiber; the lock is a leaf. */
+static struct { pthread_mutex_t lock; Fiber *head; unsigned count; } spare = {
+	.lock = PTHREAD_MUTEX_INITIALIZER };
 
 static _Thread_local ThreadFibers thread_fibers;
 
@@ -127,15 +131,37 @@ static void run(void)
 	__builtin_unreachable();
 }
 
+static Fiber *take_spare(void)
+{
+	pthread_mutex_lock(&spare.lock);
+	Fiber *f = spare.head;
+	if (f) {
+		spare.head = f->next_spare;
+		spare.count--;
+	}
+	pthread_mutex_unlock(&spare.lock);
+	return f;
+}
+
+/* False: there are enough. */
+static bool keep_spare(Fiber *f)
+{
+	pthread_mutex_lock(&spare.lock);
+	bool keep = spare.count < SPARE_MAX;
+	if (keep) {
+		f->next_spare = spare.head;
+		spare.head = f;
+		spare.count++;
+	}
+	pthread_mutex_unlock(&spare.lock);
+	return keep;
+}
+
 static Fiber *fiber_take(void)
 {
-	ThreadFibers *t = here();
-	Fiber *f = t->spare;
-	if (f) {
-		t->spare = f->next_spare;
-		t->spares--;
+	Fiber *f = take_spare();
+	if (f)
 		return f;
-	}
 	f = g_new0(Fiber, 1);
 	f->stack = mmap(NULL, GUARD_SIZE + STACK_SIZE, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
@@ -148,31 +174,14 @@ static Fiber *fiber_take(void)
 
 static void fiber_put(Fiber *f)
 {
-	ThreadFibers *t = here();
 #ifdef __SANITIZE_ADDRESS__
 	/* run() never returned: its frames are still marked. */
 	ASAN_UNPOISON_MEMORY_REGION(f->own.stack_low, f->own.stack_size);
 #endif
-	if (t->spares >= SPARE_MAX) {
-		munmap(f->stack, GUARD_SIZE + STACK_SIZE);
-		g_free(f);
+	if (keep_spare(f))
 		return;
-	}
-	f->next_spare = t->spare;
-	t->spare = f;
-	t->spares++;
-}
-
-void fiber_thread_end(void)
-{
-	ThreadFibers *t = here();
-	while (t->spare) {
-		Fiber *f = t->spare;
-		t->spare = f->next_spare;
-		munmap(f->stack, GUARD_SIZE + STACK_SIZE);
-		g_free(f);
-	}
-	t->spares = 0;
+	munmap(f->stack, GUARD_SIZE + STACK_SIZE);
+	g_free(f);
 }
 
 /* A frame as fiber_switch leaves it, that returns into run(). */

@@ -27,9 +27,6 @@ void fiber_suspend(void);
 /* Goes on with a suspended one until it waits again or ends. */
 void fiber_resume(Fiber *fiber);
 
-/* Frees what a thread keeps for its next fibers; for thread.c, as the thread ends. */
-void fiber_thread_end(void);
-
 /* Fibers that wait for something, in order. Zero is an empty one. */
 typedef struct FiberQueue { struct FiberWaiter *head, **tail; } FiberQueue;
 void fiber_queue_wait(FiberQueue *queue);  /* suspends until woken */

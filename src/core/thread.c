@@ -5,8 +5,6 @@
  */
 #include "core/thread.h"
 
-#include "core/fiber.h"
-
 #include <signal.h>
 #include <string.h>
 
@@ -33,9 +31,7 @@ static void *thread_entry(void *opaque)
 	char name[16]; /* the kernel's limit */
 	g_snprintf(name, sizeof(name), "viv-%s%u", kind_names[start.kind], start.index);
 	pthread_setname_np(pthread_self(), name);
-	void *result = start.fn(start.opaque);
-	fiber_thread_end();
-	return result;
+	return start.fn(start.opaque);
 }
 
 bool thread_start(ThreadKind kind, unsigned index, void *(*fn)(void *), void *opaque,
