@@ -148,3 +148,11 @@ const Driver copy_on_read_driver = {
 	.write = cor_write, .write_zeroes = cor_write_zeroes, .discard = cor_discard,
 	.status = cor_status, .truncate = cor_truncate, .set_writable = cor_set_writable,
 };
+
+Node *node_open_copy_on_read(Node *base, unsigned flags, GError **error)
+{
+	json_t *opts = json_pack("{s:s, s:s}", "driver", "copy-on-read", "file", base->name);
+	Node *node = node_open(base->loop, NULL, opts, flags, error);
+	node_unref(base); /* the filter has one of its own */
+	return node;
+}

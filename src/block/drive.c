@@ -316,11 +316,8 @@ static Node *with_copy_on_read(Node *node, unsigned flags, GPtrArray *warnings, 
 				g_strdup("disabling copy-on-read on read-only drive"));
 		return node;
 	}
-	json_t *opts = json_pack("{s:s, s:s}", "driver", "copy-on-read", "file", node->name);
-	flags |= NODE_WRITE; /* a temporary overlay was opened for it */
-	Node *filter = node_open(loop_main(), NULL, opts, flags, error);
-	node_unref(node);
-	return filter;
+	/* Written to even if the disk below is not: then it is a temporary overlay. */
+	return node_open_copy_on_read(node, flags | NODE_WRITE, error);
 }
 
 static Node *open_medium(const DriveSpec *s, bool direct, bool no_flush, GPtrArray *warnings,

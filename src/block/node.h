@@ -263,6 +263,8 @@ Node *node_open_file(const char *filename, unsigned flags, GError **error);
 bool node_create_file(const char *filename, uint64_t length, GError **error);
 /* The same with all creation options that the protocol has ("size" in bytes and others). */
 bool protocol_create(const char *filename, json_t *opts, GError **error);
+/* The filter copy-on-read over `base`, whose reference is taken over. Any thread. NULL: *error. */
+Node *node_open_copy_on_read(Node *base, unsigned flags, GError **error);
 /* A temporary qcow2 over `base`, whose reference is taken over; gone when closed. Any thread. */
 Node *node_open_overlay(Node *base, GError **error);
 Node *node_ref(Node *node);

@@ -101,16 +101,30 @@ int io_open_image(Session *s, const char *name, const char *format, const char *
 	return -EIO;
 }
 
+int io_copy_on_read(Session *s)
+{
+	GError *error = NULL;
+	if (s->node->read_only)
+		return 0;
+	s->node = node_open_copy_on_read(s->node, s->node->flags, &error);
+	if (s->node)
+		return 0;
+	fprintf(stderr, "%s: %s\n", g_get_prgname(), error->message);
+	g_error_free(error);
+	return -EIO;
+}
+
 static int do_open(Session *s, int argc, char **argv)
 {
 	unsigned flags = NODE_WRITE;
 	const char *cache = NULL, *discard = NULL, *words = NULL;
-	bool snapshot = false;
+	bool snapshot = false, copy = false;
 	int opt;
 	optind = 0;
-	while ((opt = getopt(argc, argv, "snrkt:d:o:U")) != -1) {
+	while ((opt = getopt(argc, argv, "sCnrkt:d:o:U")) != -1) {
 		switch (opt) {
 		case 's': snapshot = true; break;
+		case 'C': copy = true; break;
 		case 'n': cache = "none"; break;
 		case 'r': flags &= ~(unsigned)NODE_WRITE; break;
 		case 'k': break; /* requests go through io_uring in any case */
@@ -128,11 +142,11 @@ static int do_open(Session *s, int argc, char **argv)
 	}
 	int err = io_open_image(s, name, NULL, cache, discard, words, snapshot ? 0 : flags);
 	if (err < 0 || !snapshot)
-		return err;
+		return err < 0 || !copy ? err : io_copy_on_read(s);
 	GError *error = NULL;
 	s->node = node_open_overlay(s->node, &error);
 	if (s->node)
-		return 0;
+		return copy ? io_copy_on_read(s) : 0;
 	fprintf(stderr, "%s: %s\n", g_get_prgname(), error->message);
 	g_error_free(error);
 	return -EIO;
@@ -369,7 +383,7 @@ const IoCommand io_commands[] = {
     {"info", "", "prints information about the current file", 0, 0, true, do_info},
     {"length", "", "gets the length of the current file", 0, 0, true, do_length},
     {"map", "", "prints the allocated areas of a file", 0, 0, true, do_map},
-    {"open", "[-rsnkU] [-t cache] [-d discard] [-o options] [path]",
+    {"open", "[-rsCnkU] [-t cache] [-d discard] [-o options] [path]",
      "open the file specified by path", 0, 0, false, do_open},
     {"q", "", "exit the program", 0, 0, false, do_quit},
     {"quit", "", "exit the program", 0, 0, false, do_quit},

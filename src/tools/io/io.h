@@ -34,6 +34,8 @@ extern const IoCommand io_commands[], io_transfer_commands[]; /* end with a NULL
 /* transfer.c: read, write and their kin */
 int io_open_image(Session *s, const char *name, const char *format, const char *cache,
 		  const char *discard, bool image_opts, unsigned flags);
+/* -C: the filter copy-on-read over the open image, unless that is read-only. */
+int io_copy_on_read(Session *s);
 /* A size; false: an error was printed. */
 bool io_size(const char *text, uint64_t *out);
 char *io_size_text(double bytes); /* "1.5 MiB"; caller frees */

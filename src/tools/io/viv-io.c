@@ -54,7 +54,7 @@ void io_line(Session *s, const char *line)
 typedef struct Args {
 	GPtrArray *commands;
 	const char *file, *format, *cache, *discard;
-	bool image_opts, snapshot;
+	bool image_opts, snapshot, copy_on_read;
 	unsigned flags;
 	int status;
 } Args;
@@ -93,6 +93,10 @@ static void session(void *opaque)
 		a->status = 1;
 		return;
 	}
+	if (a->copy_on_read && s.node && io_copy_on_read(&s) < 0) {
+		a->status = 1;
+		return;
+	}
 	for (unsigned i = 0; i < a->commands->len && !s.quit; i++)
 		io_line(&s, g_ptr_array_index(a->commands, i));
 	if (!a->commands->len)
@@ -111,6 +115,7 @@ static void usage(void)
 	       "image's format\n"
 	       "  -r, --read-only      open for reading only\n  -s, --snapshot       write to a "
 	       "temporary file\n"
+	       "  -C, --copy-on-read   keep what is read from backing files\n"
 	       "  -n, --nocache        the same as -t none\n  -t, --cache=MODE     cache mode\n"
 	       "  -d, --discard=MODE   discard mode\n  -i, --aio=MODE       threads, native or "
 	       "io_uring\n"
@@ -128,6 +133,7 @@ static bool option(Args *a, int opt)
 	case 'f': a->format = optarg; return true;
 	case 'r': a->flags &= ~(unsigned)NODE_WRITE; return true;
 	case 's': return a->snapshot = true;
+	case 'C': return a->copy_on_read = true;
 	case 'n': a->cache = "none"; return true;
 	case 't': a->cache = optarg; return true;
 	case 'd': a->discard = optarg; return true;
@@ -157,6 +163,7 @@ int main(int argc, char **argv)
 					      {"format", required_argument, NULL, 'f'},
 					      {"read-only", no_argument, NULL, 'r'},
 					      {"snapshot", no_argument, NULL, 's'},
+					      {"copy-on-read", no_argument, NULL, 'C'},
 					      {"nocache", no_argument, NULL, 'n'},
 					      {"native-aio", no_argument, NULL, 'k'},
 					      {"aio", required_argument, NULL, 'i'},
@@ -171,7 +178,7 @@ int main(int argc, char **argv)
 	int opt;
 	g_set_prgname(name);
 	g_free(name);
-	while ((opt = getopt_long(argc, argv, "hVc:d:f:rsnki:t:U", longs, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "hVc:d:f:rsCnki:t:U", longs, NULL)) != -1) {
 		if (opt == 'h') {
 			usage();
 			return 0;
