@@ -50,6 +50,7 @@ bench: build
 	@python3 bench/start.py $(BUILD)/viv
 	@python3 bench/boot.py $(BUILD)/viv guests/amd64
 	@python3 bench/img.py $(BUILD)/viv-img
+	@python3 bench/disk.py $(BUILD)/viv guests/amd64
 
 fuzz: build
 	@scripts/fuzz.sh $(BUILD) $(FUZZ_SECONDS)
