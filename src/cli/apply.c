@@ -295,8 +295,10 @@ void list_devices(GString *out)
 {
 	for (const DeviceClass *const *c = device_classes; *c; c++)
 		if ((*c)->user_creatable)
-			g_string_append_printf(out, "name \"%s\", bus %s, desc \"%s\"\n",
-				(*c)->name, (*c)->bus, (*c)->desc);
+			g_string_append_printf(out, "name \"%s\", bus %s%s%s%s, desc \"%s\"\n",
+				(*c)->name, (*c)->bus, (*c)->alias ? ", alias \"" : "",
+				(*c)->alias ? (*c)->alias : "", (*c)->alias ? "\"" : "",
+				(*c)->desc);
 }
 
 static const char *prop_type_name(PropType type)
@@ -328,18 +330,16 @@ static void list_properties(const DeviceClass *cls, GString *out)
 
 static const DeviceClass *find_class(const char *name, bool creatable, GError **error)
 {
+	const DeviceClass *found = device_class_find(name);
+	if (found && (!creatable || found->user_creatable))
+		return found;
 	GPtrArray *names = g_ptr_array_new();
-	for (const DeviceClass *const *c = device_classes; *c; c++) {
-		if (!strcmp((*c)->name, name) && (!creatable || (*c)->user_creatable)) {
-			g_ptr_array_free(names, TRUE);
-			return *c;
-		}
+	for (const DeviceClass *const *c = device_classes; *c; c++)
 		if (!creatable || (*c)->user_creatable)
 			g_ptr_array_add(names, (gpointer)(*c)->name);
-	}
 	g_ptr_array_add(names, NULL);
 	char *hint = word_hint(name, (const char *const *)names->pdata);
-	if (device_class_find(name))
+	if (found)
 		fail(error, VIV_ERROR_INVALID, "'%s' is part of the board and cannot be added. %s.",
 			name, hint);
 	else

@@ -79,6 +79,7 @@ typedef struct LineIn { const char *name; IrqFn fn; unsigned count; } LineIn;
 
 typedef struct DeviceClass {
 	const char *name;  /* QEMU's name, e.g. "isa-serial" */
+	const char *alias; /* another one that users may write; NULL: none */
 	const char *desc;
 	const char *bus;   /* "isa", "pci", "system" */
 	size_t size;       /* of the device's struct, which begins with Device (or PciDevice) */

@@ -15,14 +15,14 @@ const DeviceClass *const device_classes[] = {
 	&fw_cfg_class,
 	&i8257_class, &isa_fdc_class, &floppy_class, &pflash_cfi01_class,
 	&virtio_rng_pci_class, &virtio_blk_pci_class, &virtio_scsi_pci_class,
-	&scsi_hd_class, &scsi_cd_class,
+	&lsi53c895a_class, &scsi_hd_class, &scsi_cd_class,
 	NULL
 };
 
 const DeviceClass *device_class_find(const char *name)
 {
 	for (const DeviceClass *const *c = device_classes; *c; c++)
-		if (!strcmp((*c)->name, name))
+		if (!strcmp((*c)->name, name) || !g_strcmp0((*c)->alias, name))
 			return *c;
 	return NULL;
 }

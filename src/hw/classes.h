@@ -15,11 +15,11 @@ extern const DeviceClass piix3_ide_class, ide_hd_class, ide_cd_class;
 extern const DeviceClass fw_cfg_class;
 extern const DeviceClass i8257_class, isa_fdc_class, floppy_class, pflash_cfi01_class;
 extern const DeviceClass virtio_rng_pci_class, virtio_blk_pci_class, virtio_scsi_pci_class;
-extern const DeviceClass scsi_hd_class, scsi_cd_class;
+extern const DeviceClass lsi53c895a_class, scsi_hd_class, scsi_cd_class;
 
 /* All of them; ends with NULL. */
 extern const DeviceClass *const device_classes[];
-/* By name; NULL: there is none. Any thread. */
+/* By name or alias; NULL: there is none. Any thread. */
 const DeviceClass *device_class_find(const char *name);
 
 #endif

@@ -379,11 +379,12 @@ static bool check_memory(MachineConfig *c, GError **error)
 
 /* ---- drives ---- */
 
-static bool has_device(const MachineConfig *c, const char *a, const char *b)
+/* Does a -device name one of these? */
+static bool has_device(const MachineConfig *c, const char *const *names)
 {
 	for (unsigned i = 0; i < c->devices->len; i++) {
-		const char *driver = ((const DeviceConfig *)g_ptr_array_index(c->devices, i))->driver;
-		if (!strcmp(driver, a) || !strcmp(driver, b))
+		const DeviceConfig *d = g_ptr_array_index(c->devices, i);
+		if (g_strv_contains(names, d->driver))
 			return true;
 	}
 	return false;
@@ -410,6 +411,8 @@ static bool add_drive(MachineConfig *c, const char *interface, const char *index
 /* Every drive gets its place; then the CD and floppy drives that a PC has even when they are empty. */
 static bool complete_drives(MachineConfig *c, GError **error)
 {
+	static const char *const disks[] = { "ide-cd", "ide-hd", "scsi-cd", "scsi-hd", NULL };
+	static const char *const floppies[] = { "floppy", "isa-fdc", NULL };
 	for (unsigned i = 0; i < c->drives->len; i++) {
 		DriveSpec *s = g_ptr_array_index(c->drives, i);
 		if (s->placed || drive_place(s, c->drives, error))
@@ -419,12 +422,12 @@ static bool complete_drives(MachineConfig *c, GError **error)
 	}
 	if (c->no_defaults)
 		return true;
-	if (device_class_find("ide-cd") && !has_drive(c, true, DRIVE_IDE, 1, 0) && !has_device(c, "ide-cd", "scsi-cd") &&
-	    !add_drive(c, "ide", "2", true, error))
+	if (device_class_find("ide-cd") && !has_drive(c, true, DRIVE_IDE, 1, 0) &&
+	    !has_device(c, disks) && !add_drive(c, "ide", "2", true, error))
 		return false;
 	if (!device_class_find("floppy"))
 		return true;
-	return has_drive(c, false, DRIVE_FLOPPY, 0, 0) || has_device(c, "floppy", "isa-fdc") ||
+	return has_drive(c, false, DRIVE_FLOPPY, 0, 0) || has_device(c, floppies) ||
 		add_drive(c, "floppy", "0", false, error);
 }
 

@@ -133,11 +133,18 @@ def cases(options):
         cd_boots("virtio-scsi", *VIRTIO, "-drive", "if=none,id=d,media=cdrom,format=raw,file=IMAGE",
                  "-device", "scsi-cd,drive=d,bootindex=0"),
     ]
+    boot += [
+        boots("if=scsi", "-drive", "if=scsi,format=raw,file=IMAGE"),
+        boots("lsi by bootindex", "-device", "lsi,addr=9", *NONE, "-device", "scsi-hd,drive=d,scsi-id=4,bootindex=0"),
+        cd_boots("if=scsi", "-drive", "if=scsi,index=8,media=cdrom,format=raw,file=IMAGE", "-boot", "d"),
+    ]
     if options.list == "asan":
         return boot
     return boot + [
         used("virtio-scsi", "virtio_scsi", "virtio-scsi-pci"),
         used("virtio-scsi with an I/O thread", "virtio_scsi", "virtio-scsi-pci,iothread=io0,num_queues=2,packed=on",
              "-object", "iothread,id=io0"),
+        used("lsi53c895a", "sym53c8xx", "lsi53c895a"),
+        demo("if=scsi", "-drive", "if=scsi,format=qcow2,file=IMAGE"),
         demo("virtio-scsi", *VIRTIO, *QCOW2, "-device", "scsi-hd,drive=d,bus=scsi0.0,bootindex=0"),
     ]

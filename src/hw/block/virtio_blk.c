@@ -352,7 +352,8 @@ static bool check_blocks(VirtioBlk *s, GError **error)
 {
 	uint64_t a = s->logical, b = s->physical, max = UINT32_MAX;
 
-	if (a < VIRTIO_BLK_SECTOR || a > BLOCK_MAX || (a & (a - 1)) || b > BLOCK_MAX || (b & (b - 1)))
+	if (a < VIRTIO_BLK_SECTOR || a > BLOCK_MAX || (a & (a - 1)) || b > BLOCK_MAX ||
+		(b & (b - 1)))
 		return fail(error, VIV_ERROR_INVALID, "Device 'virtio-blk-pci': "
 			"logical_block_size and physical_block_size are powers of two from "
 			"512 to 2 MiB.");
@@ -438,8 +439,10 @@ static bool realize(Device *dev, GError **error)
 	if (s->write_cache != 2) /* "auto": what the drive has */
 		blk_set_write_cache(s->blk, s->write_cache == 1);
 	s->original_cache = blk_write_cache(s->blk);
-	BlkErrorPolicy on_read = s->rerror ? (BlkErrorPolicy)s->rerror : blk_error_policy(s->blk, false);
-	BlkErrorPolicy on_write = s->werror ? (BlkErrorPolicy)s->werror : blk_error_policy(s->blk, true);
+	BlkErrorPolicy on_read =
+		s->rerror ? (BlkErrorPolicy)s->rerror : blk_error_policy(s->blk, false);
+	BlkErrorPolicy on_write =
+		s->werror ? (BlkErrorPolicy)s->werror : blk_error_policy(s->blk, true);
 	blk_set_error_policy(s->blk, on_read, on_write);
 	if (s->loop != loop_main())
 		blk_set_loop(s->blk, s->loop);
@@ -540,8 +543,19 @@ static const StateField state[] = {
 };
 
 const DeviceClass virtio_blk_pci_class = {
-	.name = "virtio-blk-pci", .desc = "disk", .bus = "pci", .size = sizeof(VirtioBlk),
-	.user_creatable = true, .version = 1, .props = props, .state = state, .realize = realize,
-	.quiesce = virtio_pci_quiesce, .reset = virtio_pci_reset, .unrealize = unrealize,
-	.boot_path = boot_path, .info = info,
+	.name = "virtio-blk-pci",
+	.alias = "virtio-blk",
+	.desc = "disk",
+	.bus = "pci",
+	.size = sizeof(VirtioBlk),
+	.user_creatable = true,
+	.version = 1,
+	.props = props,
+	.state = state,
+	.realize = realize,
+	.quiesce = virtio_pci_quiesce,
+	.reset = virtio_pci_reset,
+	.unrealize = unrealize,
+	.boot_path = boot_path,
+	.info = info,
 };

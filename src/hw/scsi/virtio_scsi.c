@@ -396,7 +396,7 @@ static const StateField state[] = {
 };
 
 const DeviceClass virtio_scsi_pci_class = {
-	.name = "virtio-scsi-pci",
+	.name = "virtio-scsi-pci", .alias = "virtio-scsi",
 	.desc = "SCSI host",
 	.bus = "pci",
 	.size = sizeof(VirtioScsi),

@@ -144,8 +144,18 @@ static const StateField state[] = {
 };
 
 const DeviceClass virtio_rng_pci_class = {
-	.name = "virtio-rng-pci", .desc = "entropy device", .bus = "pci", .size = sizeof(VirtioRng),
-	.user_creatable = true, .version = 1, .props = props, .state = state, .realize = realize,
-	.quiesce = virtio_pci_quiesce, .reset = reset, .unrealize = unrealize,
+	.name = "virtio-rng-pci",
+	.alias = "virtio-rng",
+	.desc = "entropy device",
+	.bus = "pci",
+	.size = sizeof(VirtioRng),
+	.user_creatable = true,
+	.version = 1,
+	.props = props,
+	.state = state,
+	.realize = realize,
+	.quiesce = virtio_pci_quiesce,
+	.reset = reset,
+	.unrealize = unrealize,
 	.info = virtio_pci_info,
 };

@@ -1,0 +1,35 @@
+/*
+ * scsi-rig.h - a SCSI adapter with a disk (target 0), a second unit (target 1, LUN of the adapter's
+ * choice) and a CD (target 2), media in memory.
+ */
+#ifndef VIV_TESTS_DEVICE_SCSI_RIG_H
+#define VIV_TESTS_DEVICE_SCSI_RIG_H
+
+#include "block/blk.h"
+#include "harness.h"
+
+#define RIG_BYTES (256u << 10)
+#define RIG_UNITS 3
+
+typedef struct Medium {
+	uint8_t data[RIG_BYTES];
+	int error;          /* what the next requests give */
+	bool hold;          /* requests wait, at most `patience` tenths of a millisecond */
+	unsigned patience;
+	unsigned flushes, discards, zeroes, waiting, fua;
+} Medium;
+
+typedef struct ScsiRig {
+	Harness *h;
+	Device *adapter, *unit[RIG_UNITS];
+	Blk *blk[RIG_UNITS];
+	Medium *m[RIG_UNITS];
+} ScsiRig;
+
+/* `adapter` is realized with properties "a=b,c=d" in slot 2; `disk`: properties of the first disk. */
+void rig_new(ScsiRig *r, const DeviceClass *adapter, const char *properties, const char *disk, Loop *loop);
+void rig_free(ScsiRig *r);
+/* A medium's node. */
+Node *rig_node(Medium *m, const char *name);
+
+#endif
