@@ -298,8 +298,7 @@ static void info(Device *dev, GString *out)
 			policies }, \
 	{ \
 		"share-rw", PROP_BOOL, offsetof(ScsiDevice, share_rw), "off", \
-			"others may write to the image too; " \
-			"taken for compatibility: the image's own file.locking= decides" \
+			"others may write to the image too: it is not locked against them" \
 	}
 
 static const Property props_hd[] = { COMMON_PROPERTIES,
