@@ -69,6 +69,7 @@ typedef struct BlkDevice {
 			bool inserted); /* medium in or out; NULL: the device has a fixed one */
 	void (*resized)(void *opaque);               /* block_resize; may be NULL */
 	bool (*locked)(void *opaque); /* the guest forbids taking it out; may be NULL */
+	bool (*tray_open)(void *opaque); /* NULL: it has no tray */
 	void (*eject_request)(void *opaque,
 			      bool force); /* asks the guest to let it go; may be NULL */
 	const char *name;

@@ -383,6 +383,9 @@ static void info_numa(Monitor *mon, const Args *args, GString *out)
 
 const Command monitor_info_commands[] = {
 	{ "accel", NULL, { { NULL } }, "how vcpus run, with counts", info_accel },
+	{ "block", NULL, { { "-n", ARG_FLAG, true } }, "drives and what is in them; -n: the nodes of images",
+	  info_block },
+	{ "blockstats", NULL, { { NULL } }, "what each drive has read and written", info_blockstats },
 	{ "cpus", NULL, { { NULL } }, "vcpus and their threads", info_cpus },
 	{ "history", NULL, { { NULL } }, "lines typed before", info_history },
 	{ "irq", NULL, { { NULL } }, "interrupt controllers and local APICs", info_irq },

@@ -140,6 +140,11 @@ static bool locked(void *opaque)
 	return ((IdeDevice *)opaque)->drive->scsi.locked;
 }
 
+static bool tray_open(void *opaque)
+{
+	return ((IdeDevice *)opaque)->drive->scsi.tray_open;
+}
+
 static void eject_request(void *opaque, bool force)
 {
 	scsi_unit_eject_request(&((IdeDevice *)opaque)->drive->scsi, force);
@@ -151,6 +156,7 @@ static bool attach(IdeDevice *s, bool cd, GError **error)
 	if (cd) {
 		device.changed = changed;
 		device.locked = locked;
+		device.tray_open = tray_open;
 		device.eject_request = eject_request;
 	}
 	if (!blk_attach(s->blk, &device, s, error))

@@ -62,6 +62,15 @@ static bool locked(void *opaque)
 	return result;
 }
 
+static bool tray_open(void *opaque)
+{
+	ScsiDevice *s = opaque;
+	loop_enter(s->bus->loop);
+	bool result = s->unit.tray_open;
+	loop_leave(s->bus->loop);
+	return result;
+}
+
 static void eject_request(void *opaque, bool force)
 {
 	ScsiDevice *s = opaque;
@@ -130,6 +139,7 @@ static bool attach(ScsiDevice *s, GError **error)
 	if (s->unit.removable) {
 		device.changed = changed;
 		device.locked = locked;
+		device.tray_open = tray_open;
 		device.eject_request = eject_request;
 	}
 	if (!blk_attach(s->blk, &device, s, error))
