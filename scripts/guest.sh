@@ -1,12 +1,15 @@
 #!/bin/bash
 #
-# guest.sh KERNEL... | disk-amd64 | disk-i386 - puts a stock Debian kernel and a small initramfs into guests/KERNEL/.
+# guest.sh GUEST... - prepares guests from Debian's packages, each in guests/GUEST/.
 #
-# KERNEL is amd64, cloud-amd64, 686 or 686-pae, as in linux-image-KERNEL. Nothing is
-# installed and nothing of the host is changed: packages are downloaded and unpacked. The
-# i386 ones come through an apt configuration of their own under guests/.apt-i386.
-# disk-ARCH makes guests/disk-ARCH/disk.qcow2: a disk that boots such a kernel through GRUB
-# to a login on the serial line and the screen.
+# amd64, cloud-amd64, 686, 686-pae: the stock kernel linux-image-GUEST and a small initramfs.
+#     Nothing is installed and nothing of the host is changed: packages are downloaded and unpacked.
+#     The i386 ones come through an apt configuration of their own under guests/.apt-i386.
+# disk-amd64, disk-i386, disk-efi-amd64: disk.qcow2, which boots such a kernel through GRUB to a
+#     login on the serial line and the screen; from the MBR, or as EFI's default loader.
+# debian-amd64: disk.qcow2 with a whole small Debian, systemd and all (needs root for debootstrap).
+# installer-amd64: cd.iso, Debian's installer behind ISOLINUX.
+#
 # Already there: nothing is done; FRESH=1 fetches the newest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,6 +17,7 @@ cache=${VIV_GUESTS:-$PWD/guests}
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
 here=$PWD
+all="amd64, cloud-amd64, 686, 686-pae, disk-amd64, disk-i386, disk-efi-amd64, debian-amd64, installer-amd64"
 modules="drivers/acpi/button drivers/input/evdev drivers/virtio/virtio_ring drivers/virtio/virtio
     drivers/virtio/virtio_pci_legacy_dev drivers/virtio/virtio_pci_modern_dev drivers/virtio/virtio_pci
     drivers/char/hw_random/rng-core drivers/char/hw_random/virtio-rng
@@ -157,11 +161,24 @@ END
     chmod 755 "$root/etc/rc" "$root/bin/autologin" "$root/etc/acpi/PWRF/00000080"
 }
 
+# There already, and nobody asked for a fresh one?
+have() { [ -e "$1" ] && [ -z "${FRESH:-}" ]; }
+
+# The disk with the folder $3 as its root: disk.py's other words follow kernel and initramfs.
+put_disk() {
+    local dir=$1 work=$2 img=${VIV_IMG:-$here/build/viv-img}
+    shift 2
+    mkdir -p "$dir"
+    python3 "$here/scripts/disk.py" "${@:4}" "$work/disk.raw" "$1" "$2" "$3"
+    "$img" convert -f raw -O qcow2 "$work/disk.raw" "$work/disk.qcow2"
+    mv "$work/disk.qcow2" "$dir/disk.qcow2"
+}
+
 prepare_disk() {
-    local arch=$1 dir=$cache/disk-$1 kernel=amd64 image work version img
-    img=${VIV_IMG:-$here/build/viv-img}
-    [ -e "$dir/disk.qcow2" ] && [ -z "${FRESH:-}" ] && return
+    local guest=$1 arch=${1##*-} dir=$cache/$1 kernel=amd64 options=() image work version bb
+    have "$dir/disk.qcow2" && return
     [ "$arch" = i386 ] && kernel=686
+    [ "$guest" = disk-efi-amd64 ] && options=(--efi)
     prepare $kernel
     [ "$arch" = "$(dpkg --print-architecture)" ] || export APT_CONFIG=$cache/.apt-$arch/apt.conf
     image=$(cat "$cache/$kernel/name")
@@ -173,14 +190,57 @@ prepare_disk() {
     depmod -b "$work" "$version"
     local list=()
     mapfile -t list < <(disk_modules "$work" "$version")
-    local bb
     bb=$(find "$work" -path '*bin/busybox' -type f | head -1)
-    mkdir -p "$dir"
     python3 "$here/scripts/initramfs.py" --root "$work/initrd.gz" "$bb" "${list[@]}"
     disk_root "$work/root" "$bb"
-    python3 "$here/scripts/disk.py" "$work/disk.raw" "$work/root" "$work"/boot/vmlinuz-* "$work/initrd.gz"
-    "$img" convert -f raw -O qcow2 "$work/disk.raw" "$work/disk.qcow2"
-    mv "$work/disk.qcow2" "$dir/disk.qcow2"
+    put_disk "$dir" "$work" "$work/root" "$work"/boot/vmlinuz-* "$work/initrd.gz" "${options[@]}"
+    rm -rf "$work"
+}
+
+# Where apt fetches the host's own Debian from, and the release's name.
+debian_source() {
+    apt-get indextargets --format '$(ORIGIN)|$(REPO_URI)|$(CODENAME)|$(COMPONENT)' 'Created-By: Packages' |
+        awk -F'|' '$1 == "Debian" && $4 == "main" && $3 !~ /-/ { print $3, $2; exit }'
+}
+
+prepare_debian() {
+    local dir=$cache/debian-amd64 work root release mirror
+    have "$dir/disk.qcow2" && return
+    read -r release mirror < <(debian_source) || die "apt knows no Debian source; add Debian's to sources.list"
+    say "installing Debian $release into a folder; this takes some minutes"
+    work=$(mktemp -d "$cache/.work.XXXXXX")
+    root=$work/root
+    root_do debootstrap --variant=minbase --include=systemd-sysv,udev,dbus,kmod,iproute2,procps,linux-image-amd64 \
+        "$release" "$root" "$mirror" >"$dir.log" 2>&1 || die "debootstrap failed: $(tail -1 "$dir.log")"
+    rm -f "$dir.log" "$root"/var/cache/apt/archives/*.deb
+    passwd -R "$root" -d root >&2
+    echo vivarium >"$root/etc/hostname"
+    echo 'LABEL=vivroot / ext4 errors=remount-ro 0 1' >"$root/etc/fstab"
+    put_disk "$dir" "$work" "$root" "$root"/boot/vmlinuz-* "$root"/boot/initrd.img-* --size 2048 --title Debian
+    rm -rf "$work"
+}
+
+prepare_installer() {
+    local dir=$cache/installer-amd64 work cd=iso/isolinux
+    have "$dir/cd.iso" && return
+    work=$(mktemp -d "$cache/.work.XXXXXX")
+    unpack debian-installer-12-netboot-amd64 "$work" --wildcards '*/text/debian-installer/amd64/linux' '*/text/debian-installer/amd64/initrd.gz'
+    unpack isolinux "$work" && unpack syslinux-common "$work"
+    mkdir -p "$dir" "$work/$cd"
+    find "$work/usr" \( -name linux -o -name initrd.gz -o -name isolinux.bin -o -path '*/bios/ldlinux.c32' \) -type f -exec cp {} "$work/$cd" \;
+    cat >"$work/$cd/isolinux.cfg" <<'END'
+serial 0 115200
+say This is ISOLINUX
+prompt 1
+timeout 50
+default install
+label install
+    kernel linux
+    append initrd=initrd.gz console=ttyS0 quiet
+END
+    xorriso -as mkisofs -quiet -o "$work/cd.iso" -b isolinux/isolinux.bin -c isolinux/boot.cat -no-emul-boot \
+        -boot-load-size 4 -boot-info-table -V INSTALLER -r "$work/iso"
+    mv "$work/cd.iso" "$dir/cd.iso"
     rm -rf "$work"
 }
 
@@ -188,11 +248,13 @@ prepare_disk() {
 exec 9>"$cache/.lock"
 flock 9
 
-[ $# -gt 0 ] || die "which kernel? amd64, cloud-amd64, 686, 686-pae"
-for kernel in "$@"; do
-    case $kernel in
-    amd64 | cloud-amd64 | 686 | 686-pae) prepare "$kernel" ;;
-    disk-amd64 | disk-i386) prepare_disk "${kernel#disk-}" ;;
-    *) die "unknown guest '$kernel': amd64, cloud-amd64, 686, 686-pae, disk-amd64, disk-i386" ;;
+[ $# -gt 0 ] || die "which guest? $all"
+for guest in "$@"; do
+    case $guest in
+    amd64 | cloud-amd64 | 686 | 686-pae) prepare "$guest" ;;
+    disk-amd64 | disk-i386 | disk-efi-amd64) prepare_disk "$guest" ;;
+    debian-amd64) prepare_debian ;;
+    installer-amd64) prepare_installer ;;
+    *) die "unknown guest '$guest': $all" ;;
     esac
 done

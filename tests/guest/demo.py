@@ -2,20 +2,14 @@
 import hashlib
 import os
 import shutil
-import subprocess
 
 from disks import CACHES, folder
-from linux import CTRL_A, poweroff
-from vm import Vm, run, Failure
+from linux import leave, poweroff, prepare
+from vm import Vm, run
 
 
 def demo_disk(case, arch):
-    env = dict(os.environ, VIV_IMG=os.path.join(os.path.dirname(os.path.abspath(case.viv)), "viv-img"),
-               VIV_GUESTS=case.options.guests)
-    p = subprocess.run([os.path.join(case.options.top, "scripts/guest.sh"), "disk-" + arch], env=env, capture_output=True,
-                       text=True)
-    if p.returncode:
-        raise Failure("scripts/guest.sh disk-%s: %s" % (arch, p.stderr))
+    prepare(case, "disk-" + arch)
     return os.path.join(case.options.guests, "disk-" + arch, "disk.qcow2")
 
 
@@ -60,8 +54,7 @@ def snapshot(case):
         login(vm)
         vm.sh("echo gone > /root/kept; sync")
         case.equal(vm.sh("cat /root/kept")[0], "gone", "the guest sees what it wrote")
-        vm.send(CTRL_A + "x")
-        case.equal(vm.wait(), 0, "Ctrl-a x ends viv with status 0")
+        leave(case, vm)
     case.equal(digest(image), before, "snapshot=on leaves the file untouched")
     shutil.rmtree(top)
 

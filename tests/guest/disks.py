@@ -4,7 +4,7 @@ import os
 import random
 import shutil
 
-from linux import CTRL_A, poweroff, start, to_shell
+from linux import leave, poweroff, start, to_shell
 from vm import Vm, run
 
 MIB = 1 << 20
@@ -133,8 +133,7 @@ def cd_boots(case):
     with Vm([case.viv, "-nographic", "-accel", "interp", "-m", "64", "-cdrom", iso, "-boot", "d"], case.log()) as vm:
         vm.expect("this is the disc")
         case.check(True, "boots")
-        vm.send(CTRL_A + "x")
-        case.equal(vm.wait(), 0, "Ctrl-a x ends viv with status 0")
+        leave(case, vm)
     shutil.rmtree(top)
 
 
@@ -192,8 +191,7 @@ def boots(name, *args):
         with Vm([case.viv, "-nographic", "-accel", "interp", "-m", "64", *words], case.log()) as vm:
             vm.expect("second sector of " + name)
             case.check(True, "boots")
-            vm.send(CTRL_A + "x")
-            case.equal(vm.wait(), 0, "Ctrl-a x ends viv with status 0")
+            leave(case, vm)
         shutil.rmtree(top)
     return "boot from " + name, case_fn
 
@@ -239,11 +237,6 @@ def ovmf_shell(case, variables):
     vm.send("\x1b")
     vm.expect(r"Shell> ")
     return vm
-
-
-def leave(case, vm):
-    vm.send(CTRL_A + "x")
-    case.equal(vm.wait(), 0, "Ctrl-a x ends viv with status 0")
 
 
 def pflash(case):

@@ -19,10 +19,12 @@ def start(case, kernel, *args, append=""):
     return Vm([case.viv, "-nographic", *args, *kernel_args(case, kernel, append)], case.log())
 
 
-def prepare(case, kernel):
-    status, _, err = run([os.path.join(case.options.top, "scripts/guest.sh"), kernel])
+def prepare(case, guest):
+    img = os.path.join(os.path.dirname(os.path.abspath(case.viv)), "viv-img")
+    status, _, err = run(["env", "VIV_IMG=" + img, "VIV_GUESTS=" + case.options.guests,
+                          os.path.join(case.options.top, "scripts/guest.sh"), guest])
     if status:
-        raise Failure("scripts/guest.sh %s: %s" % (kernel, err))
+        raise Failure("scripts/guest.sh %s: %s" % (guest, err))
 
 
 def to_shell(vm):
@@ -61,6 +63,11 @@ def poweroff(case, vm):
     vm.send("poweroff\n")
     case.equal(vm.wait(), 0, "poweroff ends viv with status 0")
     case.equal(vm.modes_now(), vm.modes_before, "the terminal's modes are as before")
+
+
+def leave(case, vm):
+    vm.send(CTRL_A + "x")
+    case.equal(vm.wait(), 0, "Ctrl-a x ends viv with status 0")
 
 
 def boot(kernel, smp, mem, *args):
