@@ -59,6 +59,14 @@ static void set_be(uint8_t *p, uint32_t v, unsigned n)
 		p[i] = v >> (8 * (n - 1 - i));
 }
 
+const char *fw_cfg_file_name(const FwCfgTable *t, uint16_t key)
+{
+	const FwCfgEntry *dir = &t->generic[FW_CFG_FILE_DIR];
+	unsigned n = key - FW_CFG_FILE_FIRST;
+	return key >= FW_CFG_FILE_FIRST && 4 + (n + 1) * DIR_ENTRY <= dir->size ?
+		(const char *)dir->data + 4 + n * DIR_ENTRY + NAME_AT : NULL;
+}
+
 bool fw_cfg_add_file(FwCfgTable *t, const char *name, const void *data, uint32_t size, GError **error)
 {
 	FwCfgEntry *dir = fw_cfg_lookup(t, FW_CFG_FILE_DIR);

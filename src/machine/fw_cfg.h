@@ -28,5 +28,7 @@ void fw_cfg_set(FwCfgTable *t, uint16_t key, const void *data, uint32_t size);
 void fw_cfg_set_int(FwCfgTable *t, uint16_t key, uint64_t value, unsigned bytes); /* little endian */
 /* Name: at most 55 characters. False: too many files or too long a name. */
 bool fw_cfg_add_file(FwCfgTable *t, const char *name, const void *data, uint32_t size, GError **error);
+/* The file's name behind a key, valid until the next is added; NULL: not a file's. */
+const char *fw_cfg_file_name(const FwCfgTable *t, uint16_t key);
 
 #endif

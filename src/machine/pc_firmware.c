@@ -12,6 +12,7 @@
 #include "hw/block/floppy.h"
 #include "hw/block/ide_geometry.h"
 #include "hw/classes.h"
+#include "hw/pci/pci.h"
 #include "hw/timer/rtc.h"
 #include "machine/acpi/acpi.h"
 #include "machine/private.h"
@@ -439,6 +440,14 @@ static bool fill_option_roms(Machine *m, GString *order, GError **error)
 	return ok;
 }
 
+/* Where the firmware has put the PM block (PIIX4, 7.1 and 7.2); before it has: SeaBIOS's choice. */
+static uint16_t pm_base(const Machine *m)
+{
+	const PciDevice *pm = (const PciDevice *)m->pm;
+	uint16_t base = pci_get16(pm->config + 0x40) & 0xffc0;
+	return pm->config[0x80] & 1 && base ? base : 0x600;
+}
+
 static bool fill_acpi(Machine *m, GError **error)
 {
 	const MachineConfig *c = m->config;
@@ -447,7 +456,8 @@ static bool fill_acpi(Machine *m, GError **error)
 	AcpiInput in = { .config = c, .ram_below_4g = m->board.ram_below_4g,
 		.ram_above_4g = m->board.ram_above_4g, .reserved_end = reserved_end(m),
 		.phys_bits = m->board.cpus[0]->phys_bits, .apic_ids = m->apic_ids,
-		.cpu_count = m->board.cpu_count, .cpu_max = m->board.cpu_max, .hpet = m->hpet };
+		.cpu_count = m->board.cpu_count, .cpu_max = m->board.cpu_max, .hpet = m->hpet,
+		.pm_base = pm_base(m) };
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
 		in.serials |= (c->serial[i] ? 1u : 0) << i;
 	for (unsigned i = 0; i < m->board.devices->len; i++) {
@@ -462,6 +472,18 @@ static bool fill_acpi(Machine *m, GError **error)
 	          fw_cfg_add_file(m->fw_cfg, "etc/table-loader", f.loader->data, f.loader->len, error);
 	acpi_files_free(&f);
 	return ok;
+}
+
+/*
+ * The firmware asks for the tables when it has set up PCI: they tell what it did. OVMF puts the PM block elsewhere
+ * than SeaBIOS. Sizes and loader stay as they were.
+ */
+static void table_selected(void *opaque, uint16_t key)
+{
+	Machine *m = opaque;
+	const char *name = fw_cfg_file_name(m->fw_cfg, key);
+	if (name && !strcmp(name, "etc/acpi/tables"))
+		fill_acpi(m, NULL);
 }
 
 static bool fill_smbios(Machine *m, GError **error)
@@ -506,5 +528,7 @@ bool pc_fill_fw_cfg(Machine *m, GError **error)
 	          fill_option_roms(m, order, error) && fill_boot(m, order, error) && fill_acpi(m, error) &&
 	          fill_smbios(m, error) && fill_user(m, error);
 	g_string_free(order, TRUE);
+	m->fw_cfg->selected = table_selected;
+	m->fw_cfg->opaque = m;
 	return ok;
 }

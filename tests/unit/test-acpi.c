@@ -135,7 +135,7 @@ static void fill(AcpiInput *in, const MachineConfig *c, uint32_t *ids, unsigned 
 {
 	for (unsigned i = 0; i < cpus; i++)
 		ids[i] = i;
-	*in = (AcpiInput){ .config = c, .ram_below_4g = 128u << 20, .reserved_end = 4ull << 30, .phys_bits = 40,
+	*in = (AcpiInput){ .config = c, .ram_below_4g = 128u << 20, .reserved_end = 4ull << 30, .phys_bits = 40, .pm_base = 0x600,
 		.apic_ids = ids, .cpu_count = cpus, .cpu_max = cpus, .hpet = true, .serials = 1 };
 }
 

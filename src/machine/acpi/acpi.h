@@ -12,7 +12,6 @@
 
 #include "machine/config.h"
 
-#define ACPI_PM_BASE 0x600      /* where SeaBIOS puts the PIIX4's PM block */
 #define ACPI_GPE0_BASE 0xafe0
 #define ACPI_SCI_IRQ 9
 
@@ -25,6 +24,7 @@ typedef struct AcpiInput {
 	const uint32_t *apic_ids;     /* [0, cpu_max) */
 	unsigned cpu_count, cpu_max;  /* present, possible */
 	bool hpet;
+	uint16_t pm_base;             /* I/O ports of the PIIX4's PM block */
 	uint16_t pvpanic_port;        /* 0: none */
 	unsigned serials, parallels;  /* bit n: COMn+1, LPTn+1 exists */
 } AcpiInput;

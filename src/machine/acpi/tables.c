@@ -173,11 +173,11 @@ static void build_fadt(Build *b, unsigned facs, unsigned dsdt)
 	put_le(t, 0xf1, 1);               /* 52 ACPI_ENABLE */
 	put_le(t, 0xf0, 1);               /* 53 ACPI_DISABLE */
 	put_zero(t, 2);                   /* 54 S4BIOS_REQ, PSTATE_CNT */
-	put_le(t, ACPI_PM_BASE, 4);       /* 56 PM1a_EVT_BLK */
+	put_le(t, b->in->pm_base, 4);       /* 56 PM1a_EVT_BLK */
 	put_zero(t, 4);
-	put_le(t, ACPI_PM_BASE + 4, 4);   /* 64 PM1a_CNT_BLK */
+	put_le(t, b->in->pm_base + 4, 4);   /* 64 PM1a_CNT_BLK */
 	put_zero(t, 8);
-	put_le(t, ACPI_PM_BASE + 8, 4);   /* 76 PM_TMR_BLK */
+	put_le(t, b->in->pm_base + 8, 4);   /* 76 PM_TMR_BLK */
 	put_le(t, ACPI_GPE0_BASE, 4);     /* 80 GPE0_BLK */
 	put_zero(t, 4);
 	put_le(t, 0x04000204, 4);         /* 88 lengths: PM1_EVT 4, PM1_CNT 2, PM2_CNT 0, PM_TMR 4 */
@@ -197,12 +197,12 @@ static void build_fadt(Build *b, unsigned facs, unsigned dsdt)
 	put_zero(t, 3);
 	put_zero(t, 8);                   /* 132 X_FIRMWARE_CTRL: the 32-bit one counts */
 	put_le(t, dsdt, 8);               /* 140 X_DSDT */
-	put_gas(t, 1, 32, ACPI_PM_BASE);
+	put_gas(t, 1, 32, b->in->pm_base);
 	put_gas(t, 0, 0, 0);
-	put_gas(t, 1, 16, ACPI_PM_BASE + 4);
+	put_gas(t, 1, 16, b->in->pm_base + 4);
 	put_gas(t, 0, 0, 0);
 	put_gas(t, 0, 0, 0);
-	put_gas(t, 1, 32, ACPI_PM_BASE + 8);
+	put_gas(t, 1, 32, b->in->pm_base + 8);
 	put_gas(t, 1, 32, ACPI_GPE0_BASE);
 	put_gas(t, 0, 0, 0);
 	g_assert(t->len - at == 244);
