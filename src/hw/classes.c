@@ -14,7 +14,12 @@ const DeviceClass *const device_classes[] = {
 	&piix3_ide_class, &ide_hd_class, &ide_cd_class,
 	&fw_cfg_class,
 	&i8257_class, &isa_fdc_class, &floppy_class, &pflash_cfi01_class,
-	&virtio_rng_pci_class, &virtio_blk_pci_class, &virtio_scsi_pci_class,
+	&virtio_rng_pci_class, &virtio_rng_pci_transitional_class,
+	&virtio_rng_pci_non_transitional_class,
+	&virtio_blk_pci_class, &virtio_blk_pci_transitional_class,
+	&virtio_blk_pci_non_transitional_class,
+	&virtio_scsi_pci_class, &virtio_scsi_pci_transitional_class,
+	&virtio_scsi_pci_non_transitional_class,
 	&lsi53c895a_class, &scsi_hd_class, &scsi_cd_class,
 	NULL
 };

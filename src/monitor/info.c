@@ -256,7 +256,7 @@ static void append_function(PciDevice *d, void *opaque)
 	if (name)
 		g_string_append_printf(out, "%s", name);
 	else
-		g_string_append_printf(out, "Class %04x", class_code);
+		g_string_append_printf(out, "Class %04u", class_code);
 	g_string_append_printf(out, ": PCI device %04x:%04x\n", pci_get16(&d->config[PCI_VENDOR]),
 		pci_get16(&d->config[PCI_DEVICE]));
 	if (pci_get16(&d->config[PCI_SUBVENDOR]))

@@ -117,6 +117,68 @@ static void test_refused_properties(void)
 	harness_free(h);
 }
 
+/* Names that say which registers there are. */
+static void test_named_kinds(void)
+{
+	static const struct {
+		const DeviceClass *cls;
+		uint32_t id, subsystem;
+		bool io;
+	} named[] = {
+		{ &virtio_rng_pci_transitional_class, 0x10051af4, 0x00041af4, true },
+		{ &virtio_rng_pci_non_transitional_class, 0x10441af4, 0x11001af4, false },
+		{ &virtio_scsi_pci_transitional_class, 0x10041af4, 0x00081af4, true },
+		{ &virtio_scsi_pci_non_transitional_class, 0x10481af4, 0x11001af4, false },
+	};
+	for (unsigned i = 0; i < G_N_ELEMENTS(named); i++) {
+		GError *error = NULL;
+		Harness *h = harness_new();
+		harness_add(h, &i440fx_pcihost_class);
+		Device *dev = harness_make(h, named[i].cls);
+		g_assert_false(device_set(dev, "disable-legacy", "off", &error));
+		g_clear_error(&error);
+		g_assert_false(device_set(dev, "disable-modern", "off", &error));
+		g_clear_error(&error);
+		harness_realize(dev);
+		g_assert_cmphex(pci_in(h, SLOT, 0, 0x00, 4), ==, named[i].id);
+		g_assert_cmphex(pci_in(h, SLOT, 0, 0x2c, 4), ==, named[i].subsystem);
+		g_assert_cmphex(pci_in(h, SLOT, 0, 0x10, 4), ==, named[i].io);
+		g_assert_cmpint(find_cap(h, VIRTIO_PCI_CAP_COMMON) != 0, ==, true);
+		harness_free(h);
+	}
+}
+
+static void test_page_per_vq(void)
+{
+	Echo *dev;
+	VirtDriver d;
+	Harness *h = echo_machine("page-per-vq=on", &dev);
+	pci_out(h, SLOT, 0, 0x14, 0xe1000000, 4); /* out of the way of a modern BAR of 8 MiB */
+	pci_out(h, SLOT, 0, 0x20, 0xffffffff, 4);
+	g_assert_cmphex(pci_in(h, SLOT, 0, 0x20, 4), ==, 0xff80000c);
+	pci_out(h, SLOT, 0, 0x20, MODERN, 4);
+	unsigned cap = find_cap(h, VIRTIO_PCI_CAP_NOTIFY);
+	g_assert_cmphex(pci_in(h, SLOT, 0, cap + 8, 4), ==, 0x3000);
+	g_assert_cmphex(pci_in(h, SLOT, 0, cap + 12, 4), ==, 0x400000);
+	g_assert_cmphex(pci_in(h, SLOT, 0, cap + 16, 4), ==, 0x1000);
+	for (unsigned q = 0; q < ECHO_QUEUES; q++) {
+		uint32_t id, len;
+		driver_start(&d, h, dev, KIND_MODERN, q, 0);
+		g_assert_cmpuint(get16(h, COMMON(queue_notify_off)), ==, q);
+		driver_add(&d, (Part[]){ { OUT, 8, 0 }, { IN, 8, W } }, 2);
+		unsigned before = dev->notified;
+		put16(h, MODERN + 0x3000 + 4096 * (1 - q), (uint16_t)q); /* the address says which */
+		put16(h, MODERN + 0x3000 + 4096 * 1023, (uint16_t)q);
+		put16(h, MODERN + 0x3000 + 4096 * 1024, (uint16_t)q);
+		put16(h, MODERN + 0x7ffffe, (uint16_t)q);
+		g_assert_cmpuint(dev->notified, ==, before);
+		driver_kick(&d);
+		g_assert_true(driver_used(&d, &id, &len));
+		g_assert_cmpuint(len, ==, 8);
+	}
+	harness_free(h);
+}
+
 static void test_common(void)
 {
 	Echo *dev;
@@ -1000,6 +1062,8 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/virtio/identity", test_identity);
 	g_test_add_func("/virtio/refused-properties", test_refused_properties);
+	g_test_add_func("/virtio/named-kinds", test_named_kinds);
+	g_test_add_func("/virtio/page-per-vq", test_page_per_vq);
 	g_test_add_func("/virtio/common", test_common);
 	g_test_add_func("/virtio/features", test_features);
 	g_test_add_func("/virtio/config", test_config);

@@ -282,7 +282,7 @@ void driver_kick(VirtDriver *d)
 	if (d->kind == KIND_LEGACY)
 		outw(d->h, PORTS + VIRTIO_LEGACY_QUEUE_NOTIFY, d->q);
 	else
-		put16(d->h, MODERN + 0x3000 + 4 * d->q, (uint16_t)d->q);
+		put16(d->h, MODERN + 0x3000 + (d->dev->vp.page_per_vq ? 4096 : 4) * d->q, (uint16_t)d->q);
 }
 
 bool driver_used(VirtDriver *d, uint32_t *id, uint32_t *len)

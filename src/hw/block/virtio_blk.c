@@ -350,24 +350,25 @@ static const BlkDevice blk_side = { .resized = resized, .name = "virtio-blk" };
 
 static bool check_blocks(VirtioBlk *s, GError **error)
 {
+	const char *name = s->vp.pci.dev.cls->name;
 	uint64_t a = s->logical, b = s->physical, max = UINT32_MAX;
 
 	if (a < VIRTIO_BLK_SECTOR || a > BLOCK_MAX || (a & (a - 1)) || b > BLOCK_MAX ||
 		(b & (b - 1)))
-		return fail(error, VIV_ERROR_INVALID, "Device 'virtio-blk-pci': "
+		return fail(error, VIV_ERROR_INVALID, "Device '%s': "
 			"logical_block_size and physical_block_size are powers of two from "
-			"512 to 2 MiB.");
+			"512 to 2 MiB.", name);
 	if (b < a)
-		return fail(error, VIV_ERROR_INVALID, "Device 'virtio-blk-pci': "
-			"physical_block_size must not be less than logical_block_size.");
+		return fail(error, VIV_ERROR_INVALID, "Device '%s': "
+			"physical_block_size must not be less than logical_block_size.", name);
 	if (s->min_io % a || s->opt_io % a || s->min_io / a > UINT16_MAX || s->opt_io > max)
-		return fail(error, VIV_ERROR_INVALID, "Device 'virtio-blk-pci': min_io_size and "
+		return fail(error, VIV_ERROR_INVALID, "Device '%s': min_io_size and "
 			"opt_io_size are multiples of logical_block_size, min_io_size "
-			"of 65535 at most.");
+			"of 65535 at most.", name);
 	if (s->cyls && (s->cyls > 65535 || !s->heads || s->heads > 255 || !s->secs ||
 	    s->secs > 255))
-		return fail(error, VIV_ERROR_INVALID, "Device 'virtio-blk-pci': cyls goes up to "
-			"65535 and needs heads and secs, 1 to 255 each.");
+		return fail(error, VIV_ERROR_INVALID, "Device '%s': cyls goes up to "
+			"65535 and needs heads and secs, 1 to 255 each.", name);
 	return true;
 }
 
@@ -375,31 +376,32 @@ static bool check(VirtioBlk *s, GError **error)
 {
 	Device *dev = &s->vp.pci.dev;
 	Board *board = dev->board;
+	const char *name = dev->cls->name;
 
 	if (!s->blk)
 		return fail(error, VIV_ERROR_INVALID,
-			"Device 'virtio-blk-pci': drive property not set. Name one with drive=ID.");
+			"Device '%s': drive property not set. Name one with drive=ID.", name);
 	if (!blk_inserted(s->blk))
 		return fail(error, VIV_ERROR_INVALID,
-			"Device 'virtio-blk-pci': Device needs media, but drive is empty.");
+			"Device '%s': Device needs media, but drive is empty.", name);
 	if (s->num_queues == QUEUES_AUTO)
 		s->num_queues = (uint16_t)CLAMP(board->cpu_count, 1, VIRTIO_QUEUES_MAX);
 	if (!s->num_queues || s->num_queues > VIRTIO_QUEUES_MAX)
-		return fail(error, VIV_ERROR_INVALID, "Device 'virtio-blk-pci': num-queues "
-			"is 1 to %u, not %u.", VIRTIO_QUEUES_MAX, s->num_queues);
+		return fail(error, VIV_ERROR_INVALID, "Device '%s': num-queues "
+			"is 1 to %u, not %u.", name, VIRTIO_QUEUES_MAX, s->num_queues);
 	if (!virtio_check_queue_size(dev, "queue-size", s->queue_size, error))
 		return false;
 	if (s->seg_max_adjust && s->queue_size <= 2)
-		return fail(error, VIV_ERROR_INVALID, "Device 'virtio-blk-pci': queue-size must "
-			"be above 2 with seg-max-adjust=on.");
+		return fail(error, VIV_ERROR_INVALID, "Device '%s': queue-size must "
+			"be above 2 with seg-max-adjust=on.", name);
 	s->loop = loop_main();
 	if (s->iothread) {
 		s->loop = board->iothreads ?
 			g_hash_table_lookup(board->iothreads, s->iothread) : NULL;
 		if (!s->loop)
-			return fail(error, VIV_ERROR_INVALID, "Device 'virtio-blk-pci': there is "
+			return fail(error, VIV_ERROR_INVALID, "Device '%s': there is "
 				"no iothread '%s'. Make it with -object iothread,id=%s.",
-				s->iothread, s->iothread);
+				name, s->iothread, s->iothread);
 	}
 	return check_blocks(s, error);
 }
@@ -456,6 +458,12 @@ static bool realize(Device *dev, GError **error)
 	}
 	release(s);
 	return false;
+}
+
+static bool realize_modern(Device *dev, GError **error)
+{
+	virtio_pci_modern_only(dev);
+	return realize(dev, error);
 }
 
 static void unrealize(Device *dev)
@@ -542,20 +550,16 @@ static const StateField state[] = {
 	{ 0 }
 };
 
-const DeviceClass virtio_blk_pci_class = {
-	.name = "virtio-blk-pci",
-	.alias = "virtio-blk",
-	.desc = "disk",
-	.bus = "pci",
-	.size = sizeof(VirtioBlk),
-	.user_creatable = true,
-	.version = 1,
-	.props = props,
-	.state = state,
-	.realize = realize,
-	.quiesce = virtio_pci_quiesce,
-	.reset = virtio_pci_reset,
-	.unrealize = unrealize,
-	.boot_path = boot_path,
-	.info = info,
+#define CLASS(kind, props_, realize_) \
+	.name = "virtio-blk-pci" kind, .props = props_, .realize = realize_, \
+	.desc = "disk", .bus = "pci", .size = sizeof(VirtioBlk), .user_creatable = true, \
+	.version = 1, .state = state, .quiesce = virtio_pci_quiesce, .reset = virtio_pci_reset, \
+	.unrealize = unrealize, .boot_path = boot_path, .info = info
+
+const DeviceClass virtio_blk_pci_class = { CLASS("", props, realize), .alias = "virtio-blk" };
+const DeviceClass virtio_blk_pci_transitional_class = {
+	CLASS("-transitional", VIRTIO_PCI_FIXED(props), realize)
+};
+const DeviceClass virtio_blk_pci_non_transitional_class = {
+	CLASS("-non-transitional", VIRTIO_PCI_FIXED(props), realize_modern)
 };

@@ -350,6 +350,12 @@ static bool realize(Device *dev, GError **error)
 	return true;
 }
 
+static bool realize_modern(Device *dev, GError **error)
+{
+	virtio_pci_modern_only(dev);
+	return realize(dev, error);
+}
+
 static void unrealize(Device *dev)
 {
 	VirtioScsi *s = (VirtioScsi *)dev;
@@ -395,18 +401,16 @@ static const StateField state[] = {
 	{ 0 }
 };
 
-const DeviceClass virtio_scsi_pci_class = {
-	.name = "virtio-scsi-pci", .alias = "virtio-scsi",
-	.desc = "SCSI host",
-	.bus = "pci",
-	.size = sizeof(VirtioScsi),
-	.user_creatable = true,
-	.version = 1,
-	.props = props,
-	.state = state,
-	.realize = realize,
-	.quiesce = virtio_pci_quiesce,
-	.reset = virtio_pci_reset,
-	.unrealize = unrealize,
-	.info = info,
+#define CLASS(kind, props_, realize_) \
+	.name = "virtio-scsi-pci" kind, .props = props_, .realize = realize_, \
+	.desc = "SCSI host", .bus = "pci", .size = sizeof(VirtioScsi), .user_creatable = true, \
+	.version = 1, .state = state, .quiesce = virtio_pci_quiesce, .reset = virtio_pci_reset, \
+	.unrealize = unrealize, .info = info
+
+const DeviceClass virtio_scsi_pci_class = { CLASS("", props, realize), .alias = "virtio-scsi" };
+const DeviceClass virtio_scsi_pci_transitional_class = {
+	CLASS("-transitional", VIRTIO_PCI_FIXED(props), realize)
+};
+const DeviceClass virtio_scsi_pci_non_transitional_class = {
+	CLASS("-non-transitional", VIRTIO_PCI_FIXED(props), realize_modern)
 };

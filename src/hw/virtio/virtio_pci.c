@@ -19,8 +19,9 @@
 #define ISR_AT 0x1000u
 #define DEVICE_AT 0x2000u
 #define NOTIFY_AT 0x3000u
-#define MODERN_SIZE 0x4000u
-#define NOTIFY_MULTIPLIER 4u
+#define DOORBELL 4u            /* bytes from one to the next; with page-per-vq: */
+#define DOORBELL_PAGE 0x1000u
+#define DOORBELL_PAGES 1024u   /* room for as many queues as QEMU's devices may have */
 
 const char *const virtio_pci_on_off_auto[] = { "off", "on", "auto", NULL };
 enum { LEGACY_OFF_NO, LEGACY_OFF_YES, LEGACY_OFF_AUTO };
@@ -35,6 +36,31 @@ typedef struct Doorbell {
 static VirtioPci *pci_of(VirtioDevice *v)
 {
 	return (VirtioPci *)v->dev;
+}
+
+/* ---- the modern BAR ---- */
+
+static uint32_t doorbell_step(const VirtioPci *p)
+{
+	return p->page_per_vq ? DOORBELL_PAGE : DOORBELL;
+}
+
+static uint32_t doorbells_size(const VirtioPci *p)
+{
+	return p->page_per_vq ? DOORBELL_PAGE * DOORBELL_PAGES : BLOCK;
+}
+
+static uint64_t power_of_two_from(uint64_t least)
+{
+	uint64_t size = 32;
+	while (size < least)
+		size *= 2;
+	return size;
+}
+
+static uint64_t modern_size(const VirtioPci *p)
+{
+	return power_of_two_from(NOTIFY_AT + doorbells_size(p));
 }
 
 /* ---- interrupts (4.1.5) ---- */
@@ -99,7 +125,7 @@ static void update_doorbells(VirtioPci *p)
 			continue;
 		if (p->modern.as)
 			add_doorbell(p, (Doorbell){ q->kick_fd, -1,
-				p->modern.base + NOTIFY_AT + NOTIFY_MULTIPLIER * i, false });
+				p->modern.base + NOTIFY_AT + doorbell_step(p) * i, false });
 		if (p->legacy.as)
 			add_doorbell(p, (Doorbell){ q->kick_fd, (int)i,
 				p->legacy.base + VIRTIO_LEGACY_QUEUE_NOTIFY, true });
@@ -300,13 +326,15 @@ static void modern_write(void *opaque, uint64_t offset, uint64_t value, unsigned
 {
 	VirtioPci *p = opaque;
 
+	if (offset >= NOTIFY_AT) {
+		if (offset - NOTIFY_AT < doorbells_size(p))
+			virtio_kick(&p->vdev, (unsigned)(offset - NOTIFY_AT) / doorbell_step(p));
+		return;
+	}
 	switch (offset & ~(uint64_t)(BLOCK - 1)) {
 	case COMMON_AT: common_store(p, (unsigned)offset, (uint32_t)value, size); break;
 	case DEVICE_AT:
 		virtio_config_store(&p->vdev, offset - DEVICE_AT, (uint32_t)value, size);
-		break;
-	case NOTIFY_AT:
-		virtio_kick(&p->vdev, (unsigned)(offset - NOTIFY_AT) / NOTIFY_MULTIPLIER);
 		break;
 	}
 }
@@ -413,7 +441,7 @@ static bool window(const VirtioPci *p, uint64_t *offset, unsigned *len)
 	*len = pci_get32(c + offsetof(VirtioPciCap, length));
 	return c[offsetof(VirtioPciCap, bar)] == MODERN_BAR &&
 	       (*len == 1 || *len == 2 || *len == 4) &&
-	       !(*offset & (*len - 1)) && *offset < MODERN_SIZE;
+	       !(*offset & (*len - 1)) && *offset < modern_size(p);
 }
 
 static bool touches_window(const VirtioPci *p, unsigned offset, unsigned len)
@@ -469,7 +497,7 @@ static void add_structure(VirtioPci *p, uint8_t type, uint8_t size, uint32_t off
 	pci_put32(c + offsetof(VirtioPciCap, length), length);
 	if (type == VIRTIO_PCI_CAP_NOTIFY)
 		pci_put32(c + offsetof(VirtioPciNotifyCap, notify_off_multiplier),
-			NOTIFY_MULTIPLIER);
+			doorbell_step(p));
 	if (type != VIRTIO_PCI_CAP_PCI)
 		return;
 	p->cfg_cap = at;
@@ -483,18 +511,17 @@ static void add_modern(VirtioPci *p)
 	add_structure(p, VIRTIO_PCI_CAP_COMMON, sizeof(VirtioPciCap), COMMON_AT, BLOCK);
 	add_structure(p, VIRTIO_PCI_CAP_ISR, sizeof(VirtioPciCap), ISR_AT, BLOCK);
 	add_structure(p, VIRTIO_PCI_CAP_DEVICE, sizeof(VirtioPciCap), DEVICE_AT, BLOCK);
-	add_structure(p, VIRTIO_PCI_CAP_NOTIFY, sizeof(VirtioPciNotifyCap), NOTIFY_AT, BLOCK);
+	add_structure(p, VIRTIO_PCI_CAP_NOTIFY, sizeof(VirtioPciNotifyCap), NOTIFY_AT,
+		doorbells_size(p));
 	add_structure(p, VIRTIO_PCI_CAP_PCI, sizeof(VirtioPciCfgCap), 0, 0);
-	region_init_io(&p->modern, "virtio-pci-modern", &modern_ops, p, MODERN_SIZE);
+	region_init_io(&p->modern, "virtio-pci-modern", &modern_ops, p, modern_size(p));
 	pci_bar(&p->pci, MODERN_BAR, PCI_BAR_MEM64_PREFETCH, &p->modern);
 }
 
 static void add_legacy(VirtioPci *p)
 {
-	uint64_t size = 32, need = VIRTIO_LEGACY_CONFIG(p->vectors > 0) + p->vdev.cls->config_size;
-	while (size < need)
-		size *= 2;
-	region_init_io(&p->legacy, "virtio-pci", &legacy_ops, p, size);
+	uint64_t need = VIRTIO_LEGACY_CONFIG(p->vectors > 0) + p->vdev.cls->config_size;
+	region_init_io(&p->legacy, "virtio-pci", &legacy_ops, p, power_of_two_from(need));
 	pci_bar(&p->pci, LEGACY_BAR, PCI_BAR_IO, &p->legacy);
 }
 
@@ -506,13 +533,18 @@ static bool check_properties(VirtioPci *p, GError **error)
 	p->has_modern = !p->disable_modern;
 	if (!p->has_legacy && !p->has_modern)
 		return fail(error, VIV_ERROR_INVALID,
-			"Device '%s': disable-legacy=on and disable-modern=on leave "
-			"no registers. Give up one of them.", name);
+			"Device '%s': device cannot work as neither modern nor legacy mode is "
+			"enabled. Set either disable-modern or disable-legacy to off.", name);
 	if (p->iommu_platform)
 		return fail(error, VIV_ERROR_UNSUPPORTED,
 			"Device '%s': this machine has no IOMMU; leave "
 			"iommu_platform=off.", name);
 	return true;
+}
+
+void virtio_pci_modern_only(Device *dev)
+{
+	((VirtioPci *)dev)->disable_legacy = LEGACY_OFF_YES;
 }
 
 bool virtio_pci_init(VirtioPci *p, const VirtioClass *cls, GError **error)

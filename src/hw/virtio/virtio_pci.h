@@ -21,7 +21,7 @@ typedef struct VirtioPci {
 	/* properties */
 	int disable_legacy;       /* off, on, auto (off: the bus is conventional PCI) */
 	bool disable_modern, packed, event_idx, indirect_desc, any_layout, notify_on_empty;
-	bool queue_reset;
+	bool queue_reset, page_per_vq;
 	bool iommu_platform, ioeventfd;
 	uint32_t vectors;         /* of MSI-X; 0: none */
 	/* state */
@@ -38,12 +38,17 @@ typedef struct VirtioPci {
 
 extern const char *const virtio_pci_on_off_auto[];
 
+/*
+ * The first two of a class's table choose the registers. Classes that have "-transitional" or
+ * "-non-transitional" in their name have chosen: theirs begins at VIRTIO_PCI_FIXED(table).
+ */
+#define VIRTIO_PCI_FIXED(table) ((table) + 2)
 #define VIRTIO_PCI_PROPERTIES \
-	PCI_PROPERTIES, \
 	{ "disable-legacy", PROP_ENUM, offsetof(VirtioPci, disable_legacy), "auto", \
 	  "no registers for drivers of before version 1.0", virtio_pci_on_off_auto }, \
 	{ "disable-modern", PROP_BOOL, offsetof(VirtioPci, disable_modern), "off", \
 	  "only registers for drivers of before version 1.0" }, \
+	PCI_PROPERTIES, \
 	{ "vectors", PROP_U32, offsetof(VirtioPci, vectors), "4294967295", \
 	  "MSI-X vectors; 0: interrupt pin only (default: one a queue, one for changes)" }, \
 	{ "packed", PROP_BOOL, offsetof(VirtioPci, packed), "off", "offer packed rings" }, \
@@ -56,6 +61,8 @@ extern const char *const virtio_pci_on_off_auto[];
 	  "legacy: an interrupt when the ring runs empty" }, \
 	{ "queue_reset", PROP_BOOL, offsetof(VirtioPci, queue_reset), "on", \
 	  "single queues can be reset" }, \
+	{ "page-per-vq", PROP_BOOL, offsetof(VirtioPci, page_per_vq), "off", \
+	  "each queue's doorbell is in a page of its own" }, \
 	{ "iommu_platform", PROP_BOOL, offsetof(VirtioPci, iommu_platform), "off", \
 	  "addresses pass an IOMMU (not built)" }, \
 	{ "ioeventfd", PROP_BOOL, offsetof(VirtioPci, ioeventfd), "on", \
@@ -69,6 +76,8 @@ extern const char *const virtio_pci_on_off_auto[];
 	STATE(FIELD_U32, VirtioPci, device_feature_select, 0), \
 	STATE(FIELD_U32, VirtioPci, driver_feature_select, 0)
 
+/* Before virtio_pci_init(), in the realize of a "-non-transitional" class. */
+void virtio_pci_modern_only(Device *dev);
 /* First in realize. False with *error; nothing is claimed then. */
 bool virtio_pci_init(VirtioPci *p, const VirtioClass *cls, GError **error);
 /*

@@ -110,6 +110,12 @@ static bool realize(Device *dev, GError **error)
 	return virtio_pci_realize(&s->vp, CLASS_OTHER, TRANSITIONAL_ID, error);
 }
 
+static bool realize_modern(Device *dev, GError **error)
+{
+	virtio_pci_modern_only(dev);
+	return realize(dev, error);
+}
+
 /* A driver's reset leaves the quota alone: it is the host's protection. */
 static void reset(Device *dev)
 {
@@ -143,19 +149,16 @@ static const StateField state[] = {
 	{ 0 }
 };
 
-const DeviceClass virtio_rng_pci_class = {
-	.name = "virtio-rng-pci",
-	.alias = "virtio-rng",
-	.desc = "entropy device",
-	.bus = "pci",
-	.size = sizeof(VirtioRng),
-	.user_creatable = true,
-	.version = 1,
-	.props = props,
-	.state = state,
-	.realize = realize,
-	.quiesce = virtio_pci_quiesce,
-	.reset = reset,
-	.unrealize = unrealize,
-	.info = virtio_pci_info,
+#define CLASS(kind, props_, realize_) \
+	.name = "virtio-rng-pci" kind, .props = props_, .realize = realize_, \
+	.desc = "entropy device", .bus = "pci", .size = sizeof(VirtioRng), \
+	.user_creatable = true, .version = 1, .state = state, .quiesce = virtio_pci_quiesce, \
+	.reset = reset, .unrealize = unrealize, .info = virtio_pci_info
+
+const DeviceClass virtio_rng_pci_class = { CLASS("", props, realize), .alias = "virtio-rng" };
+const DeviceClass virtio_rng_pci_transitional_class = {
+	CLASS("-transitional", VIRTIO_PCI_FIXED(props), realize)
+};
+const DeviceClass virtio_rng_pci_non_transitional_class = {
+	CLASS("-non-transitional", VIRTIO_PCI_FIXED(props), realize_modern)
 };
