@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "hw/block/ide.h"
 #include "hw/block/ide_geometry.h"
+#include "hw/block/policy.h"
 #include "hw/classes.h"
 
 #define NO_UNIT 0xffffffffu
@@ -25,15 +26,13 @@ typedef struct IdeDevice {
 	uint64_t physical, logical, discard_granularity;
 	uint32_t min_io, opt_io;
 	uint16_t rotation;
-	int write_cache, rerror, werror, translation;
+	DiskPolicy policy;
+	int translation;
 	bool share_rw;
 	IdeDrive *drive;
 } IdeDevice;
 
-enum { AUTO, ON, OFF };
-static const char *const tristate[] = { "auto", "on", "off", NULL };
 static const char *const translations[] = { "auto", "none", "lba", "large", "rechs", NULL };
-static const char *const policies[] = { "auto", "report", "ignore", "stop", "enospc", NULL };
 
 static bool choose_unit(IdeDevice *s, GError **error)
 {
@@ -161,11 +160,7 @@ static bool attach(IdeDevice *s, bool cd, GError **error)
 	}
 	if (!blk_attach(s->blk, &device, s, error))
 		return false;
-	if (s->write_cache != AUTO)
-		blk_set_write_cache(s->blk, s->write_cache == ON);
-	BlkErrorPolicy read = s->rerror ? (BlkErrorPolicy)s->rerror : blk_error_policy(s->blk, false);
-	BlkErrorPolicy write = s->werror ? (BlkErrorPolicy)s->werror : blk_error_policy(s->blk, true);
-	blk_set_error_policy(s->blk, read, write);
+	disk_apply_policy(&s->policy, s->blk);
 	return true;
 }
 
@@ -270,9 +265,7 @@ static void info(Device *dev, GString *out)
 	{ "model", PROP_STRING, offsetof(IdeDevice, model), NULL, "model, 40 characters" }, \
 	{ "ver", PROP_STRING, offsetof(IdeDevice, version), NULL, "firmware version, 8 characters" }, \
 	{ "wwn", PROP_U64, offsetof(IdeDevice, wwn), "0", "world-wide name" }, \
-	{ "write-cache", PROP_ENUM, offsetof(IdeDevice, write_cache), "auto", "the guest's view", tristate }, \
-	{ "rerror", PROP_ENUM, offsetof(IdeDevice, rerror), "auto", "when a read fails", policies }, \
-	{ "werror", PROP_ENUM, offsetof(IdeDevice, werror), "auto", "when a write fails", policies }, \
+	DISK_POLICY_PROPERTIES(IdeDevice, policy), \
 	{ "share-rw", PROP_BOOL, offsetof(IdeDevice, share_rw), "off", "others may write to the drive" }, \
 	{ "physical_block_size", PROP_SIZE, offsetof(IdeDevice, physical), "512", "bytes" }, \
 	{ "logical_block_size", PROP_SIZE, offsetof(IdeDevice, logical), "512", "bytes" }, \

@@ -10,11 +10,12 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "block/blk.h"
 #include "core/error.h"
+#include "hw/block/policy.h"
 #include "hw/classes.h"
+#include "hw/virtio/virtio_loop.h"
 #include "hw/virtio/virtio_pci.h"
 #include "std/virtio_blk.h"
 
@@ -28,18 +29,17 @@
 
 typedef struct VirtioBlk {
 	VirtioPci vp;             /* first */
-	Loop *loop;
-	Timer again;              /* more to do at once, after others had their turn */
+	VirtioLoop on;
 	bool original_cache;      /* what reset restores */
 	/* properties */
 	Blk *blk;
-	char *serial, *iothread;
+	char *serial;
 	uint16_t num_queues, queue_size;
 	uint64_t logical, physical;    /* block sizes in bytes */
 	uint64_t min_io, opt_io, discard_granularity;
 	uint32_t cyls, heads, secs;
 	uint32_t max_discard, max_write_zeroes; /* sectors */
-	int write_cache, werror, rerror;
+	DiskPolicy policy;
 	bool config_wce, discard, write_zeroes, share_rw, seg_max_adjust, request_merging;
 	bool report_granularity;
 } VirtioBlk;
@@ -186,69 +186,21 @@ static bool begin(VirtioBlk *s, VirtQueue *q, VirtElement *e)
 
 /* ---- queues and threads ---- */
 
-/* Loop entered. True: there may be more; other vcpus may go on adding, so others get a turn. */
-static bool serve(VirtioBlk *s, VirtQueue *q)
+static bool serve(VirtioDevice *vdev, VirtQueue *q)
 {
 	for (unsigned left = q->num; left; left--) {
 		VirtElement *e = virtq_pop(q);
-		if (!e || !begin(s, q, e))
+		if (!e || !begin((VirtioBlk *)vdev->dev, q, e))
 			return false;
 	}
 	return true;
-}
-
-/* On the I/O thread's loop. */
-static void kicked(void *opaque)
-{
-	VirtQueue *q = opaque;
-	uint64_t one = 1;
-
-	if (read(q->kick_fd, &one, sizeof(one)) < 0)
-		return;
-	if (serve((VirtioBlk *)q->vdev->dev, q) && write(q->kick_fd, &one, sizeof(one)) < 0)
-		return; /* full: it is readable anyway */
-}
-
-static void notify(VirtioDevice *vdev, VirtQueue *q)
-{
-	VirtioBlk *s = (VirtioBlk *)vdev->dev;
-	uint64_t one = 1;
-
-	if (s->loop != loop_main() && virtq_kick_fd(q) >= 0) {
-		loop_enter(s->loop);
-		loop_watch(s->loop, q->kick_fd, kicked, q);
-		loop_leave(s->loop);
-		if (write(q->kick_fd, &one, sizeof(one)) == sizeof(one))
-			return;
-	}
-	loop_enter(s->loop);
-	if (serve(s, q))
-		timer_arm(&s->again, clock_now(vdev->board->clock));
-	loop_leave(s->loop);
-}
-
-static void serve_again(void *opaque)
-{
-	VirtioBlk *s = opaque;
-	for (unsigned i = 0; i < s->vp.vdev.queue_count; i++)
-		if (s->vp.vdev.queue[i].enabled)
-			notify(&s->vp.vdev, &s->vp.vdev.queue[i]);
 }
 
 /* Requests that an error holds back end as failed: whoever resets does not wait for them. */
 static void quiesce(VirtioDevice *vdev, VirtQueue *only)
 {
 	VirtioBlk *s = (VirtioBlk *)vdev->dev;
-
-	for (unsigned i = 0; i < vdev->queue_count; i++) {
-		VirtQueue *q = &vdev->queue[i];
-		if (q->kick_fd < 0 || (only && only != q))
-			continue;
-		loop_enter(s->loop);
-		loop_watch(s->loop, q->kick_fd, NULL, NULL);
-		loop_leave(s->loop);
-		virtq_close_kick_fd(q);
-	}
+	virtio_loop_unwatch(&s->on, only);
 	blk_drain(s->blk);
 }
 
@@ -325,7 +277,7 @@ static void start(VirtioDevice *vdev)
 static void device_state_reset(VirtioDevice *vdev)
 {
 	VirtioBlk *s = (VirtioBlk *)vdev->dev;
-	timer_cancel(&s->again);
+	virtio_loop_reset(&s->on);
 	blk_set_write_cache(s->blk, s->original_cache);
 }
 
@@ -333,7 +285,7 @@ static const VirtioClass block = {
 	.name = "virtio-blk", .id = VIRTIO_ID_BLOCK, .config_size = CONFIG_BYTES,
 	.features = VIRTIO_BLK_F_SEG_MAX | VIRTIO_BLK_F_GEOMETRY | VIRTIO_BLK_F_BLK_SIZE |
 		VIRTIO_BLK_F_TOPOLOGY,
-	.config_read = config_read, .config_write = config_write, .start = start, .notify = notify,
+	.config_read = config_read, .config_write = config_write, .start = start, .notify = virtio_loop_notify,
 	.quiesce = quiesce, .reset = device_state_reset,
 };
 
@@ -375,7 +327,6 @@ static bool check_blocks(VirtioBlk *s, GError **error)
 static bool check(VirtioBlk *s, GError **error)
 {
 	Device *dev = &s->vp.pci.dev;
-	Board *board = dev->board;
 	const char *name = dev->cls->name;
 
 	if (!s->blk)
@@ -385,7 +336,7 @@ static bool check(VirtioBlk *s, GError **error)
 		return fail(error, VIV_ERROR_INVALID,
 			"Device '%s': Device needs media, but drive is empty.", name);
 	if (s->num_queues == QUEUES_AUTO)
-		s->num_queues = (uint16_t)CLAMP(board->cpu_count, 1, VIRTIO_QUEUES_MAX);
+		s->num_queues = (uint16_t)CLAMP(dev->board->cpu_count, 1, VIRTIO_QUEUES_MAX);
 	if (!s->num_queues || s->num_queues > VIRTIO_QUEUES_MAX)
 		return fail(error, VIV_ERROR_INVALID, "Device '%s': num-queues "
 			"is 1 to %u, not %u.", name, VIRTIO_QUEUES_MAX, s->num_queues);
@@ -394,16 +345,7 @@ static bool check(VirtioBlk *s, GError **error)
 	if (s->seg_max_adjust && s->queue_size <= 2)
 		return fail(error, VIV_ERROR_INVALID, "Device '%s': queue-size must "
 			"be above 2 with seg-max-adjust=on.", name);
-	s->loop = loop_main();
-	if (s->iothread) {
-		s->loop = board->iothreads ?
-			g_hash_table_lookup(board->iothreads, s->iothread) : NULL;
-		if (!s->loop)
-			return fail(error, VIV_ERROR_INVALID, "Device '%s': there is "
-				"no iothread '%s'. Make it with -object iothread,id=%s.",
-				name, s->iothread, s->iothread);
-	}
-	return check_blocks(s, error);
+	return check_blocks(s, error) && virtio_loop_init(&s->on, &s->vp.vdev, dev, serve, error);
 }
 
 static void offer_features(VirtioBlk *s)
@@ -427,7 +369,7 @@ static void offer_features(VirtioBlk *s)
 /* The drive goes back as it was. */
 static void release(VirtioBlk *s)
 {
-	if (s->loop != loop_main())
+	if (s->on.loop != loop_main())
 		blk_set_loop(s->blk, loop_main());
 	blk_detach(s->blk, s);
 }
@@ -438,17 +380,10 @@ static bool realize(Device *dev, GError **error)
 
 	if (!check(s, error) || !blk_attach(s->blk, &blk_side, s, error))
 		return false;
-	if (s->write_cache != 2) /* "auto": what the drive has */
-		blk_set_write_cache(s->blk, s->write_cache == 1);
+	disk_apply_policy(&s->policy, s->blk);
 	s->original_cache = blk_write_cache(s->blk);
-	BlkErrorPolicy on_read =
-		s->rerror ? (BlkErrorPolicy)s->rerror : blk_error_policy(s->blk, false);
-	BlkErrorPolicy on_write =
-		s->werror ? (BlkErrorPolicy)s->werror : blk_error_policy(s->blk, true);
-	blk_set_error_policy(s->blk, on_read, on_write);
-	if (s->loop != loop_main())
-		blk_set_loop(s->blk, s->loop);
-	timer_init(&s->again, dev->board->clock, serve_again, s);
+	if (s->on.loop != loop_main())
+		blk_set_loop(s->blk, s->on.loop);
 	if (virtio_pci_init(&s->vp, &block, error)) {
 		offer_features(s);
 		for (unsigned i = 0; i < s->num_queues; i++)
@@ -470,7 +405,7 @@ static void unrealize(Device *dev)
 {
 	VirtioBlk *s = (VirtioBlk *)dev;
 	virtio_pci_exit(&s->vp);
-	timer_cancel(&s->again);
+	virtio_loop_exit(&s->on);
 	release(s);
 }
 
@@ -494,16 +429,12 @@ static void info(Device *dev, GString *out)
 	virtio_pci_info(dev, out);
 }
 
-static const char *const cache_words[] = { "off", "on", "auto", NULL };
-static const char *const error_words[] = { "auto", "report", "ignore", "stop", "enospc", NULL };
-
 static const Property props[] = {
 	VIRTIO_PCI_PROPERTIES,
 	{ "drive", PROP_DRIVE, offsetof(VirtioBlk, blk), NULL, "drive or block node" },
 	{ "serial", PROP_STRING, offsetof(VirtioBlk, serial), NULL,
 	  "serial number; guests see 20 bytes" },
-	{ "iothread", PROP_STRING, offsetof(VirtioBlk, iothread), NULL,
-	  "-object iothread that serves the drive (default: vcpus and main loop)" },
+	VIRTIO_LOOP_PROPERTY(VirtioBlk, on, "the drive"),
 	{ "num-queues", PROP_U16, offsetof(VirtioBlk, num_queues), "65535",
 	  "queues (default: one a vcpu)" },
 	{ "queue-size", PROP_U16, offsetof(VirtioBlk, queue_size), "256", "entries of a queue" },
@@ -524,8 +455,7 @@ static const Property props[] = {
 	{ "cyls", PROP_U32, offsetof(VirtioBlk, cyls), "0", "geometry (default: by the length)" },
 	{ "heads", PROP_U32, offsetof(VirtioBlk, heads), "0", "geometry" },
 	{ "secs", PROP_U32, offsetof(VirtioBlk, secs), "0", "geometry" },
-	{ "write-cache", PROP_ENUM, offsetof(VirtioBlk, write_cache), "auto",
-	  "writes are done when cached (auto: as the drive's cache= says)", cache_words },
+	DISK_POLICY_PROPERTIES(VirtioBlk, policy),
 	{ "config-wce", PROP_BOOL, offsetof(VirtioBlk, config_wce), "on",
 	  "the guest may change write-cache" },
 	{ "discard", PROP_BOOL, offsetof(VirtioBlk, discard), "on", "offer discard" },
@@ -535,10 +465,6 @@ static const Property props[] = {
 	  "of one request", .min = 1, .max = SECTORS_MAX },
 	{ "max-write-zeroes-sectors", PROP_U32, offsetof(VirtioBlk, max_write_zeroes), "4194303",
 	  "of one request", .min = 1, .max = SECTORS_MAX },
-	{ "rerror", PROP_ENUM, offsetof(VirtioBlk, rerror), "auto",
-	  "what a failed read does (auto: as the drive says)", error_words },
-	{ "werror", PROP_ENUM, offsetof(VirtioBlk, werror), "auto",
-	  "what a failed write does (auto: as the drive says)", error_words },
 	{ "share-rw", PROP_BOOL, offsetof(VirtioBlk, share_rw), "off",
 	  "others may write to the image too: it is not locked against them" },
 	{ 0 }
@@ -546,7 +472,7 @@ static const Property props[] = {
 
 static const StateField state[] = {
 	VIRTIO_PCI_STATE,
-	STATE(FIELD_TIMER, VirtioBlk, again, 0),
+	VIRTIO_LOOP_STATE(VirtioBlk, on),
 	{ 0 }
 };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "hw/block/policy.h"
 #include "hw/classes.h"
 #include "hw/scsi/scsi_bus.h"
 
@@ -27,13 +28,10 @@ typedef struct ScsiDevice {
 	uint64_t wwn;
 	uint64_t logical, physical, min_io, opt_io, discard_granularity, max_io, max_unmap;
 	uint16_t rotation;
-	int write_cache, rerror, werror;
+	DiskPolicy policy;
 	bool removable, dpofua, share_rw;
 } ScsiDevice;
 
-enum { AUTO, ON, OFF };
-static const char *const tristate[] = { "auto", "on", "off", NULL };
-static const char *const policies[] = { "auto", "report", "ignore", "stop", "enospc", NULL };
 
 /* ---- what the drive tells ---- */
 
@@ -144,13 +142,7 @@ static bool attach(ScsiDevice *s, GError **error)
 	}
 	if (!blk_attach(s->blk, &device, s, error))
 		return false;
-	if (s->write_cache != AUTO)
-		blk_set_write_cache(s->blk, s->write_cache == ON);
-	BlkErrorPolicy read =
-		s->rerror ? (BlkErrorPolicy)s->rerror : blk_error_policy(s->blk, false);
-	BlkErrorPolicy write =
-		s->werror ? (BlkErrorPolicy)s->werror : blk_error_policy(s->blk, true);
-	blk_set_error_policy(s->blk, read, write);
+	disk_apply_policy(&s->policy, s->blk);
 	if (s->bus->loop != loop_main())
 		blk_set_loop(s->blk, s->bus->loop);
 	return true;
@@ -299,13 +291,7 @@ static void info(Device *dev, GString *out)
 		{ "device_id", PROP_STRING, offsetof(ScsiDevice, device_id), NULL, \
 			"name on page 83h (default: of the serial number or the drive)" }, \
 		{ "wwn", PROP_U64, offsetof(ScsiDevice, wwn), "0", "world-wide name" }, \
-		{ "write-cache", PROP_ENUM, offsetof(ScsiDevice, write_cache), "auto", \
-			"writes are done when cached (auto: as the drive's cache= says)", \
-			tristate }, \
-		{ "rerror", PROP_ENUM, offsetof(ScsiDevice, rerror), "auto", "when a read fails", \
-			policies }, \
-		{ "werror", PROP_ENUM, offsetof(ScsiDevice, werror), "auto", "when a write fails", \
-			policies }, \
+		DISK_POLICY_PROPERTIES(ScsiDevice, policy), \
 	{ \
 		"share-rw", PROP_BOOL, offsetof(ScsiDevice, share_rw), "off", \
 			"others may write to the image too: it is not locked against them" \

@@ -9,7 +9,6 @@
  * under the loop's lock. Whoever tears queues down holds the machine lock and then enters the loop.
  */
 #include <string.h>
-#include <unistd.h>
 
 #include "core/error.h"
 #include "hw/classes.h"
@@ -149,9 +148,10 @@ static bool command(VirtioScsi *s, VirtQueue *q, VirtElement *e)
 
 /* ---- queues and threads ---- */
 
-/* Loop entered. True: there may be more; other vcpus may go on adding, so others get a turn. */
-static bool serve(VirtioScsi *s, VirtQueue *q)
+static bool serve(VirtioDevice *vdev, VirtQueue *q)
 {
+	VirtioScsi *s = (VirtioScsi *)vdev->dev;
+
 	if (q->index == VIRTIO_SCSI_QUEUE_EVENT) {
 		if (s->events_missed)
 			virtio_scsi_event(s, NULL, VIRTIO_SCSI_T_NO_EVENT, 0);
@@ -168,57 +168,10 @@ static bool serve(VirtioScsi *s, VirtQueue *q)
 	return true;
 }
 
-/* On the I/O thread's loop. */
-static void kicked(void *opaque)
-{
-	VirtQueue *q = opaque;
-	uint64_t one = 1;
-
-	if (read(q->kick_fd, &one, sizeof(one)) < 0)
-		return;
-	if (serve((VirtioScsi *)q->vdev->dev, q) && write(q->kick_fd, &one, sizeof(one)) < 0)
-		return; /* full: it is readable anyway */
-}
-
-static void notify(VirtioDevice *vdev, VirtQueue *q)
-{
-	VirtioScsi *s = (VirtioScsi *)vdev->dev;
-	uint64_t one = 1;
-
-	if (s->loop != loop_main() && virtq_kick_fd(q) >= 0) {
-		loop_enter(s->loop);
-		loop_watch(s->loop, q->kick_fd, kicked, q);
-		loop_leave(s->loop);
-		if (write(q->kick_fd, &one, sizeof(one)) == sizeof(one))
-			return;
-	}
-	loop_enter(s->loop);
-	if (serve(s, q))
-		timer_arm(&s->again, clock_now(vdev->board->clock));
-	loop_leave(s->loop);
-}
-
-static void serve_again(void *opaque)
-{
-	VirtioScsi *s = opaque;
-	for (unsigned i = 0; i < s->vp.vdev.queue_count; i++)
-		if (s->vp.vdev.queue[i].enabled)
-			notify(&s->vp.vdev, &s->vp.vdev.queue[i]);
-}
-
 static void quiesce(VirtioDevice *vdev, VirtQueue *only)
 {
 	VirtioScsi *s = (VirtioScsi *)vdev->dev;
-
-	for (unsigned i = 0; i < vdev->queue_count; i++) {
-		VirtQueue *q = &vdev->queue[i];
-		if (q->kick_fd < 0 || (only && only != q))
-			continue;
-		loop_enter(s->loop);
-		loop_watch(s->loop, q->kick_fd, NULL, NULL);
-		loop_leave(s->loop);
-		virtq_close_kick_fd(q);
-	}
+	virtio_loop_unwatch(&s->on, only);
 	if (s->bus.bus)
 		scsi_bus_drain(&s->bus);
 }
@@ -279,16 +232,16 @@ static void config_write(VirtioDevice *vdev, unsigned offset, const void *data, 
 			c.cdb_size);
 		return;
 	}
-	loop_enter(s->loop);
+	loop_enter(s->on.loop);
 	s->sense_size = c.sense_size;
 	s->cdb_size = c.cdb_size;
-	loop_leave(s->loop);
+	loop_leave(s->on.loop);
 }
 
 static void device_state_reset(VirtioDevice *vdev)
 {
 	VirtioScsi *s = (VirtioScsi *)vdev->dev;
-	timer_cancel(&s->again);
+	virtio_loop_reset(&s->on);
 	s->sense_size = VIRTIO_SCSI_SENSE_DEFAULT;
 	s->cdb_size = VIRTIO_SCSI_CDB_DEFAULT;
 	s->events_missed = false;
@@ -296,7 +249,7 @@ static void device_state_reset(VirtioDevice *vdev)
 
 static const VirtioClass scsi = {
 	.name = "virtio-scsi", .id = VIRTIO_ID_SCSI, .config_size = sizeof(VirtioScsiConfig),
-	.config_read = config_read, .config_write = config_write, .notify = notify,
+	.config_read = config_read, .config_write = config_write, .notify = virtio_loop_notify,
 	.quiesce = quiesce, .reset = device_state_reset,
 };
 
@@ -305,10 +258,9 @@ static const VirtioClass scsi = {
 static bool check(VirtioScsi *s, GError **error)
 {
 	Device *dev = &s->vp.pci.dev;
-	Board *board = dev->board;
 
 	if (s->num_queues == QUEUES_AUTO)
-		s->num_queues = CLAMP(board->cpu_count, 1, VIRTIO_QUEUES_MAX - FIXED_QUEUES);
+		s->num_queues = CLAMP(dev->board->cpu_count, 1, VIRTIO_QUEUES_MAX - FIXED_QUEUES);
 	if (!s->num_queues || s->num_queues > VIRTIO_QUEUES_MAX - FIXED_QUEUES)
 		return fail(error, VIV_ERROR_INVALID,
 			"Invalid number of queues (= %u), must be a positive integer "
@@ -319,12 +271,7 @@ static bool check(VirtioScsi *s, GError **error)
 	if (s->queue_size <= 2)
 		return fail(error, VIV_ERROR_INVALID,
 			"Invalid virtqueue_size property (= %u), must be > 2", s->queue_size);
-	s->loop = loop_main();
-	if (s->iothread)
-		s->loop = board->iothreads ? g_hash_table_lookup(board->iothreads, s->iothread) :
-					     NULL;
-	return s->loop || fail(error, VIV_ERROR_INVALID, "Device '%s': there is no iothread '%s'. "
-		"Make it with -object iothread,id=%s.", dev->cls->name, s->iothread, s->iothread);
+	return virtio_loop_init(&s->on, &s->vp.vdev, dev, serve, error);
 }
 
 static bool realize(Device *dev, GError **error)
@@ -333,7 +280,6 @@ static bool realize(Device *dev, GError **error)
 
 	if (!check(s, error))
 		return false;
-	timer_init(&s->again, dev->board->clock, serve_again, s);
 	g_queue_init(&s->tasks);
 	if (!virtio_pci_init(&s->vp, &scsi, error))
 		return false;
@@ -346,7 +292,7 @@ static bool realize(Device *dev, GError **error)
 	s->bus.max_target = TARGET_MAX;
 	s->bus.max_lun = LUN_MAX;
 	s->bus.plugged = plugged;
-	scsi_bus_init(&s->bus, &s->vp.pci, &host, s, s->loop);
+	scsi_bus_init(&s->bus, &s->vp.pci, &host, s, s->on.loop);
 	return true;
 }
 
@@ -362,7 +308,7 @@ static void unrealize(Device *dev)
 	virtio_quiesce(&s->vp.vdev, NULL);
 	scsi_bus_exit(&s->bus);
 	virtio_pci_exit(&s->vp);
-	timer_cancel(&s->again);
+	virtio_loop_exit(&s->on);
 }
 
 static void info(Device *dev, GString *out)
@@ -374,8 +320,7 @@ static void info(Device *dev, GString *out)
 }
 
 static const Property props[] = { VIRTIO_PCI_PROPERTIES,
-	{ "iothread", PROP_STRING, offsetof(VirtioScsi, iothread), NULL,
-		"-object iothread that serves the bus (default: vcpus and main loop)" },
+	VIRTIO_LOOP_PROPERTY(VirtioScsi, on, "the bus"),
 	{ "num_queues", PROP_U32, offsetof(VirtioScsi, num_queues), "4294967295",
 		"request queues (default: one a vcpu)" },
 	{ "virtqueue_size", PROP_U32, offsetof(VirtioScsi, queue_size), "256",
@@ -394,7 +339,7 @@ static const Property props[] = { VIRTIO_PCI_PROPERTIES,
 
 static const StateField state[] = {
 	VIRTIO_PCI_STATE,
-	STATE(FIELD_TIMER, VirtioScsi, again, 0),
+	VIRTIO_LOOP_STATE(VirtioScsi, on),
 	STATE(FIELD_U32, VirtioScsi, sense_size, VIRTIO_SCSI_SENSE_DEFAULT),
 	STATE(FIELD_U32, VirtioScsi, cdb_size, VIRTIO_SCSI_CDB_DEFAULT),
 	STATE(FIELD_BOOL, VirtioScsi, events_missed, 0),

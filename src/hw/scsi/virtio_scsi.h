@@ -7,17 +7,16 @@
 #define VIV_HW_SCSI_VIRTIO_SCSI_H
 
 #include "hw/scsi/scsi_bus.h"
+#include "hw/virtio/virtio_loop.h"
 #include "hw/virtio/virtio_pci.h"
 #include "std/virtio_scsi.h"
 
 typedef struct VirtioScsi {
 	VirtioPci vp;             /* first */
 	ScsiBus bus;
-	Loop *loop;
-	Timer again;              /* more to do at once, after others had their turn */
+	VirtioLoop on;
 	GQueue tasks;             /* VirtioTask: commands that have not ended, by `link` */
 	/* properties */
-	char *iothread;
 	uint32_t num_queues, queue_size, cmd_per_lun, max_sectors;
 	bool seg_max_adjust, hotplug, param_change;
 	/* state */

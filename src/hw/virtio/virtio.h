@@ -105,6 +105,7 @@ struct VirtioDevice {
 	Device *dev;                 /* the whole device, for its own functions */
 	Board *board;
 	const VirtioTransport *transport;
+	struct VirtioLoop *served;   /* virtio_loop.h; NULL: the device does not use it */
 	VirtQueue *queue;            /* [0, queue_count) */
 	unsigned queue_count;
 	uint64_t features;           /* offered to modern drivers; set in realize */

@@ -1,0 +1,22 @@
+/*
+ * policy.c - write-cache=, rerror= and werror= of disk devices.
+ */
+#include "hw/block/policy.h"
+
+enum { CACHE_AUTO, CACHE_ON };
+
+const char *const disk_cache_words[] = { "auto", "on", "off", NULL };
+/* in the order of BlkErrorPolicy */
+const char *const disk_error_words[] = { "auto", "report", "ignore", "stop", "enospc", NULL };
+
+static BlkErrorPolicy chosen(int word, const Blk *blk, bool write)
+{
+	return word == ERROR_AUTO ? blk_error_policy(blk, write) : (BlkErrorPolicy)word;
+}
+
+void disk_apply_policy(const DiskPolicy *p, Blk *blk)
+{
+	if (p->write_cache != CACHE_AUTO)
+		blk_set_write_cache(blk, p->write_cache == CACHE_ON);
+	blk_set_error_policy(blk, chosen(p->rerror, blk, false), chosen(p->werror, blk, true));
+}

@@ -1,0 +1,28 @@
+/*
+ * policy.h - write-cache=, rerror= and werror=, which every disk device has; "auto" leaves what the drive says.
+ */
+#ifndef VIV_HW_BLOCK_POLICY_H
+#define VIV_HW_BLOCK_POLICY_H
+
+#include "block/blk.h"
+#include "core/device.h"
+
+typedef struct DiskPolicy {
+	int write_cache;     /* index into disk_cache_words */
+	int rerror, werror;  /* BlkErrorPolicy */
+} DiskPolicy;
+
+extern const char *const disk_cache_words[], *const disk_error_words[];
+
+#define DISK_POLICY_PROPERTIES(type, field) \
+	{ "write-cache", PROP_ENUM, offsetof(type, field.write_cache), "auto", \
+	  "writes are done when cached (auto: as the drive's cache= says)", disk_cache_words }, \
+	{ "rerror", PROP_ENUM, offsetof(type, field.rerror), "auto", \
+	  "what a failed read does (auto: as the drive says)", disk_error_words }, \
+	{ "werror", PROP_ENUM, offsetof(type, field.werror), "auto", \
+	  "what a failed write does (auto: as the drive says)", disk_error_words }
+
+/* In realize, with the drive attached. Machine lock. */
+void disk_apply_policy(const DiskPolicy *p, Blk *blk);
+
+#endif
