@@ -228,18 +228,14 @@ int img_bitmap(int argc, char **argv)
 		}
 		switch (opt) {
 		case 'b': source_file = optarg; break;
-		case 'f': how.format = optarg; break;
 		case 'F': source.format = optarg; break;
 		case 'g':
 			if (!img_size(optarg, "granularity", &granularity))
 				return 1;
 			break;
-		case OPT_IMAGE_OPTS: how.image_opts = true; break;
-		case OPT_OBJECT:
-			if (!img_object(optarg))
+		default:
+			if (!img_option("bitmap", opt, &how))
 				return 1;
-			break;
-		default: return img_usage("bitmap");
 		}
 	}
 	if (argc - optind != 2)

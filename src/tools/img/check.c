@@ -113,10 +113,7 @@ int img_check(int argc, char **argv)
 	int opt;
 	while ((opt = getopt_long(argc, argv, "hf:r:T:qU", longs, NULL)) != -1) {
 		switch (opt) {
-		case 'f': how.format = optarg; break;
-		case 'T': how.cache = optarg; break;
 		case 'q': quiet = true; break;
-		case 'U': how.flags |= NODE_SHARE; break;
 		case 'r':
 			fix = !strcmp(optarg, "leaks") ? FIX_LEAKS
 			      : !strcmp(optarg, "all") ? FIX_LEAKS | FIX_ERRORS
@@ -126,16 +123,13 @@ int img_check(int argc, char **argv)
 				    "-r option value must be 'leaks' or 'all', not '%s'", optarg);
 			how.flags |= NODE_WRITE | NODE_EXCLUSIVE;
 			break;
-		case OPT_IMAGE_OPTS: how.image_opts = true; break;
 		case OPT_OUTPUT:
 			if (!img_output(optarg, &json))
 				return 1;
 			break;
-		case OPT_OBJECT:
-			if (!img_object(optarg))
+		default:
+			if (!img_option("check", opt, &how))
 				return 1;
-			break;
-		default: return img_usage("check");
 		}
 	}
 	if (optind != argc - 1)
@@ -252,8 +246,6 @@ int img_map(int argc, char **argv)
 	int opt;
 	while ((opt = getopt_long(argc, argv, "f:s:l:hU", longs, NULL)) != -1) {
 		switch (opt) {
-		case 'f': how.format = optarg; break;
-		case 'U': how.flags |= NODE_SHARE; break;
 		case 's':
 			if (!img_size(optarg, "start offset", &start))
 				return 1;
@@ -262,16 +254,13 @@ int img_map(int argc, char **argv)
 			if (!img_size(optarg, "max length", &length))
 				return 1;
 			break;
-		case OPT_IMAGE_OPTS: how.image_opts = true; break;
 		case OPT_OUTPUT:
 			if (!img_output(optarg, &json))
 				return 1;
 			break;
-		case OPT_OBJECT:
-			if (!img_object(optarg))
+		default:
+			if (!img_option("map", opt, &how))
 				return 1;
-			break;
-		default: return img_usage("map");
 		}
 	}
 	if (optind != argc - 1)
@@ -337,15 +326,12 @@ int img_measure(int argc, char **argv)
 	int opt;
 	while ((opt = getopt_long(argc, argv, "hf:l:o:O:U", longs, NULL)) != -1) {
 		switch (opt) {
-		case 'f': how.format = optarg; break;
 		case 'l':
 			snapshot = g_str_has_prefix(optarg, "snapshot.") ? strchr(optarg, '=') + 1
 									 : optarg;
 			break;
 		case 'o': words = optarg; break;
 		case 'O': format = optarg; break;
-		case 'U': how.flags |= NODE_SHARE; break;
-		case OPT_IMAGE_OPTS: how.image_opts = true; break;
 		case OPT_LOCAL:
 			if (!img_size(optarg, "image size", &size))
 				return 1;
@@ -355,11 +341,9 @@ int img_measure(int argc, char **argv)
 			if (!img_output(optarg, &json))
 				return 1;
 			break;
-		case OPT_OBJECT:
-			if (!img_object(optarg))
+		default:
+			if (!img_option("measure", opt, &how))
 				return 1;
-			break;
-		default: return img_usage("measure");
 		}
 	}
 	const char *filename = optind == argc - 1 ? argv[optind] : NULL;

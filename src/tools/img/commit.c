@@ -112,7 +112,6 @@ int img_commit(int argc, char **argv)
 	int opt;
 	while ((opt = getopt_long(argc, argv, "f:ht:b:dpqr:", longs, NULL)) != -1) {
 		switch (opt) {
-		case 'f': how.format = optarg; break;
 		case 't': how.cache = optarg; break;
 		case 'b':
 			base = optarg;
@@ -125,12 +124,9 @@ int img_commit(int argc, char **argv)
 				return 1;
 			break;
 		case 'q': quiet = true; break;
-		case OPT_IMAGE_OPTS: how.image_opts = true; break;
-		case OPT_OBJECT:
-			if (!img_object(optarg))
+		default:
+			if (!img_option("commit", opt, &how))
 				return 1;
-			break;
-		default: return img_usage("commit");
 		}
 	}
 	progress.on &= !quiet;
@@ -231,7 +227,6 @@ int img_rebase(int argc, char **argv)
 	int opt;
 	while ((opt = getopt_long(argc, argv, "hf:F:b:upt:T:qU", longs, NULL)) != -1) {
 		switch (opt) {
-		case 'f': how.format = optarg; break;
 		case 'F': format = optarg; break;
 		case 'b': backing = optarg; break;
 		case 'u': unsafe = true; break;
@@ -240,12 +235,9 @@ int img_rebase(int argc, char **argv)
 		case 'T': cache = optarg; break;
 		case 'q': quiet = true; break;
 		case 'U': return img_error("-U: an image that is changed cannot be shared");
-		case OPT_IMAGE_OPTS: how.image_opts = true; break;
-		case OPT_OBJECT:
-			if (!img_object(optarg))
+		default:
+			if (!img_option("rebase", opt, &how))
 				return 1;
-			break;
-		default: return img_usage("rebase");
 		}
 	}
 	progress.on &= !quiet;

@@ -102,6 +102,18 @@ bool img_object(const char *words)
 	return false;
 }
 
+bool img_option(const char *command, int opt, ImgOpen *how)
+{
+	switch (opt) {
+	case 'f': how->format = optarg; return true;
+	case 'T': how->cache = optarg; return true;
+	case 'U': how->flags |= NODE_SHARE; return true;
+	case OPT_IMAGE_OPTS: how->image_opts = true; return true;
+	case OPT_OBJECT: return img_object(optarg);
+	default: img_usage(command); return false;
+	}
+}
+
 bool img_size(const char *text, const char *what, uint64_t *out)
 {
 	if (parse_size(text, 1, out) && *out <= INT64_MAX)

@@ -267,15 +267,10 @@ int img_dd(int argc, char **argv)
 	int opt;
 	while ((opt = getopt_long(argc, argv, "hf:O:U", longs, NULL)) != -1) {
 		switch (opt) {
-		case 'f': how.format = optarg; break;
 		case 'O': format = optarg; break;
-		case 'U': how.flags |= NODE_SHARE; break;
-		case OPT_IMAGE_OPTS: how.image_opts = true; break;
-		case OPT_OBJECT:
-			if (!img_object(optarg))
+		default:
+			if (!img_option("dd", opt, &how))
 				return 1;
-			break;
-		default: return img_usage("dd");
 		}
 	}
 	for (int i = optind; i < argc; i++)

@@ -217,9 +217,7 @@ int img_resize(int argc, char **argv)
 	const char *size = argv[--argc];
 	while ((opt = getopt_long(argc, argv, "f:hq", longs, NULL)) != -1) {
 		switch (opt) {
-		case 'f': how.format = optarg; break;
 		case 'q': quiet = true; break;
-		case OPT_IMAGE_OPTS: how.image_opts = true; break;
 		case OPT_LOCAL + 1: shrink = true; break;
 		case OPT_LOCAL:
 			while (modes[prealloc] && strcmp(modes[prealloc], optarg))
@@ -227,11 +225,9 @@ int img_resize(int argc, char **argv)
 			if (!modes[prealloc])
 				return img_error("Invalid preallocation mode '%s'", optarg);
 			break;
-		case OPT_OBJECT:
-			if (!img_object(optarg))
+		default:
+			if (!img_option("resize", opt, &how))
 				return 1;
-			break;
-		default: return img_usage("resize");
 		}
 	}
 	if (optind != argc - 1)
@@ -278,7 +274,6 @@ int img_amend(int argc, char **argv)
 	int opt;
 	while ((opt = getopt_long(argc, argv, "ho:f:t:pq", longs, NULL)) != -1) {
 		switch (opt) {
-		case 'f': how.format = optarg; break;
 		case 't': how.cache = optarg; break;
 		case 'o':
 			g_string_append_printf(words, "%s%s", words->len ? "," : "", optarg);
@@ -286,12 +281,9 @@ int img_amend(int argc, char **argv)
 		case 'p': progress.on = true; break;
 		case 'q': progress.on = false; break;
 		case OPT_LOCAL: force = true; break;
-		case OPT_IMAGE_OPTS: how.image_opts = true; break;
-		case OPT_OBJECT:
-			if (!img_object(optarg))
+		default:
+			if (!img_option("amend", opt, &how))
 				return 1;
-			break;
-		default: return img_usage("amend");
 		}
 	}
 	if (!words->len)

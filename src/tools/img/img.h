@@ -43,6 +43,11 @@ typedef struct ImgOpen {
 } ImgOpen;
 /* NULL: an error was printed. The reference is the caller's. */
 Node *img_open(const char *name, const ImgOpen *how);
+/*
+ * One of getopt's answers that mean the same everywhere: -f, -U, -T, --image-opts, --object. False: an error
+ * was printed, also for what no case of the command's own has taken.
+ */
+bool img_option(const char *command, int opt, ImgOpen *how);
 /* Takes over --object words; false: an error was printed. Only secrets exist. */
 bool img_object(const char *words);
 /* A size with an optional suffix; false: an error naming `what` was printed. */

@@ -237,19 +237,14 @@ int img_info(int argc, char **argv)
 	int opt;
 	while ((opt = getopt_long(argc, argv, "f:hU", longs, NULL)) != -1) {
 		switch (opt) {
-		case 'f': how.format = optarg; break;
-		case 'U': how.flags |= NODE_SHARE; break;
-		case OPT_IMAGE_OPTS: how.image_opts = true; break;
 		case OPT_LOCAL: chain = true; break;
 		case OPT_OUTPUT:
 			if (!img_output(optarg, &json))
 				return 1;
 			break;
-		case OPT_OBJECT:
-			if (!img_object(optarg))
+		default:
+			if (!img_option("info", opt, &how))
 				return 1;
-			break;
-		default: return img_usage("info");
 		}
 	}
 	if (optind != argc - 1)
@@ -313,14 +308,9 @@ int img_snapshot(int argc, char **argv)
 			name = optarg;
 			break;
 		case 'q': break; /* nothing is printed but errors */
-		case 'f': how.format = optarg; break;
-		case 'U': how.flags |= NODE_SHARE; break;
-		case OPT_IMAGE_OPTS: how.image_opts = true; break;
-		case OPT_OBJECT:
-			if (!img_object(optarg))
+		default:
+			if (!img_option("snapshot", opt, &how))
 				return 1;
-			break;
-		default: return img_usage("snapshot");
 		}
 	}
 	if (optind != argc - 1)
