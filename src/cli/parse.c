@@ -186,11 +186,8 @@ static bool read_arguments(Cli *cli, int argc, char **argv, GError **error)
 
 static bool has_serial_device(const MachineConfig *c)
 {
-	for (unsigned i = 0; i < c->devices->len; i++)
-		if (!strcmp(((DeviceConfig *)g_ptr_array_index(c->devices, i))->driver,
-			"isa-serial"))
-			return true;
-	return false;
+	static const char *const serial[] = { "isa-serial", NULL };
+	return machine_config_names_device(c, serial);
 }
 
 static bool speaks_monitor(const HostConfig *h)

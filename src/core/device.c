@@ -296,14 +296,14 @@ Irq device_input(Device *dev, const char *input, unsigned n)
 	g_error("%s has no input %s[%u]", dev->cls->name, input, n);
 }
 
-/* A bus of the class's type: the one that the user named, or the first with room. */
+/* A bus of the class's type: the one that the user named, or the youngest with room, as QEMU has it. */
 static bool find_bus(Device *dev, GError **error)
 {
 	const GPtrArray *buses = dev->board->buses;
 	bool any = false;
 	if (!has_bus(dev->cls))
 		return true;
-	for (unsigned i = 0; buses && i < buses->len; i++) {
+	for (unsigned i = buses ? buses->len : 0; i-- > 0;) {
 		Bus *bus = g_ptr_array_index(buses, i);
 		if (dev->bus_name && strcmp(bus->name, dev->bus_name))
 			continue;
@@ -388,6 +388,13 @@ void state_reset(void *base, const StateField *fields)
 	}
 }
 
+const char *device_label(const Device *dev)
+{
+	if (dev->id)
+		return dev->id;
+	return dev->path ? dev->path : dev->cls->name;
+}
+
 void device_reset(Device *dev)
 {
 	if (dev->cls->quiesce)
@@ -416,5 +423,6 @@ void device_free(Device *dev)
 			g_free(*(char **)field(dev, p->offset));
 	g_free(dev->bus_name);
 	g_free(dev->id);
+	g_free(dev->path);
 	g_free(dev);
 }

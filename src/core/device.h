@@ -105,7 +105,7 @@ typedef struct DeviceClass {
 
 /*
  * Where devices of one kind plug in: an IDE channel, a SCSI bus. A controller makes its own in
- * realize; a device finds its place in device_realize, by its property "bus" or the first that
+ * realize; a device finds its place in device_realize, by its property "bus" or the youngest that
  * has room, before its class's realize is called.
  */
 typedef struct Bus {
@@ -122,6 +122,7 @@ struct Device {
 	const DeviceClass *cls;
 	struct Board *board;
 	char *id;         /* user's id or NULL */
+	char *path;       /* of one that a user added, as QEMU's object tree has it; NULL */
 	int bootindex;    /* -1: none */
 	char *bus_name;   /* what the user set bus= to, or NULL */
 	Bus *bus;         /* NULL: on none ("system", or a test without buses) */
@@ -148,6 +149,8 @@ Irq device_input(Device *dev, const char *input, unsigned n);
 /* Connects it to the board (appends to board->devices), then resets it. On failure the device is freed. */
 bool device_realize(Device *dev, GError **error);
 void device_reset(Device *dev);
+/* How monitor and messages call it: the user's id, else its path, else its class. */
+const char *device_label(const Device *dev);
 /* Stores the reset values of a struct's own table, for a device that guests reset in part. */
 void state_reset(void *base, const StateField *fields);
 void device_free(Device *dev); /* unrealizes if realized, takes it off the board's list */

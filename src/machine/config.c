@@ -379,15 +379,19 @@ static bool check_memory(MachineConfig *c, GError **error)
 
 /* ---- drives ---- */
 
-/* Does a -device name one of these? */
-static bool has_device(const MachineConfig *c, const char *const *names)
+static bool names_one(const GPtrArray *configs, const char *const *names)
 {
-	for (unsigned i = 0; i < c->devices->len; i++) {
-		const DeviceConfig *d = g_ptr_array_index(c->devices, i);
+	for (unsigned i = 0; i < configs->len; i++) {
+		const DeviceConfig *d = g_ptr_array_index(configs, i);
 		if (g_strv_contains(names, d->driver))
 			return true;
 	}
 	return false;
+}
+
+bool machine_config_names_device(const MachineConfig *c, const char *const *names)
+{
+	return names_one(c->devices, names) || names_one(c->globals, names);
 }
 
 static bool has_drive(const MachineConfig *c, bool cdrom, DriveIf interface, int bus, int unit)
@@ -423,11 +427,12 @@ static bool complete_drives(MachineConfig *c, GError **error)
 	if (c->no_defaults)
 		return true;
 	if (device_class_find("ide-cd") && !has_drive(c, true, DRIVE_IDE, 1, 0) &&
-	    !has_device(c, disks) && !add_drive(c, "ide", "2", true, error))
+	    !machine_config_names_device(c, disks) && !add_drive(c, "ide", "2", true, error))
 		return false;
 	if (!device_class_find("floppy"))
 		return true;
-	return has_drive(c, false, DRIVE_FLOPPY, 0, 0) || has_device(c, floppies) ||
+	return has_drive(c, false, DRIVE_FLOPPY, 0, 0) ||
+		machine_config_names_device(c, floppies) ||
 		add_drive(c, "floppy", "0", false, error);
 }
 

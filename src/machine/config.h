@@ -169,6 +169,9 @@ void machine_config_add_rom(MachineConfig *c, const char *file, int bootindex);
 /* The last value of `key`, or NULL. Borrowed. */
 const char *smbios_config_get(const SmbiosConfig *s, const char *key);
 
+/* Does a -device, or a -global, name one of these? It has taken the place of a default device then.
+ * `names` ends with NULL. */
+bool machine_config_names_device(const MachineConfig *c, const char *const *names);
 /*
  * Puts defaults in and checks what can be checked without a machine: type, memory
  * sizes, topology (sockets * dies * cores * threads == maxcpus), NUMA coverage, boot

@@ -153,6 +153,8 @@ static bool add_device(Machine *m, const DriveSpec *s, const char *driver, const
 			    "if=%s: the device '%s' is not in this build.",
 			    drive_if_names[s->interface], driver);
 	Device *dev = device_new(&m->board, cls, NULL);
+	if (s->interface == DRIVE_VIRTIO) /* short for a -device, behind all others */
+		pc_name_user_device(m, dev);
 	char unit[16];
 	g_snprintf(unit, sizeof(unit), "%d", s->unit);
 	bool ok = pc_apply_globals(m, dev, error) && device_set(dev, "drive", s->id, error) &&

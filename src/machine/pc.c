@@ -431,6 +431,12 @@ static bool add_isa(Machine *m, GError **error)
 	return true;
 }
 
+void pc_name_user_device(Machine *m, Device *dev)
+{
+	dev->path = dev->id ? g_strdup_printf("/machine/peripheral/%s", dev->id) :
+		g_strdup_printf("/machine/peripheral-anon/device[%u]", m->anonymous++);
+}
+
 /* -device */
 static bool add_user_devices(Machine *m, GError **error)
 {
@@ -447,6 +453,7 @@ static bool add_user_devices(Machine *m, GError **error)
 			return fail(error, VIV_ERROR_INVALID, "-device %s,id=%s: Duplicate device ID '%s'.",
 				d->driver, d->id, d->id);
 		Device *dev = device_new(&m->board, cls, d->id);
+		pc_name_user_device(m, dev);
 		bool ok = pc_apply_globals(m, dev, error);
 		for (unsigned k = 0; ok && k < d->props->len; k++) {
 			const KeyValue *kv = &g_array_index(d->props, KeyValue, k);

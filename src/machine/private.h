@@ -34,6 +34,7 @@ struct Machine {
 	/* pc.c */
 	Region ram_low, ram_high, bios_rom;
 	uint8_t *bios;              /* host pointer to the last 128 KiB of firmware */
+	unsigned anonymous;         /* user devices without an id */
 	Device *pic, *ioapic, *rtc, *pm, *pit, *hpet;
 	FwCfgTable *fw_cfg;
 	LinuxBoot linux_boot;       /* empty without -kernel */
@@ -64,6 +65,7 @@ struct Machine {
 /* pc.c: builds everything below the run loop. Machine lock held. */
 bool pc_build(Machine *m, GError **error);
 bool pc_apply_globals(Machine *m, Device *dev, GError **error); /* -global */
+void pc_name_user_device(Machine *m, Device *dev); /* Device.path; once, before realize */
 void pc_reset(Machine *m);
 void pc_free(Machine *m);
 /* pc_firmware.c */

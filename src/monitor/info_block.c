@@ -61,6 +61,22 @@ static void append_throttle(const Blk *blk, GString *out)
 	g_string_append_printf(out, " group=%s\n", blk_id(blk));
 }
 
+/* Drives that no -drive made have no name: what is in them stands for it, or who has them. */
+static void append_title(Blk *blk, const BlkDevice *user, GString *out)
+{
+	const Node *node = blk_node(blk);
+	const char *name = blk_id(blk);
+	bool unnamed = *name == '#';
+
+	if (!node) {
+		g_string_append_printf(out, "%s: [not inserted]\n", unnamed && user ? user->name : name);
+		return;
+	}
+	char *title = unnamed ? g_strdup(node->name) : g_strdup_printf("%s (%s)", name, node->name);
+	append_medium(title, node, out);
+	g_free(title);
+}
+
 static void append_drive(Blk *blk, void *opaque)
 {
 	GString *out = opaque;
@@ -70,13 +86,7 @@ static void append_drive(Blk *blk, void *opaque)
 
 	if (out->len)
 		g_string_append_c(out, '\n');
-	if (node) {
-		char *title = g_strdup_printf("%s (%s)", blk_id(blk), node->name);
-		append_medium(title, node, out);
-		g_free(title);
-	} else {
-		g_string_append_printf(out, "%s: [not inserted]\n", blk_id(blk));
-	}
+	append_title(blk, user, out);
 	if (user)
 		g_string_append_printf(out, "    Attached to:      %s\n", user->name);
 	if (blk_stopped_error(blk))

@@ -389,6 +389,25 @@ static void test_properties(void)
 	rig_free(&r);
 }
 
+/* Without bus= the youngest adapter gets it, as in QEMU. */
+static void test_bus(void)
+{
+	Harness *h = harness_new();
+	harness_add(h, &i440fx_pcihost_class);
+	Device *first = harness_add(h, &plain_class), *second = harness_add(h, &plain_class);
+	Device *units[] = { harness_add(h, &scsi_cd_class), harness_add(h, &scsi_cd_class) };
+	g_assert_cmpstr(((Plain *)first)->bus.bus->name, ==, "scsi.0");
+	for (unsigned i = 0; i < G_N_ELEMENTS(units); i++)
+		g_assert_true(units[i]->bus->owner == second);
+	Device *named = harness_make(h, &scsi_cd_class);
+	GError *error = NULL;
+	device_set(named, "bus", "scsi.0", &error);
+	g_assert_no_error(error);
+	harness_realize(named);
+	g_assert_true(named->bus->owner == first);
+	harness_free(h);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -401,5 +420,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/scsi/errors", test_errors);
 	g_test_add_func("/scsi/cd", test_cd);
 	g_test_add_func("/scsi/properties", test_properties);
+	g_test_add_func("/scsi/bus", test_bus);
 	return g_test_run();
 }

@@ -170,6 +170,10 @@ CONFIGS = [
      '-global', 'isa-debugcon.iobase=0x402', '-device', 'pvpanic,id=p', '-rtc', 'localtime,clock=vm,driftfix=slew'],
     ['-nodefaults', '-serial', 'null', '-serial', 'mon:null', '-debugcon', 'null', '-boot', 'dc,menu=on,strict',
      '-chardev', 'null,id=c0', '-mon', 'c0', '-rtc', 'base=2006-06-17T16:01:21', '-d', 'int,cpu_reset', '-D', '/tmp/a b'],
+    ['-device', 'virtio-scsi-pci,id=s,num_queues=2', '-drive', 'if=none,id=d,format=raw,file=/d.img', '-device',
+     'scsi-hd,drive=d,bus=s.0,scsi-id=3,lun=2,serial=x', '-device', 'lsi', '-device', 'scsi-cd'],
+    ['-drive', 'if=scsi,format=raw,file=/d.img', '-drive', 'if=scsi,media=cdrom,bus=1,unit=4', '-global', 'scsi-hd.ver=3',
+     '-device', 'virtio-rng-pci-non-transitional,page-per-vq=on'],
     ['-action', 'reboot=shutdown,shutdown=pause', '-msg', 'timestamp', '-boot', 'reboot-timeout=0', '-L', '/tmp'],
 ]
 

@@ -77,7 +77,6 @@ static void medium_changed(void *opaque, bool inserted)
 	f->changed = true;
 }
 
-static const BlkDevice blk_side = { .changed = medium_changed, .name = "floppy" };
 
 static bool realize(Device *dev, GError **error)
 {
@@ -100,7 +99,8 @@ static bool realize(Device *dev, GError **error)
 		f->has_own_blk = true;
 		g_free(id);
 	}
-	if (!blk_attach(f->blk, &blk_side, f, error))
+	BlkDevice side = { .changed = medium_changed, .name = device_label(&f->dev) };
+	if (!blk_attach(f->blk, &side, f, error))
 		return false;
 	look(f);
 	f->changed = true;

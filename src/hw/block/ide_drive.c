@@ -151,7 +151,7 @@ static void eject_request(void *opaque, bool force)
 
 static bool attach(IdeDevice *s, bool cd, GError **error)
 {
-	BlkDevice device = { .resized = resized, .name = s->dev.id ? s->dev.id : s->dev.cls->name };
+	BlkDevice device = { .resized = resized, .name = device_label(&s->dev) };
 	if (cd) {
 		device.changed = changed;
 		device.locked = locked;

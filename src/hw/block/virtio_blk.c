@@ -30,6 +30,7 @@
 typedef struct VirtioBlk {
 	VirtioPci vp;             /* first */
 	VirtioLoop on;
+	char *label;              /* as the monitor shows who has the drive */
 	bool original_cache;      /* what reset restores */
 	/* properties */
 	Blk *blk;
@@ -296,7 +297,16 @@ static void resized(void *opaque)
 	virtio_config_changed(&((VirtioBlk *)opaque)->vp.vdev);
 }
 
-static const BlkDevice blk_side = { .resized = resized, .name = "virtio-blk" };
+/* The drive is the backend's, a device within the device. */
+static bool attach(VirtioBlk *s, GError **error)
+{
+	const char *path = s->vp.pci.dev.path;
+	s->label = path ? g_strconcat(path, "/virtio-backend", NULL) : g_strdup("virtio-blk");
+	if (blk_attach(s->blk, &(BlkDevice){ .resized = resized, .name = s->label }, s, error))
+		return true;
+	g_clear_pointer(&s->label, g_free);
+	return false;
+}
 
 /* ---- life ---- */
 
@@ -372,13 +382,14 @@ static void release(VirtioBlk *s)
 	if (s->on.loop != loop_main())
 		blk_set_loop(s->blk, loop_main());
 	blk_detach(s->blk, s);
+	g_clear_pointer(&s->label, g_free);
 }
 
 static bool realize(Device *dev, GError **error)
 {
 	VirtioBlk *s = (VirtioBlk *)dev;
 
-	if (!check(s, error) || !blk_attach(s->blk, &blk_side, s, error))
+	if (!check(s, error) || !attach(s, error))
 		return false;
 	disk_apply_policy(&s->policy, s->blk);
 	s->original_cache = blk_write_cache(s->blk);

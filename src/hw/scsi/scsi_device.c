@@ -133,7 +133,7 @@ static bool choose_blk(ScsiDevice *s, bool cd, GError **error)
 
 static bool attach(ScsiDevice *s, GError **error)
 {
-	BlkDevice device = { .resized = resized, .name = s->dev.id ? s->dev.id : s->dev.cls->name };
+	BlkDevice device = { .resized = resized, .name = device_label(&s->dev) };
 	if (s->unit.removable) {
 		device.changed = changed;
 		device.locked = locked;
