@@ -25,7 +25,9 @@ modules="drivers/acpi/button drivers/input/evdev drivers/virtio/virtio_ring driv
     crypto/crct10dif_common lib/crc-t10dif lib/crc64 lib/crc64-rocksoft block/t10-pi
     drivers/scsi/scsi_common drivers/scsi/scsi_mod drivers/ata/libata drivers/ata/ata_piix
     drivers/scsi/virtio_scsi drivers/scsi/scsi_transport_spi drivers/scsi/sym53c8xx_2/sym53c8xx
-    drivers/scsi/sd_mod drivers/cdrom/cdrom drivers/scsi/sr_mod fs/isofs/isofs"
+    drivers/scsi/sd_mod drivers/cdrom/cdrom drivers/scsi/sr_mod fs/isofs/isofs
+    drivers/mmc/core/mmc_core drivers/mmc/core/mmc_block drivers/mmc/host/cqhci
+    drivers/mmc/host/sdhci drivers/mmc/host/sdhci-pci"
 
 die() { echo "guest.sh: $*" >&2; exit 1; }
 say() { echo "guest.sh: $*" >&2; }

@@ -3,7 +3,8 @@
  * where the user named none. Main thread, machine lock held.
  *
  * Places and names as qemu's pc machine has them: IDE drives 0 and 1 on ide.0, 2 and 3 on
- * ide.1; SCSI drives seven to an LSI 53C895A; floppies on the board's controller.
+ * ide.1; SCSI drives seven to an LSI 53C895A; floppies on the board's controller. SD cards,
+ * which that machine refuses, each in an SD host controller.
  */
 #include <string.h>
 
@@ -206,6 +207,26 @@ static bool add_mtd(Machine *m, const DriveSpec *s, GError **error)
 	return false;
 }
 
+/* An SD card, each with a controller of its own in the next slot: a PC has no place for one. */
+static bool add_sd(Machine *m, const DriveSpec *s, GError **error)
+{
+	DriveSpec card = *s;
+	if (s->bus)
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			"machine type does not support if=sd,bus=%d,unit=%d", s->bus, s->unit);
+	Device *host = device_new(&m->board, device_class_find("sdhci-pci"), NULL);
+	if (!pc_apply_globals(m, host, error) ||
+		(s->addr && !device_set(host, "addr", s->addr, error))) {
+		device_free(host);
+		return false;
+	}
+	if (!device_realize(host, error))
+		return false;
+	card.addr = NULL; /* it was the controller's */
+	const Bus *bus = g_ptr_array_index(m->board.buses, m->board.buses->len - 1);
+	return add_device(m, &card, "sd-card", bus->name, NULL, error);
+}
+
 static bool add_for(Machine *m, const DriveSpec *s, GError **error)
 {
 	char bus[16];
@@ -227,7 +248,7 @@ static bool add_for(Machine *m, const DriveSpec *s, GError **error)
 	case DRIVE_VIRTIO:
 		return add_device(m, s, "virtio-blk-pci", NULL, NULL, error);
 	case DRIVE_SD:
-		return add_device(m, s, "sd-card", NULL, NULL, error);
+		return add_sd(m, s, error);
 	case DRIVE_MTD:
 		return add_mtd(m, s, error);
 	case DRIVE_PFLASH: /* pc_firmware.c */
