@@ -15,6 +15,7 @@ while [ $SECONDS -lt $end ]; do
     "$build/tests/device/test-noise" --seed "$glib_seed" >/dev/null
     "$build/tests/device/fuzz-ide" --seconds 20 --seed $seed
     "$build/tests/device/fuzz-virtio" --seconds 20 --seed $seed
+    "$build/tests/device/fuzz-sdhci" --seconds 20 --seed $seed
     for name in test-qcow2-damage test-formats-damage; do
         DAMAGE_ROUNDS=1000 "$build/tests/block/$name" --seed "$glib_seed"
     done

@@ -10,6 +10,7 @@
 
 #include "block/blk.h"
 #include "core/device.h"
+#include "hw/block/policy.h"
 
 #define SD_BLOCK	512u	     /* what cards above 2 GiB move, and all cards write */
 #define SD_BUFFER	(64u << 10)  /* bytes of one request to the drive */
@@ -78,6 +79,7 @@ struct SdCard {
 	SdSlot *slot;
 	Blk *blk;	      /* NULL: an empty slot */
 	uint8_t spec_version; /* property: 1 (1.10), 2 (2.00), 3 (3.01) */
+	DiskPolicy policy;    /* properties */
 	uint64_t size;	      /* bytes that the card shows; 0: there is none */
 	/* state machine */
 	uint8_t state;	  /* SdState, without what busy adds */

@@ -94,6 +94,7 @@ static bool realize(Device *dev, GError **error)
 			return false;
 		if (!blk_attach(c->blk, &device, c, error))
 			return false;
+		disk_apply_policy(&c->policy, c->blk);
 		c->size = blk_inserted(c->blk) ? blk_length(c->blk) : 0;
 	}
 	c->slot->card = c;
@@ -131,40 +132,40 @@ static void info(Device *dev, GString *out)
 }
 
 static const Property props[] = {
-    {"drive", PROP_DRIVE, offsetof(SdCard, blk), NULL, "what it reads and writes"},
-    {"spec_version", PROP_U8, offsetof(SdCard, spec_version), "2",
-     "of the physical layer: 1 (1.10), 2 (2.00), 3 (3.01)", NULL, 1, 3},
-    {0}};
+	{ "drive", PROP_DRIVE, offsetof(SdCard, blk), NULL, "what it reads and writes" },
+	DISK_POLICY_PROPERTIES(SdCard, policy),
+	{ "spec_version", PROP_U8, offsetof(SdCard, spec_version),
+	  "2", "of the physical layer: 1 (1.10), 2 (2.00), 3 (3.01)", NULL, 1, 3 },
+	{ 0 }
+};
 
 /* The request under way is not among it: it has ended before a machine is stored. */
-const StateField sd_card_state[] = {STATE(FIELD_U8, SdCard, state, SD_IDLE),
-				    STATE(FIELD_BOOL, SdCard, app_command, 0),
-				    STATE(FIELD_U16, SdCard, rca, 0),
-				    STATE(FIELD_U32, SdCard, status, 0),
-				    STATE(FIELD_U16, SdCard, block_len, SD_BLOCK),
-				    STATE(FIELD_U8, SdCard, bus_width, 0),
-				    STATE(FIELD_BOOL, SdCard, high_speed, 0),
-				    STATE(FIELD_U8, SdCard, source, SD_FROM_NOTHING),
-				    STATE(FIELD_BOOL, SdCard, multiple, 0),
-				    STATE(FIELD_BOOL, SdCard, counted, 0),
-				    STATE(FIELD_U32, SdCard, blocks, 0),
-				    STATE(FIELD_U32, SdCard, written, 0),
-				    STATE(FIELD_U64, SdCard, address, 0),
-				    STATE(FIELD_U32, SdCard, set_blocks, 0),
-				    STATE_ARRAY(FIELD_U8, SdCard, reg, SD_STATUS_BYTES, 0),
-				    STATE(FIELD_U8, SdCard, reg_bytes, 0),
-				    STATE(FIELD_U8, SdCard, erase_have, 0),
-				    STATE(FIELD_BOOL, SdCard, erase_waits, 0),
-				    STATE(FIELD_U64, SdCard, erase_start, 0),
-				    STATE(FIELD_U64, SdCard, erase_end, 0),
-				    STATE(FIELD_BOOL, SdCard, failed, 0),
-				    {.name = "buf",
-				     .type = FIELD_U8,
-				     .offset = offsetof(SdCard, buf),
-				     .count = SD_BUFFER,
-				     .version = 1,
-				     .keep = true},
-				    {0}};
+const StateField sd_card_state[] = {
+	STATE(FIELD_U8, SdCard, state, SD_IDLE),
+	STATE(FIELD_BOOL, SdCard, app_command, 0),
+	STATE(FIELD_U16, SdCard, rca, 0),
+	STATE(FIELD_U32, SdCard, status, 0),
+	STATE(FIELD_U16, SdCard, block_len, SD_BLOCK),
+	STATE(FIELD_U8, SdCard, bus_width, 0),
+	STATE(FIELD_BOOL, SdCard, high_speed, 0),
+	STATE(FIELD_U8, SdCard, source, SD_FROM_NOTHING),
+	STATE(FIELD_BOOL, SdCard, multiple, 0),
+	STATE(FIELD_BOOL, SdCard, counted, 0),
+	STATE(FIELD_U32, SdCard, blocks, 0),
+	STATE(FIELD_U32, SdCard, written, 0),
+	STATE(FIELD_U64, SdCard, address, 0),
+	STATE(FIELD_U32, SdCard, set_blocks, 0),
+	STATE_ARRAY(FIELD_U8, SdCard, reg, SD_STATUS_BYTES, 0),
+	STATE(FIELD_U8, SdCard, reg_bytes, 0),
+	STATE(FIELD_U8, SdCard, erase_have, 0),
+	STATE(FIELD_BOOL, SdCard, erase_waits, 0),
+	STATE(FIELD_U64, SdCard, erase_start, 0),
+	STATE(FIELD_U64, SdCard, erase_end, 0),
+	STATE(FIELD_BOOL, SdCard, failed, 0),
+	{ .name = "buf", .type = FIELD_U8, .offset = offsetof(SdCard, buf), .count = SD_BUFFER,
+	  .version = 1, .keep = true },
+	{ 0 }
+};
 
 const DeviceClass sd_card_class = {
     .name = "sd-card",

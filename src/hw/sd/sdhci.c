@@ -345,33 +345,37 @@ static void info(Device *dev, GString *out)
 }
 
 static const Property props[] = {
-    PCI_PROPERTIES,
-    {"sd-spec-version", PROP_U8, offsetof(Sdhci, sd_spec_version), "2",
-     "of the host controller's specification", NULL, 2, 3},
-    {"maxcurr", PROP_U64, offsetof(Sdhci, max_current), "0", "the register of maximum currents"},
-    {0}};
+	PCI_PROPERTIES,
+	{ "sd-spec-version", PROP_U8, offsetof(Sdhci, sd_spec_version),
+	  "2", "of the host controller's specification", NULL, 2, 3 },
+	{ "maxcurr", PROP_U64, offsetof(Sdhci, max_current),
+	  "0", "the register of maximum currents" },
+	{ 0 }
+};
 
-static const StateField state[] = {PCI_STATE,
-				   STATE(FIELD_TIMER, Sdhci, slice, 0),
-				   STATE_KEEP_ARRAY(FIELD_U8, Sdhci, reg, SDHCI_REGS),
-				   STATE(FIELD_U8, Sdhci, step, STEP_NONE),
-				   STATE(FIELD_BOOL, Sdhci, read, 0),
-				   STATE(FIELD_BOOL, Sdhci, dma, 0),
-				   STATE(FIELD_BOOL, Sdhci, endless, 0),
-				   STATE(FIELD_BOOL, Sdhci, boundary, 0),
-				   STATE(FIELD_BOOL, Sdhci, card_waits, 0),
-				   STATE(FIELD_U16, Sdhci, block, 0),
-				   STATE(FIELD_U32, Sdhci, left, 0),
-				   STATE(FIELD_U32, Sdhci, count, 0),
-				   STATE(FIELD_U32, Sdhci, at, 0),
-				   STATE(FIELD_U32, Sdhci, have, 0),
-				   STATE(FIELD_BOOL, Sdhci, piece, 0),
-				   STATE(FIELD_BOOL, Sdhci, last, 0),
-				   STATE(FIELD_BOOL, Sdhci, interrupt, 0),
-				   STATE(FIELD_U64, Sdhci, piece_addr, 0),
-				   STATE(FIELD_U32, Sdhci, piece_left, 0),
-				   STATE(FIELD_U32, Sdhci, adma1_length, 0),
-				   {0}};
+static const StateField state[] = {
+	PCI_STATE,
+	STATE(FIELD_TIMER, Sdhci, slice, 0),
+	STATE_KEEP_ARRAY(FIELD_U8, Sdhci, reg, SDHCI_REGS),
+	STATE(FIELD_U8, Sdhci, step, STEP_NONE),
+	STATE(FIELD_BOOL, Sdhci, read, 0),
+	STATE(FIELD_BOOL, Sdhci, dma, 0),
+	STATE(FIELD_BOOL, Sdhci, endless, 0),
+	STATE(FIELD_BOOL, Sdhci, boundary, 0),
+	STATE(FIELD_BOOL, Sdhci, card_waits, 0),
+	STATE(FIELD_U16, Sdhci, block, 0),
+	STATE(FIELD_U32, Sdhci, left, 0),
+	STATE(FIELD_U32, Sdhci, count, 0),
+	STATE(FIELD_U32, Sdhci, at, 0),
+	STATE(FIELD_U32, Sdhci, have, 0),
+	STATE(FIELD_BOOL, Sdhci, piece, 0),
+	STATE(FIELD_BOOL, Sdhci, last, 0),
+	STATE(FIELD_BOOL, Sdhci, interrupt, 0),
+	STATE(FIELD_U64, Sdhci, piece_addr, 0),
+	STATE(FIELD_U32, Sdhci, piece_left, 0),
+	STATE(FIELD_U32, Sdhci, adma1_length, 0),
+	{ 0 }
+};
 
 const DeviceClass sdhci_pci_class = {
     .name = "sdhci-pci",
