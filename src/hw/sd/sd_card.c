@@ -86,7 +86,7 @@ static bool size_ok(uint64_t bytes, GError **error)
 static bool realize(Device *dev, GError **error)
 {
 	SdCard *c = (SdCard *)dev;
-	const BlkDevice device = {.changed = changed, .name = dev->id ? dev->id : dev->cls->name};
+	const BlkDevice device = { .changed = changed, .name = device_label(dev) };
 
 	c->slot = dev->bus->opaque;
 	if (c->blk) {
