@@ -156,17 +156,55 @@ void blk_set_loop(Blk *blk, Loop *loop)
 	loop_leave(old);
 }
 
+/* ---- What other processes may do with the medium ---- */
+
+typedef struct ClaimCall {
+	Node *node;
+	GError **error;
+	bool ok;
+} ClaimCall;
+
+static void claim_fiber(void *opaque)
+{
+	ClaimCall *c = opaque;
+	c->ok = node_claim(c->node, c->error);
+}
+
+static void unclaim_fiber(void *opaque)
+{
+	node_unclaim(opaque);
+}
+
+/* For a device that does not share the medium. */
+static bool claim(Blk *blk, GError **error)
+{
+	ClaimCall c = { blk->node, error, true };
+	if (blk->node && !blk->device.share_rw)
+		loop_call(blk->loop, claim_fiber, &c);
+	return c.ok;
+}
+
+static void unclaim(Blk *blk)
+{
+	if (blk->node && !blk->device.share_rw)
+		loop_call(blk->loop, unclaim_fiber, blk->node);
+}
+
 void blk_insert(Blk *blk, Node *node)
 {
 	blk_drain(blk);
+	if (blk->has_device)
+		unclaim(blk);
 	loop_enter(blk->loop);
 	Node *old = blk->node;
 	blk->node = node;
 	set_node_loop(node, blk->loop);
 	loop_leave(blk->loop);
 	node_unref(old);
+	if (blk->has_device && !claim(blk, NULL))
+		node_unref(g_steal_pointer(&blk->node));
 	if (blk->has_device && blk->device.changed)
-		blk->device.changed(blk->device_opaque, node);
+		blk->device.changed(blk->device_opaque, blk->node);
 }
 
 bool blk_attach(Blk *blk, const BlkDevice *device, void *opaque, GError **error)
@@ -174,10 +212,9 @@ bool blk_attach(Blk *blk, const BlkDevice *device, void *opaque, GError **error)
 	if (blk->has_device)
 		return fail(error, VIV_ERROR_INVALID,
 			    "Drive '%s' is already in use by another device", blk->id);
-	blk->has_device = true;
 	blk->device = *device;
 	blk->device_opaque = opaque;
-	return true;
+	return blk->has_device = claim(blk, error);
 }
 
 void blk_detach(Blk *blk, void *opaque)
@@ -185,6 +222,7 @@ void blk_detach(Blk *blk, void *opaque)
 	if (!blk->has_device || blk->device_opaque != opaque)
 		return;
 	blk_drain(blk);
+	unclaim(blk);
 	blk->has_device = false;
 }
 

@@ -50,7 +50,7 @@ Blk *blk_find(const char *id);
 void blk_each(void (*fn)(Blk *blk, void *opaque), void *opaque); /* oldest first */
 
 /* Puts a medium in (takes over the reference), or with NULL takes it out after its requests. The
- * device is told. */
+ * device is told. If the device does not share it and another process has it, the drive stays empty. */
 void blk_insert(Blk *blk, Node *node);
 Node *blk_node(const Blk *blk);       /* borrowed; NULL: empty */
 bool blk_inserted(const Blk *blk);
@@ -62,7 +62,8 @@ void blk_set_read_only(Blk *blk, bool read_only); /* before a medium is in */
 Loop *blk_loop(const Blk *blk);
 void blk_set_loop(Blk *blk, Loop *loop);
 
-/* The device of the drive, one at most: false if there is one already. `name` is its id or path,
+/* The device of the drive, one at most: false if there is one already, or if the device does not
+ * share the medium and another process has it. `name` is its id or path,
  * borrowed. */
 typedef struct BlkDevice {
 	void (*changed)(void *opaque,
@@ -73,6 +74,7 @@ typedef struct BlkDevice {
 	void (*eject_request)(void *opaque,
 			      bool force); /* asks the guest to let it go; may be NULL */
 	const char *name;
+	bool share_rw; /* other processes may write to the medium: it is not locked against them */
 } BlkDevice;
 bool blk_attach(Blk *blk, const BlkDevice *device, void *opaque, GError **error);
 void blk_detach(Blk *blk, void *opaque);

@@ -144,7 +144,7 @@ static bool cor_set_writable(Node *node, bool writable, GError **error)
 
 const Driver copy_on_read_driver = {
 	.name = "copy-on-read", .desc = "keeps what is read from backing files",
-	.size = sizeof(CopyOnRead), .open = cor_open, .close = cor_close, .read = cor_read,
+	.filter = true, .size = sizeof(CopyOnRead), .open = cor_open, .close = cor_close, .read = cor_read,
 	.write = cor_write, .write_zeroes = cor_write_zeroes, .discard = cor_discard,
 	.status = cor_status, .truncate = cor_truncate, .set_writable = cor_set_writable,
 };

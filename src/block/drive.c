@@ -327,10 +327,10 @@ static Node *open_medium(const DriveSpec *s, bool direct, bool no_flush, GPtrArr
 	if (s->format)
 		json_object_set_new(opts, "driver", json_string(s->format));
 	bool write = !s->read_only && !s->cdrom;
-	unsigned flags = (s->share ? 0 : NODE_EXCLUSIVE) | (write ? NODE_WRITE : 0) | (direct ? NODE_DIRECT : 0) |
+	unsigned flags = (write ? NODE_WRITE : 0) | (direct ? NODE_DIRECT : 0) |
 			 (no_flush ? NODE_NO_FLUSH : 0);
 	if (s->snapshot == 1)
-		flags = NODE_EXCLUSIVE | NODE_NO_FLUSH;
+		flags = NODE_NO_FLUSH;
 	bool named = s->file && *s->file;
 	Node *node = node_open(loop_main(), named ? s->file : NULL, opts, flags, error);
 	if (!node)

@@ -25,7 +25,6 @@ typedef struct DriveSpec {
 	DriveIf interface;
 	int index, bus, unit;  /* -1: not given; after drive_place() bus and unit count */
 	bool cdrom, media_given, read_only, copy_on_read;
-	bool share;            /* a device with share-rw=on uses it: others may write */
 	int snapshot;          /* -1: not given */
 	char *file;            /* NULL or "": no medium */
 	char *cache, *format, *werror, *rerror;

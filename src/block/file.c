@@ -192,6 +192,8 @@ static void file_close(Node *node)
 static bool file_set_writable(Node *node, bool writable, GError **error)
 {
 	File *f = node->state;
+	if ((fcntl(f->fd, F_GETFL) & O_ACCMODE) == (writable ? O_RDWR : O_RDONLY))
+		return take_locks(node, node->flags, error); /* nothing else is new */
 	int fd = open(f->filename, open_flags(node->flags));
 	if (fd < 0) {
 		int err = errno;

@@ -43,7 +43,8 @@ enum {
 	NODE_NO_IO = 1 << 8, /* only metadata is asked for (info); no key is needed for encryption
 				(inherited) */
 	NODE_EXCLUSIVE =
-	    1 << 9, /* nobody else may write or resize (file children of formats; guests' disks) */
+	    1 << 9, /* nobody else may write or resize (file children of formats; guests' disks:
+		       see node_claim) */
 };
 
 /* Flags of requests. */
@@ -141,6 +142,7 @@ typedef struct BitmapInfo {
 struct Driver {
 	const char *name, *desc;
 	bool protocol;                /* stands at the bottom; has no `file` */
+	bool filter;                  /* hands requests on: its user decides who else may write */
 	size_t size;                  /* of node->state */
 	const BlockOption *options;   /* at open, end with a NULL name; NULL: none */
 	const BlockOption *create_options; /* NULL: cannot create */
@@ -225,6 +227,7 @@ struct Node {
 			   info */
 	unsigned flags;          /* NODE_* */
 	unsigned refs;
+	unsigned claims;         /* protocols: users that let nobody else write */
 	Loop *loop;
 	uint64_t length; /* bytes the guest sees; any multiple of 1 for protocols, of 512 for most
 			    formats */
@@ -278,6 +281,13 @@ void node_each(void (*fn)(Node *node, void *opaque), void *opaque);
 bool node_set_writable(Node *node, bool writable, GError **error);
 /* The same by flags; `file` stays as it is. For open.c and drivers. */
 bool node_set_flags(Node *node, unsigned flags, GError **error);
+/*
+ * Locks the files below against writers of other processes, for a user that does not share them;
+ * node_unclaim() ends it. What is below a format was locked when the format was opened. On a fiber
+ * of the node's loop. False: another process has one of them, and nothing is claimed.
+ */
+bool node_claim(Node *node, GError **error);
+void node_unclaim(Node *node);
 /* Takes it out of the list. For open.c. */
 void node_forget(Node *node);
 /* Waits until no request is in flight. */

@@ -93,6 +93,7 @@ static Node *node_new(const Driver *driver, unsigned flags)
 	node->state = g_malloc0(MAX(driver->size, 1));
 	node->flags = flags;
 	node->refs = 1;
+	node->claims = flags & NODE_EXCLUSIVE ? 1 : 0;
 	node->align = 1;
 	node->read_only = !(flags & NODE_WRITE);
 	node->loop = loop_self();
@@ -178,6 +179,8 @@ static Node *open_file_child(const char *filename, json_t *opts, unsigned flags,
 			fail(error, VIV_ERROR_INVALID, "Cannot find device='' nor node-name='%s'",
 			     json_string_value(child));
 		json_object_del(opts, "file");
+		if (node && flags & NODE_EXCLUSIVE && !node_claim(node, error))
+			return NULL;
 		return node ? node_ref(node) : NULL;
 	}
 	child = child ? json_incref(child) : json_object();
@@ -241,8 +244,8 @@ static bool open_below(Node **file, const Driver **driver, const char *filename,
 		       unsigned *flags, unsigned depth, GError **error)
 {
 	unsigned child = inherited(*flags);
-	/* Metadata cannot be shared with another writer; of raw images the user above decides. */
-	if (*driver && strcmp((*driver)->name, "raw") && !(*flags & NODE_SHARE))
+	/* Metadata cannot be shared with another writer. */
+	if (*driver && !(*driver)->filter && !(*flags & NODE_SHARE))
 		child |= NODE_EXCLUSIVE;
 	*file = open_file_child(filename, opts, child, depth, error);
 	if (!*file || *driver)
@@ -254,10 +257,8 @@ static bool open_below(Node **file, const Driver **driver, const char *filename,
 		*flags |= NODE_PROBED;
 		return true;
 	}
-	if ((*file)->flags & (NODE_EXCLUSIVE | NODE_SHARE))
-		return true;
 	/* Opened before it was known what it is: now with the locks of its format. */
-	return node_set_flags(*file, (*file)->flags | NODE_EXCLUSIVE, error);
+	return (child | *flags) & (NODE_EXCLUSIVE | NODE_SHARE) || node_claim(*file, error);
 }
 
 static bool register_name(Node *node, char *name, GError **error);
@@ -458,38 +459,4 @@ void node_unref(Node *node)
 {
 	if (node && --node->refs == 0)
 		loop_call(node->loop, close_fiber, node);
-}
-
-/* Flags of an open node change from the bottom up when it becomes writable, else downwards. */
-bool node_set_flags(Node *node, unsigned flags, GError **error)
-{
-	unsigned old = node->flags;
-	node->flags = flags;
-	bool writable = flags & NODE_WRITE;
-	if (node->driver->set_writable && !node->driver->set_writable(node, writable, error)) {
-		node->flags = old;
-		return false;
-	}
-	node->read_only = !writable;
-	return true;
-}
-
-bool node_set_writable(Node *node, bool writable, GError **error)
-{
-	unsigned old = node->flags;
-	unsigned flags = writable ? old | NODE_WRITE : old & ~(unsigned)NODE_WRITE;
-	if (node->read_only == !writable)
-		return true;
-	if (!node->driver->set_writable)
-		return fail(error, VIV_ERROR_UNSUPPORTED,
-			    "Driver %s cannot change between reading and writing.",
-			    node->driver->name);
-	if (writable && node->file && !node_set_writable(node->file, true, error))
-		return false;
-	if (!node_set_flags(node, flags, error)) {
-		if (writable && node->file)
-			node_set_writable(node->file, false, NULL);
-		return false;
-	}
-	return writable || !node->file || node_set_writable(node->file, false, error);
 }

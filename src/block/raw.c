@@ -139,6 +139,7 @@ static int raw_probe(const uint8_t *head, size_t len, const char *filename)
 const Driver raw_driver = {
     .name = "raw",
     .desc = "no format: the file's bytes",
+    .filter = true,
     .size = sizeof(Raw),
     .options = raw_options,
     .create_options = raw_create_options,

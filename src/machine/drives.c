@@ -51,28 +51,8 @@ static struct Blk *find_drive(Board *board, const char *name, GError **error)
 
 /* ---- Opening ---- */
 
-/* share-rw=on of the device that names the drive: known before the image is locked. */
-static bool is_shared(Machine *m, const DriveSpec *s)
-{
-	for (unsigned i = 0; i < m->config->devices->len; i++) {
-		const DeviceConfig *d = g_ptr_array_index(m->config->devices, i);
-		bool uses = false, shares = false;
-		for (unsigned k = 0; k < d->props->len; k++) {
-			const KeyValue *kv = &g_array_index(d->props, KeyValue, k);
-			uses |= !strcmp(kv->key, "drive") && !g_strcmp0(kv->value, s->id);
-			if (!strcmp(kv->key, "share-rw"))
-				shares = kv->value && (!strcmp(kv->value, "on") || !strcmp(kv->value, "true")
-					|| !strcmp(kv->value, "yes"));
-		}
-		if (uses && shares)
-			return true;
-	}
-	return false;
-}
-
 static bool open_drive(Machine *m, DriveSpec *s, GError **error)
 {
-	s->share = is_shared(m, s);
 	GPtrArray *warnings = g_ptr_array_new_with_free_func(g_free);
 	if (s->snapshot < 0)
 		s->snapshot = m->config->snapshot && !s->cdrom;

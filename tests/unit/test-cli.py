@@ -8,6 +8,7 @@ import os
 import pty
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,16 +38,52 @@ def test_share_rw():
     """share-rw=on of both sides lets two machines have one image; without it the second is refused."""
     with tempfile.NamedTemporaryFile(prefix='viv-share-') as image:
         image.truncate(1 << 20)
-        for word in ('on', 'off'):
-            args = [VIV, '-S', '-nographic', '-monitor', 'stdio', '-serial', 'null',
-                    '-drive', f'if=none,id=d,file={image.name},format=raw']
-            first = subprocess.Popen(args + ['-device', f'ide-hd,drive=d,share-rw={word}'], stdin=subprocess.PIPE,
-                                     stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-            os.read(first.stdout.fileno(), 100) # its monitor speaks: the image is open
-            second = subprocess.run(args + ['-device', f'virtio-blk-pci,drive=d,share-rw={word}'], input=b'quit\n',
-                                    capture_output=True, timeout=60)
-            first.communicate(b'quit\n', timeout=60)
-            ok((second.returncode == 0) == (word == 'on'), f'share-rw={word}', second.stderr)
+        file = f'driver=file,filename={image.name},node-name='
+        forms = {'drive': ['-drive', f'if=none,id=d,file={image.name},format=raw'],
+                 'file': ['-blockdev', file + 'd'],
+                 'raw': ['-blockdev', file + 'f', '-blockdev', 'driver=raw,file=f,node-name=d']}
+        for form, words in forms.items():
+            for word in ('on', 'off'):
+                share_rw_case(form, words, word, image.name)
+
+
+def share_rw_case(form, words, word, image):
+    base = [VIV, '-S', '-nographic', '-monitor', 'stdio', '-serial', 'null']
+    device = ['-device', f'ide-hd,drive=d,share-rw={word}']
+    first = subprocess.Popen(base + words + device, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.DEVNULL)
+    os.read(first.stdout.fileno(), 100) # its monitor speaks: the image is open
+    second = subprocess.run(base + words + ['-device', f'virtio-blk-pci,drive=d,share-rw={word}'], input=b'quit\n',
+                            capture_output=True, timeout=60)
+    spare = subprocess.run(base + words, input=b'quit\n', capture_output=True, timeout=60)
+    qemu_io = shutil.which('qemu-io')
+    other = qemu_io and subprocess.run([qemu_io, '-f', 'raw', '-c', 'write 0 512', image], capture_output=True,
+                                       timeout=60)
+    first.communicate(b'quit\n', timeout=60)
+    free = word == 'on'
+    ok((second.returncode == 0) == free, f'{form}, share-rw={word}: a second machine', second.stderr)
+    ok(free or b'Failed to get "write" lock' in second.stderr, f'{form}, share-rw={word}: what it says', second.stderr)
+    ok((spare.returncode == 0) == free, f'{form}, share-rw={word}: a machine that only opens it', spare.stderr)
+    if other:
+        ok((other.returncode == 0) == free, f'{form}, share-rw={word}: qemu-io', other.stderr)
+    else:
+        ok(True, 'qemu-io # SKIP not installed')
+
+
+def test_metadata_is_locked():
+    """A format over a named file lets nobody else write, with a device or without."""
+    with tempfile.TemporaryDirectory(prefix='viv-lock-') as folder:
+        image = os.path.join(folder, 'i.qcow2')
+        subprocess.run([os.path.join(os.path.dirname(VIV), 'viv-img'), 'create', '-q', '-f', 'qcow2', image, '1M'],
+                       check=True, timeout=60)
+        args = [VIV, '-S', '-nographic', '-monitor', 'stdio', '-serial', 'null',
+                '-blockdev', f'driver=file,filename={image},node-name=f', '-blockdev', 'driver=qcow2,file=f,node-name=q']
+        first = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        os.read(first.stdout.fileno(), 100)
+        second = subprocess.run(args, input=b'quit\n', capture_output=True, timeout=60)
+        first.communicate(b'quit\n', timeout=60)
+        ok(second.returncode == 1 and b'Failed to get' in second.stderr, 'qcow2 over a named file is locked',
+           second.stderr)
 
 
 ERRORS = [
@@ -312,6 +349,7 @@ def test_check():
 with tempfile.TemporaryDirectory() as tmp:
     test_errors()
     test_share_rw()
+    test_metadata_is_locked()
     test_texts()
     test_print_config()
     test_config_files(tmp)

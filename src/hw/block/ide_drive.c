@@ -151,7 +151,7 @@ static void eject_request(void *opaque, bool force)
 
 static bool attach(IdeDevice *s, bool cd, GError **error)
 {
-	BlkDevice device = { .resized = resized, .name = device_label(&s->dev) };
+	BlkDevice device = { .resized = resized, .name = device_label(&s->dev), .share_rw = s->share_rw };
 	if (cd) {
 		device.changed = changed;
 		device.locked = locked;

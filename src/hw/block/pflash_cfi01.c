@@ -230,7 +230,8 @@ static const RegionOps ops = { region_read, region_write, 1, 8 };
 
 /* ---- life ---- */
 
-static const BlkDevice blk_side = { .name = "pflash" };
+/* Machines may have one file of code; qemu shares variables too. */
+static const BlkDevice blk_side = { .name = "pflash", .share_rw = true };
 
 static bool load(Pflash *s, GError **error)
 {

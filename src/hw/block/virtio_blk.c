@@ -302,7 +302,8 @@ static bool attach(VirtioBlk *s, GError **error)
 {
 	const char *path = s->vp.pci.dev.path;
 	s->label = path ? g_strconcat(path, "/virtio-backend", NULL) : g_strdup("virtio-blk");
-	if (blk_attach(s->blk, &(BlkDevice){ .resized = resized, .name = s->label }, s, error))
+	if (blk_attach(s->blk, &(BlkDevice){ .resized = resized, .name = s->label,
+			.share_rw = s->share_rw }, s, error))
 		return true;
 	g_clear_pointer(&s->label, g_free);
 	return false;

@@ -133,7 +133,7 @@ static bool choose_blk(ScsiDevice *s, bool cd, GError **error)
 
 static bool attach(ScsiDevice *s, GError **error)
 {
-	BlkDevice device = { .resized = resized, .name = device_label(&s->dev) };
+	BlkDevice device = { .resized = resized, .name = device_label(&s->dev), .share_rw = s->share_rw };
 	if (s->unit.removable) {
 		device.changed = changed;
 		device.locked = locked;
