@@ -19,6 +19,7 @@ while [ $SECONDS -lt $end ]; do
     for name in test-qcow2-damage test-formats-damage; do
         DAMAGE_ROUNDS=1000 "$build/tests/block/$name" --seed "$glib_seed"
     done
+    python3 tests/fuzz/names.py "$build" --seed $seed --seconds 20
     python3 tests/fuzz/wild.py "$build/viv" --seed $seed --seconds $((left < 60 ? left : 60))
 done
 python3 tests/block/test-qcow2-kill.py "$build/tests/block/imgtool" "$build/viv-io" --kills 200 --seed $seed

@@ -128,7 +128,9 @@ static bool common_options(json_t *opts, unsigned *flags, Node *detect, GError *
 	    !opts_take_bool(opts, "force-share", &force_share, error))
 		return false;
 	json_t *cache = json_object_get(opts, "cache");
-	if (cache && (!json_is_object(cache) || !opts_take_bool(cache, "direct", &direct, error) ||
+	if (cache && !json_is_object(cache))
+		return fail(error, VIV_ERROR_INVALID, "'cache' expects an object.");
+	if (cache && (!opts_take_bool(cache, "direct", &direct, error) ||
 		      !opts_take_bool(cache, "no-flush", &no_flush, error) ||
 		      !opts_empty(NULL, cache, "cache", error)))
 		return false;

@@ -137,6 +137,7 @@ ERRORS = [
     (['-drive', 'if=mtd,file=null-co://,format=raw'], '8 MiB at most'),
     (['-blockdev', 'driver=file'], "'node-name' must be specified"),
     (['-blockdev', '{"driver":'], 'JSON parse error'),
+    (['-blockdev', '{"driver":"null-co","node-name":"n","cache":1}'], "'cache' expects an object"),
     (['disk.img'], 'disk images are not built yet'),
     (['-vnc', ':1'], 'not built yet in this version; use -nographic'),
     (['-s'], 'not built yet'),
