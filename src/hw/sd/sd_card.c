@@ -86,7 +86,10 @@ static bool size_ok(uint64_t bytes, GError **error)
 static bool realize(Device *dev, GError **error)
 {
 	SdCard *c = (SdCard *)dev;
-	const BlkDevice device = { .changed = changed, .name = device_label(dev) };
+	/* As qemu has it, a card is not locked against other writers. */
+	const BlkDevice device = {
+		.changed = changed, .name = device_label(dev), .share_rw = true
+	};
 
 	c->slot = dev->bus->opaque;
 	if (c->blk) {
