@@ -103,13 +103,19 @@ static void kick_all(Machine *m)
 		cpu_post(m->vcpus[i].cpu, CPU_EV_KICK);
 }
 
-/* All vcpus leave guest code; on return none touches its Cpu. Machine lock not held. */
-static void park_all(Machine *m)
+/* All vcpus soon leave guest code, the calling one at the end of its instruction. Any thread. */
+static void begin_park(Machine *m)
 {
 	pthread_mutex_lock(&m->run_lock);
 	m->run_wanted = false;
 	pthread_mutex_unlock(&m->run_lock);
 	kick_all(m);
+}
+
+/* All vcpus leave guest code; on return none touches its Cpu. Machine lock not held. */
+static void park_all(Machine *m)
+{
+	begin_park(m);
 	pthread_mutex_lock(&m->run_lock);
 	for (unsigned i = 0; i < m->board.cpu_count; i++)
 		while (m->vcpus[i].started && !m->vcpus[i].parked)
@@ -271,14 +277,22 @@ static gboolean on_event(gint fd, GIOCondition condition, gpointer opaque)
 	while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
 		continue;
 	handle_request(m, atomic_exchange(&m->board.request, RUN_NONE));
+	/* Whatever came of it, the guest does not stay where on_request stopped it. */
+	if (machine_running(m))
+		unpark_all(m);
 	return G_SOURCE_CONTINUE;
 }
 
-/* Board.request_fn; any thread. */
+/*
+ * Board.request_fn; any thread. The guest runs no further than the instruction that asked:
+ * what comes behind an OUT that resets or ends the machine is not meant to be executed.
+ */
 static void on_request(Board *board, RunRequest why)
 {
 	Machine *m = (Machine *)board;
 	uint64_t one = 1;
+	if (has_vcpu_threads(m))
+		begin_park(m);
 	while (write(m->event_fd, &one, sizeof(one)) < 0 && errno == EINTR)
 		continue;
 }

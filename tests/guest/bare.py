@@ -28,12 +28,13 @@ IMAGES = {
     "smp": (["-smp", "2"], PASSED),
     "split": (["-smp", "2"], PASSED),
     "noise": ([], PASSED),
+    "exit": ([], PASSED),
     "triple": ([], PASSED),
     "wild": (["-no-reboot"], 0),
 }
 # A KVM without VMX or SVM runs supervisor code in its emulator, which looks at no table limits, switches no tasks
 # and knows no 32-bit paging. These pass on it too; the others are not tried.
-WITH_KVM = ["real", "smp", "noise", "wild"]
+WITH_KVM = ["real", "smp", "noise", "exit", "wild"]
 # Of the others, a sanitizer build runs these.
 SHORT = [name for name in IMAGES if name not in ("irq", "smp", "split")]
 
