@@ -168,7 +168,10 @@ typedef struct CpuWorld {
 typedef struct CpuidLeaf { uint32_t leaf, subleaf, eax, ebx, ecx, edx; bool indexed; } CpuidLeaf;
 #define CPUID_LEAVES_MAX 96
 
-/* Soft TLB: one per privilege view. A tag is page address | generation (low 12 bits); 0 never matches. */
+/*
+ * Soft TLB: one per privilege view. A tag is a linear page address, or TLB_NONE, which is no canonical one:
+ * linear ^ tag is the offset in the page, and above 4095 whenever the entry is another page's.
+ */
 enum {
 	TLB_KERNEL, TLB_USER,
 	TLB_KERNEL_AC, /* SMAP off or suspended */
@@ -177,9 +180,11 @@ enum {
 };
 #define TLB_BITS 10
 #define TLB_SIZE (1u << TLB_BITS)
+#define TLB_NONE (1ull << 62)
+#define TLB_FILLED_MAX 512
 typedef struct TlbEntry {
 	uint64_t read, write, exec; /* tags; a page that is MMIO, watched or holds code has no write tag */
-	uintptr_t addend;           /* host address = linear + addend */
+	uint8_t *page;              /* its first byte, where one of the tags is set */
 } TlbEntry;
 
 /* Vector state (vol. 1, 10 to 15), flat: xmm and ymm are the low parts of zmm. */
@@ -206,7 +211,6 @@ struct Cpu {
 	uint8_t cpl;
 	uint8_t mode;           /* CpuMode: what the decoder and blocks are keyed by; cpu_update_mode() */
 	uint32_t rflags;        /* all but the arithmetic flags, which are 0 here; bit 1 is set */
-	uint64_t tlb_gen;       /* low 12 bits, or'ed into tags; never 0 */
 	TlbEntry *tlb;          /* tlbs[TLB_*] in force */
 	_Atomic uint32_t events;
 	uint8_t inhibit;        /* interrupts held off for one instruction (STI, MOV SS): 1 = in the next one */
@@ -266,6 +270,9 @@ struct Cpu {
 	const void *cur;        /* the decoded instruction that may fault; NULL: rip is exact */
 	uint64_t insn_count;    /* instructions retired, for `info` and tests */
 	uint64_t tlb_large_mask, tlb_large_base; /* any large page lies in here */
+	/* Entries set since the last flush, mode << TLB_BITS | slot: a flush clears these, not all. Beyond MAX: not kept. */
+	uint16_t tlb_filled[TLB_FILLED_MAX];
+	unsigned tlb_filled_count;
 	TlbEntry tlbs[TLB_MODES][TLB_SIZE];
 };
 
@@ -366,6 +373,7 @@ void cpu_lin_read_buf(Cpu *cpu, uint64_t linear, void *buf, unsigned len, unsign
 void cpu_lin_write_buf(Cpu *cpu, uint64_t linear, const void *buf, unsigned len, unsigned access);
 /* Raises #PF if [linear, linear+len) may not be accessed so. */
 void cpu_lin_probe(Cpu *cpu, uint64_t linear, unsigned len, unsigned access);
+void cpu_tlb_reset(Cpu *cpu);                  /* for cpu_new: all entries become TLB_NONE */
 void cpu_tlb_flush(Cpu *cpu, bool global);     /* all of the present address space */
 void cpu_tlb_flush_page(Cpu *cpu, uint64_t linear);
 /*

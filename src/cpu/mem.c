@@ -22,6 +22,26 @@ static inline TlbEntry *tlb_slot(TlbEntry *tlb, uint64_t linear)
 	return &tlb[linear >> GUEST_PAGE_BITS & (TLB_SIZE - 1)];
 }
 
+static inline void drop(TlbEntry *e) { e->read = e->write = e->exec = TLB_NONE; }
+static inline bool tlb_used(const TlbEntry *e) { return e->read != TLB_NONE || e->exec != TLB_NONE; }
+
+void cpu_tlb_reset(Cpu *cpu)
+{
+	TlbEntry *all = (TlbEntry *)cpu->tlbs;
+
+	for (unsigned i = 0; i < TLB_MODES * TLB_SIZE; i++)
+		drop(&all[i]);
+	cpu->tlb_filled_count = 0;
+}
+
+static void note_filled(Cpu *cpu, const TlbEntry *e)
+{
+	if (cpu->tlb_filled_count < TLB_FILLED_MAX)
+		cpu->tlb_filled[cpu->tlb_filled_count] = (uint16_t)(e - (TlbEntry *)cpu->tlbs);
+	if (cpu->tlb_filled_count <= TLB_FILLED_MAX)
+		cpu->tlb_filled_count++;
+}
+
 static bool canonical(const Cpu *cpu, uint64_t linear)
 {
 	unsigned bits = cpu->cr4 & CR4_LA57 ? 57 : 48;
@@ -129,7 +149,7 @@ static Page page_lookup(Cpu *cpu, uint64_t linear, unsigned access)
 	Page page;
 	PageWalk walk;
 	TlbEntry *tlb = tlb_for(cpu, access), *e = tlb_slot(tlb, linear);
-	uint64_t tag = (linear & PAGE_MASK) | cpu->tlb_gen;
+	uint64_t tag = linear & PAGE_MASK;
 
 	if (cpu_long_mode(cpu) && !canonical(cpu, linear))
 		cpu_gp0(cpu);
@@ -144,9 +164,11 @@ static Page page_lookup(Cpu *cpu, uint64_t linear, unsigned access)
 		return page;
 	if (walk.page_bits > GUEST_PAGE_BITS)
 		note_large(cpu, linear, walk.page_bits);
-	uintptr_t addend = (uintptr_t)page.t.host_read - (linear & PAGE_MASK);
-	if (e->addend != addend || (e->read != tag && e->exec != tag))
-		*e = (TlbEntry){ .addend = addend };
+	if (e->page != page.t.host_read || (e->read != tag && e->exec != tag)) {
+		if (!tlb_used(e))
+			note_filled(cpu, e);
+		*e = (TlbEntry){ TLB_NONE, TLB_NONE, TLB_NONE, page.t.host_read };
+	}
 	if (access & MEM_EXEC) {
 		e->exec = tag;
 		return page;
@@ -162,11 +184,11 @@ static Page page_lookup(Cpu *cpu, uint64_t linear, unsigned access)
 static inline void *hit(Cpu *cpu, uint64_t linear, unsigned size, unsigned access)
 {
 	TlbEntry *e = tlb_slot(tlb_for(cpu, access), linear);
-	uint64_t want = ((linear + size - 1) & PAGE_MASK) | cpu->tlb_gen;
+	uint64_t want = (linear + size - 1) & PAGE_MASK;
 
 	if ((access & MEM_WRITE ? e->write : access & MEM_EXEC ? e->exec : e->read) != want)
 		return NULL;
-	return (void *)(linear + e->addend);
+	return e->page + (linear & ~PAGE_MASK);
 }
 
 static void check_access(Cpu *cpu, uint64_t linear, unsigned size, unsigned access)
@@ -380,12 +402,13 @@ const uint8_t *cpu_lin_fetch(Cpu *cpu, uint64_t linear, unsigned *left)
 
 void cpu_tlb_flush(Cpu *cpu, bool global)
 {
-	/* Global entries are dropped too: allowed, and the generation makes the flush O(1). */
+	/* Global entries are dropped too, which is allowed. What a flush costs was paid for by fills. */
 	cpu->tlb_large_mask = 0;
-	if (++cpu->tlb_gen == GUEST_PAGE_SIZE) {
-		memset(cpu->tlbs, 0, sizeof(cpu->tlbs));
-		cpu->tlb_gen = 1;
-	}
+	if (cpu->tlb_filled_count > TLB_FILLED_MAX)
+		cpu_tlb_reset(cpu);
+	for (unsigned i = 0; i < cpu->tlb_filled_count; i++)
+		drop((TlbEntry *)cpu->tlbs + cpu->tlb_filled[i]);
+	cpu->tlb_filled_count = 0;
 	interp_forget_jumps(cpu);
 }
 
@@ -396,7 +419,7 @@ void cpu_tlb_flush_page(Cpu *cpu, uint64_t linear)
 		return;
 	}
 	for (int i = 0; i < TLB_SLOW; i++)
-		memset(tlb_slot(cpu->tlbs[i], linear), 0, sizeof(TlbEntry));
+		drop(tlb_slot(cpu->tlbs[i], linear));
 	interp_forget_jumps(cpu);
 }
 
@@ -405,7 +428,7 @@ void cpu_tlb_drop_writes(Cpu *cpu, const uint8_t *host_page)
 	for (int m = 0; m < TLB_SLOW; m++)
 		for (unsigned i = 0; i < TLB_SIZE; i++) {
 			TlbEntry *e = &cpu->tlbs[m][i];
-			if (e->write && (e->write & PAGE_MASK) + e->addend == (uintptr_t)host_page)
-				e->write = 0;
+			if (e->write != TLB_NONE && e->page == host_page)
+				e->write = TLB_NONE;
 		}
 }

@@ -27,7 +27,7 @@ Cpu *cpu_new(unsigned index, const CpuWorld *world, void *opaque, RamArena *aren
 	cpu->lin_bits = 48;
 	cpu->xcr0_supported = 3;
 	cpu->tsc_khz = 1000000;
-	cpu->tlb_gen = 1;
+	cpu_tlb_reset(cpu);
 	cpu_reset(cpu);
 	return cpu;
 }

@@ -127,8 +127,8 @@ HOT void *tlb_hit_read(Cpu *cpu, uint64_t linear, unsigned size)
 {
 	TlbEntry *e = &cpu->tlb[linear >> GUEST_PAGE_BITS & (TLB_SIZE - 1)];
 
-	if (likely(e->read == (((linear + size - 1) & ~0xfffull) | cpu->tlb_gen)))
-		return (void *)(linear + e->addend);
+	if (likely(e->read == ((linear + size - 1) & ~0xfffull)))
+		return e->page + (linear & 0xfff);
 	return NULL;
 }
 
@@ -136,8 +136,8 @@ HOT void *tlb_hit_write(Cpu *cpu, uint64_t linear, unsigned size)
 {
 	TlbEntry *e = &cpu->tlb[linear >> GUEST_PAGE_BITS & (TLB_SIZE - 1)];
 
-	if (likely(e->write == (((linear + size - 1) & ~0xfffull) | cpu->tlb_gen)))
-		return (void *)(linear + e->addend);
+	if (likely(e->write == ((linear + size - 1) & ~0xfffull)))
+		return e->page + (linear & 0xfff);
 	return NULL;
 }
 
