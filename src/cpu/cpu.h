@@ -266,6 +266,10 @@ struct Cpu {
 	uint32_t db_pending;    /* DR6 bits to raise #DB with after this instruction */
 
 	/* Execution (interp) */
+	struct Jit *jit;        /* translated code (jit/); NULL: everything is interpreted */
+	struct JitJump *jit_jumps; /* where indirect branches look, with */
+	uint64_t jit_key;       /* what an entry there must carry to be of use now */
+	uint64_t jit_scratch;   /* translated code's, within one instruction */
 	struct ICache *icache;  /* decoded instructions; interp/ owns it */
 	const void *cur;        /* the decoded instruction that may fault; NULL: rip is exact */
 	uint64_t insn_count;    /* instructions retired, for `info` and tests */
@@ -445,5 +449,11 @@ bool interp_run(Cpu *cpu);
 void interp_step(Cpu *cpu);
 bool interp_init(Cpu *cpu, GError **error);
 void interp_free(Cpu *cpu);
+/*
+ * From now on hot blocks are translated to host code; code_bytes: of the cache, 0 for the default. False: the host
+ * allows no executable memory. After interp_init.
+ */
+bool jit_init(Cpu *cpu, size_t code_bytes, GError **error);
+void jit_free(Cpu *cpu);
 
 #endif

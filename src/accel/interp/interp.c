@@ -13,6 +13,7 @@
 #include "accel/accels.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 
 typedef struct InterpAccel {
 	Accel base;
@@ -59,7 +60,7 @@ static void destroy(Accel *accel)
 static bool vcpu_create(Accel *accel, Cpu *cpu, GError **error)
 {
 	cpu->accel_data = g_new0(InterpVcpu, 1);
-	return interp_init(cpu, error);
+	return interp_init(cpu, error) && (!getenv("VIV_JIT") || jit_init(cpu, 0, error));
 }
 
 static void vcpu_destroy(Accel *accel, Cpu *cpu)

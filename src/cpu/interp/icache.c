@@ -28,6 +28,7 @@ bool interp_init(Cpu *cpu, GError **error)
 
 void interp_free(Cpu *cpu)
 {
+	jit_free(cpu);
 	if (cpu->icache) {
 		g_free(cpu->icache->pool);
 		thunk_pool_free(cpu->icache->thunks);
@@ -38,8 +39,10 @@ void interp_free(Cpu *cpu)
 
 void interp_forget_jumps(Cpu *cpu)
 {
-	if (cpu->icache)
-		cpu->icache->jump_key += 256;
+	if (!cpu->icache)
+		return;
+	cpu->icache->jump_key += 256;
+	jit_new_key(cpu);
 }
 
 bool interp_own_block_hit(Cpu *cpu, const uint8_t *host, unsigned len)
@@ -61,7 +64,7 @@ bool interp_own_block_hit_linear(Cpu *cpu, uint64_t linear, unsigned len)
 	return interp_own_block_hit(cpu, t.host_write, len);
 }
 
-static void forget_all(Cpu *cpu)
+void icache_forget_all(Cpu *cpu)
 {
 	ICache *c = cpu->icache;
 
@@ -69,6 +72,7 @@ static void forget_all(Cpu *cpu)
 	c->pool_used = 0;
 	thunk_pool_reset(c->thunks);
 	c->flushes++;
+	jit_forget_all(cpu);
 	interp_forget_jumps(cpu);
 }
 
@@ -80,8 +84,8 @@ static void *pool_take(ICache *c, size_t bytes)
 	return p;
 }
 
-/* Marks the lines as holding code before they are read (see cpu_code_store for the other half). */
-static uint32_t claim_page(Cpu *cpu, const uint8_t *host, unsigned len)
+/* cpu_code_store is the other half. */
+uint32_t icache_claim(Cpu *cpu, const uint8_t *host, unsigned len)
 {
 	_Atomic uint32_t *state = ram_page_state(cpu->arena, host);
 	_Atomic uint64_t *lines = ram_page_lines(cpu->arena, host);
@@ -167,7 +171,7 @@ static const Block *single_block(Cpu *cpu, const uint8_t *p, unsigned left, uint
 	DecodeResult r = decode_at(cpu, p, left, linear, &d);
 	check_limit(cpu, d.len);
 	if (!thunk_pool_room(c->thunks, 1))
-		forget_all(cpu);
+		icache_forget_all(cpu);
 	bind_result(cpu, r, &d, d.len, &c->single.insns[0]);
 	terminate(&c->single.insns[1], d.len);
 	c->single.b = (Block){ .host = p, .bytes = d.len, .mode = cpu->mode, .count = 1, .insns = c->single.insns };
@@ -190,15 +194,15 @@ static Block *build(Cpu *cpu, const uint8_t *p, unsigned left)
 
 	if (c->pool_used + sizeof(Block) + (BLOCK_MAX + 1) * sizeof(Insn) + 64 > c->pool_size ||
 	    !thunk_pool_room(c->thunks, BLOCK_MAX))
-		forget_all(cpu);
+		icache_forget_all(cpu);
 	Block *b = pool_take(c, sizeof(Block));
 	size_t mark = c->pool_used;
 	Insn *insns = (Insn *)(c->pool + c->pool_used);
 	/* The claim covers the longest the block can be; lines it does not use cost a slow store at worst. */
-	uint32_t state = claim_page(cpu, p, MIN(left, 64));
+	uint32_t state = icache_claim(cpu, p, MIN(left, 64));
 	while (n < BLOCK_MAX && end < left) {
 		if (end + INSN_MAX > 64)
-			state = claim_page(cpu, p + end, MIN(left - end, INSN_MAX)) == state ? state : 0;
+			state = icache_claim(cpu, p + end, MIN(left - end, INSN_MAX)) == state ? state : 0;
 		DecodeResult r = decode(p + end, left - end, cpu->mode, cpu->features, &d);
 		if (r == DECODE_MORE || (!code64 && cpu->rip + end + d.len - 1 > limit))
 			break;

@@ -329,6 +329,17 @@ const Insn *icache_follow(Cpu *cpu, const Insn *from);
 /* The block is left behind instruction i: those that follow it in the block were counted, but not run. */
 static inline void icache_left_early(Cpu *cpu, const Insn *i);
 
+/* Marks the lines as holding code, before they are read; the page's state from then on. len <= 4096, one page. */
+uint32_t icache_claim(Cpu *cpu, const uint8_t *host, unsigned len);
+/* Drops all decoded blocks, their thunks, and translated code. */
+void icache_forget_all(Cpu *cpu);
+void interp_forget_jumps(Cpu *cpu);
+/* ---- the JIT (jit/run.c) ---- */
+/* Runs translated code at the present RIP. False: there is none. */
+bool jit_run_here(Cpu *cpu);
+void jit_forget_all(Cpu *cpu);
+void jit_new_key(Cpu *cpu);
+
 /* The block at the present RIP. Raises #PF, #GP of the fetch. `single`: one instruction, not cached. */
 const Block *icache_block(Cpu *cpu, bool single);
 typedef struct ICache ICache;
@@ -351,7 +362,8 @@ static inline void icache_left_early(Cpu *cpu, const Insn *i)
 {
 	const Block *b = cpu->icache->running;
 
-	cpu->insn_count -= (uint64_t)(b->insns + b->count - 1 - i);
+	if (b->insns) /* translated code does not count */
+		cpu->insn_count -= (uint64_t)(b->insns + b->count - 1 - i);
 }
 
 #endif

@@ -221,7 +221,8 @@ bool interp_run(Cpu *cpu)
 			step(cpu);
 			continue;
 		}
-		run_block(cpu, next_block(cpu));
+		if (!cpu->jit || !jit_run_here(cpu))
+			run_block(cpu, next_block(cpu));
 		if (unlikely(cpu->db_pending))
 			after_step(cpu, false);
 	}

@@ -1,0 +1,182 @@
+/*
+ * branch.c - near jumps, calls and returns, and the ways out of a block.
+ */
+#include "cpu/jit/translate.h"
+
+/* To a known target: through a link where it is in the block's own page, else through the jump table. */
+void exit_to(Trans *t, uint64_t rip)
+{
+	Emit *e = &t->e;
+
+	flags_save_all(t);
+	if ((rip ^ t->b->rip) & ~(uint64_t)(GUEST_PAGE_SIZE - 1)) {
+		emit_const(e, H_T1, rip);
+		exit_indirect(t);
+		return;
+	}
+	JitLink *l = jit_take(t->jit, sizeof(*l));
+	*l = (JitLink){ .rip = rip, .mode = t->b->base.mode };
+	l->site = emit_jmp(e, NULL);
+	t->link[t->links] = l;
+	t->link_site[t->links++] = l->site;
+}
+
+void exit_indirect(Trans *t)
+{
+	emit_store(&t->e, 8, H_T1, CPU_AT(rip));
+	emit_jmp(&t->e, t->jit->indirect);
+}
+
+static uint64_t target_of(const Trans *t)
+{
+	uint64_t rip = next_of(t) + (uint64_t)now(t)->imm;
+
+	return t->code64 ? rip : (uint32_t)rip;
+}
+
+static bool jcc(Trans *t)
+{
+	if (!t->code64 && now(t)->opsize == 2)
+		return false;
+	flags_want(t);
+	uint8_t *skip = emit_jcc(&t->e, (now(t)->opcode & 15) ^ 1, NULL);
+	int flags = t->flags;
+	exit_to(t, target_of(t));
+	emit_land(&t->e, skip);
+	t->flags = flags;
+	return true;
+}
+
+/* The new RIP in R13 is canonical, or the handler raises what is due. Flags are saved. */
+static void check_canonical(Trans *t)
+{
+	Emit *e = &t->e;
+
+	if (!t->code64)
+		return;
+	emit_mov_rr(e, 8, H_T2, H_T1);
+	emit_rr(e, OP(0xc1), 8, 7, H_T2); /* sar r14, 47: 0 or -1 */
+	e1(e, 47);
+	emit_rr(e, OP(0x83), 8, 0, H_T2); /* add r14, 1: 1 or 0 */
+	e1(e, 1);
+	emit_rr(e, OP(0x83), 8, 7, H_T2);
+	e1(e, 1);
+	detour(t, emit_jcc(e, CC_A, NULL));
+}
+
+static bool ret(Trans *t)
+{
+	Emit *e = &t->e;
+	unsigned size = now(t)->opsize, width = t->code64 ? 8 : 4;
+
+	if (size != width)
+		return false;
+	flags_save_all(t);
+	stack_place(t, H_GUEST_RSP, 0, size, false);
+	emit_load(e, size, H_T1, at(H_T1, 0));
+	check_canonical(t);
+	emit_lea(e, width, H_GUEST_RSP, at(H_GUEST_RSP, (int)(size + (unsigned)now(t)->imm)));
+	exit_indirect(t);
+	detours_end(t);
+	return true;
+}
+
+/* Pushes the next RIP; the target, if it is not known, waits in Cpu.jit_scratch. */
+static void push_next(Trans *t)
+{
+	Emit *e = &t->e;
+	unsigned width = t->code64 ? 8 : 4;
+	uint64_t next = next_of(t);
+
+	stack_place(t, H_GUEST_RSP, -(int)width, width, true);
+	if (width == 8 && (uint64_t)(int32_t)next != next) {
+		emit_const(e, H_T2, next);
+		emit_store(e, 8, H_T2, at(H_T1, 0));
+	} else {
+		emit_rm(e, OP(0xc7), width, 0, at(H_T1, 0));
+		e4(e, (uint32_t)next);
+	}
+	emit_lea(e, width, H_GUEST_RSP, at(H_GUEST_RSP, -(int)width));
+}
+
+static bool call(Trans *t)
+{
+	if (!t->code64 && now(t)->opsize != 4)
+		return false;
+	flags_save_all(t);
+	push_next(t);
+	exit_to(t, target_of(t));
+	detours_end(t);
+	return true;
+}
+
+/* R13: the target that a register or memory holds. */
+static void load_target(Trans *t)
+{
+	Emit *e = &t->e;
+	const Decoded *d = now(t);
+
+	if (d->is_mem) {
+		mem_place(t, d->opsize, false);
+		emit_load(e, d->opsize, H_T1, at(H_T1, 0));
+	} else {
+		emit_mov_rr(e, d->opsize, H_T1, use_reg(t, d->rm, d->opsize, true, H_T1));
+	}
+	check_canonical(t);
+}
+
+static bool by_operand(Trans *t, bool calls)
+{
+	const Decoded *d = now(t);
+
+	if (d->opsize != (t->code64 ? 8 : 4) || (d->is_mem && !mem_known(t)))
+		return false;
+	flags_save_all(t);
+	load_target(t);
+	if (calls) {
+		emit_store(&t->e, 8, H_T1, CPU_AT(jit_scratch));
+		push_next(t);
+		emit_load(&t->e, 8, H_T1, CPU_AT(jit_scratch));
+	}
+	exit_indirect(t);
+	detours_end(t);
+	return true;
+}
+
+static bool loops(Trans *t) /* LOOP and JCXZ, with the full width of RCX */
+{
+	const Decoded *d = now(t);
+	Emit *e = &t->e;
+	unsigned kind = d->opcode & 3, width = t->code64 ? 8 : 4;
+
+	if (d->asize != width || kind < 2)
+		return false;
+	flags_save_all(t);
+	if (kind == 2) {
+		emit_lea(e, width, H_RCX, at(H_RCX, -1));
+	}
+	emit_rr(e, OP(0x85), width, H_RCX, H_RCX);
+	uint8_t *skip = emit_jcc(e, kind == 2 ? CC_E : CC_NE, NULL);
+	exit_to(t, target_of(t));
+	emit_land(e, skip);
+	exit_to(t, next_of(t));
+	return true;
+}
+
+bool trans_branch(Trans *t)
+{
+	switch (now(t)->row->exec) {
+	case X_JCC: return jcc(t);
+	case X_JMP:
+		if (!t->code64 && now(t)->opsize == 2)
+			return false;
+		exit_to(t, target_of(t));
+		return true;
+	case X_CALL: return call(t);
+	case X_RET: case X_RET_IMM: return ret(t);
+	case X_JMP_EA: return by_operand(t, false);
+	case X_CALL_EA: return by_operand(t, true);
+	case X_LOOP: case X_JCXZ: return loops(t);
+	}
+	return false;
+}

@@ -1,0 +1,309 @@
+/*
+ * integer.c - moves, arithmetic, logic, shifts, bits: the guest's instruction with the host's registers in it.
+ */
+#include "cpu/jit/translate.h"
+
+enum { NO = 0, RD = 1, WR = 2, RW = 3 };
+
+/* What happens to the first operand; the others are read. */
+static int first_access(unsigned exec)
+{
+	switch (exec) {
+	case X_ADD: case X_OR: case X_ADC: case X_SBB: case X_AND: case X_SUB: case X_XOR:
+	case X_INC: case X_DEC: case X_NEG: case X_NOT:
+	case X_SHL: case X_SHR: case X_SAR: case X_ROL: case X_ROR: case X_RCL: case X_RCR: case X_SHLD: case X_SHRD:
+	case X_IMUL2: case X_CMOVCC: case X_BSF: case X_BSR:
+	case X_BTS_IMM: case X_BTR_IMM: case X_BTC_IMM:
+	case X_CRC32: case X_CRC32_8:
+		return RW;
+	case X_CMP: case X_TEST: case X_BT_IMM:
+		return RD;
+	case X_MOV: case X_MOVZX8: case X_MOVZX16: case X_MOVSX8: case X_MOVSX16: case X_MOVSXD: case X_SETCC:
+	case X_IMUL3: case X_POPCNT: case X_TZCNT: case X_LZCNT: case X_MOVBE_LOAD: case X_MOVBE_STORE: case X_MOVNTI:
+		return WR;
+	case X_MUL1: case X_IMUL1:
+		return RD;
+	/* with a register only: in memory the bit may lie anywhere */
+	case X_BT: return RD;
+	case X_BTS: case X_BTR: case X_BTC: return RW;
+	default:
+		return NO;
+	}
+}
+
+static uint8_t mandatory(const Decoded *d)
+{
+	switch (d->row->pfx) {
+	case PFX_66: return 0x66;
+	case PFX_F3: return 0xf3;
+	case PFX_F2: return 0xf2;
+	default: return 0;
+	}
+}
+
+static bool is_high(const Decoded *d, unsigned n, unsigned size)
+{
+	return size == 1 && !d->rex_present && n >= 4 && n < 8;
+}
+
+unsigned use_reg(Trans *t, unsigned guest, unsigned size, bool read, unsigned scratch)
+{
+	int host = host_of(guest);
+
+	if (host >= 0)
+		return (unsigned)host;
+	if (read || size < 4)
+		emit_load(&t->e, 8, scratch, reg_at(guest));
+	return scratch;
+}
+
+void done_reg(Trans *t, unsigned guest, unsigned scratch)
+{
+	if (host_of(guest) < 0)
+		emit_store(&t->e, 8, scratch, reg_at(guest));
+}
+
+static void immediate(Trans *t, const Decoded *d)
+{
+	for (unsigned k = 0; k < 5 && d->row->operands[k]; k++) {
+		uint8_t o = d->row->operands[k];
+		char letter = opnd_letter(o);
+		if (letter != 'I' && letter != 's')
+			continue;
+		unsigned n = o == OPND_sIb || opnd_size(o) == 'b' ? 1 : opnd_size(o) == 'w' ? 2 : MIN(d->opsize, 4u);
+		uint64_t v = (uint64_t)d->imm;
+		for (unsigned i = 0; i < n; i++)
+			e1(&t->e, (unsigned)(v >> (8 * i)));
+	}
+}
+
+/* The general form: opcode with ModRM, an operand in modrm.rm, perhaps one in modrm.reg, perhaps an immediate. */
+static bool with_modrm(Trans *t, int access)
+{
+	const Decoded *d = now(t);
+	int rm_access = NO, reg_access = NO;
+	unsigned rm_size = 0, reg_size = 0;
+
+	for (unsigned k = 0; k < 3 && d->row->operands[k]; k++) {
+		char letter = opnd_letter(d->row->operands[k]);
+		int how = k == 0 ? access : RD;
+		if (letter == 'E' || letter == 'M') {
+			rm_access = how;
+			rm_size = operand_bytes(d, k);
+		} else if (letter == 'G') {
+			reg_access = how;
+			reg_size = operand_bytes(d, k);
+		}
+	}
+	if (!rm_access)
+		return false;
+	if (d->is_mem && (!mem_known(t) || d->lock))
+		return false;
+	bool high_reg = reg_access && is_high(d, d->reg, reg_size), high_rm = !d->is_mem && is_high(d, d->rm, rm_size);
+	int host_reg = reg_access ? host_of(d->reg) : 0, host_rm = d->is_mem ? H_T1 : host_of(d->rm);
+	if ((high_reg || high_rm) && (d->is_mem || d->opsize == 8 || (!high_reg && reg_access && (host_reg < 0 || host_reg >= 4)) ||
+				      (!high_rm && (host_rm < 0 || host_rm >= 4))))
+		return false; /* no REX beside AH to BH */
+
+	Op op = { d->opcode, d->row->map, mandatory(d) };
+	unsigned size = rm_size == 1 && (!reg_access || reg_size == 1) ? 1 : d->opsize;
+	if (d->is_mem)
+		mem_place(t, rm_size, rm_access & WR);
+	flags_want(t);
+	unsigned reg = d->row->reg >= 0 ? (unsigned)d->row->reg : 0;
+	if (reg_access)
+		reg = high_reg ? REG_AH + d->reg - 4u : use_reg(t, d->reg, reg_size, reg_access & RD, H_T2);
+	if (d->is_mem) {
+		emit_rm(&t->e, op, size, reg, at(H_T1, 0));
+	} else {
+		unsigned rm = high_rm ? REG_AH + d->rm - 4u : use_reg(t, d->rm, rm_size, rm_access & RD, H_T1);
+		/* Byte forms of either operand want REX for SPL to DIL. */
+		bool rex = (rm_size == 1 && low_byte_needs_rex(rm)) || (reg_access && reg_size == 1 && low_byte_needs_rex(reg));
+		emit_head(&t->e, op, size, reg & 15, 0, rm & 15, rex);
+		e1(&t->e, 0xc0 | (reg & 7) << 3 | (rm & 7));
+	}
+	immediate(t, d);
+	if (reg_access & WR && !high_reg)
+		done_reg(t, d->reg, H_T2);
+	if (!d->is_mem && rm_access & WR && !high_rm)
+		done_reg(t, d->rm, H_T1);
+	detours_end(t);
+	return true;
+}
+
+/* The accumulator forms: opcode and immediate only. */
+static bool accumulator(Trans *t)
+{
+	const Decoded *d = now(t);
+	uint8_t o = d->row->operands[0];
+
+	flags_want(t);
+	emit_head(&t->e, (Op){ d->opcode, 0, 0 }, o == OPND_al ? 1 : d->opsize, 0, 0, 0, false);
+	immediate(t, d);
+	return true;
+}
+
+static bool mov_const(Trans *t) /* b0+r, b8+r */
+{
+	const Decoded *d = now(t);
+	unsigned guest = (d->opcode & 7) | (d->rex & 1 ? 8 : 0), size = operand_bytes(d, 0);
+
+	if (size < 4) {
+		if (is_high(d, guest, size)) {
+			e1(&t->e, d->opcode);
+			e1(&t->e, (unsigned)d->imm);
+			return true;
+		}
+		unsigned r = use_reg(t, guest, size, true, H_T1);
+		emit_head(&t->e, OP((size == 1 ? 0xb0 : 0xb8) | (r & 7)), size, 0, 0, r, size == 1 && low_byte_needs_rex(r));
+		for (unsigned i = 0; i < size; i++)
+			e1(&t->e, (unsigned)((uint64_t)d->imm >> (8 * i)));
+		done_reg(t, guest, H_T1);
+		return true;
+	}
+	emit_const(&t->e, use_reg(t, guest, 8, false, H_T1), size == 4 ? (uint32_t)d->imm : (uint64_t)d->imm);
+	done_reg(t, guest, H_T1);
+	return true;
+}
+
+static bool lea(Trans *t)
+{
+	const Decoded *d = now(t);
+
+	if (d->asize == 2)
+		return false;
+	mem_address(t, false);
+	unsigned r = use_reg(t, d->reg, d->opsize, false, H_T2);
+	if (d->opsize == 2 && host_of(d->reg) < 0)
+		r = use_reg(t, d->reg, 2, true, H_T2);
+	emit_mov_rr(&t->e, d->opsize, r, H_T1);
+	done_reg(t, d->reg, H_T2);
+	return true;
+}
+
+static bool one_reg(Trans *t, unsigned exec) /* register in the opcode */
+{
+	const Decoded *d = now(t);
+	unsigned guest = (d->opcode & 7) | (d->rex & 1 ? 8 : 0);
+
+	flags_want(t);
+	unsigned r = use_reg(t, guest, d->opsize, true, H_T1);
+	switch (exec) {
+	case X_INC: emit_rr(&t->e, OP(0xff), d->opsize, 0, r); break;
+	case X_DEC: emit_rr(&t->e, OP(0xff), d->opsize, 1, r); break;
+	case X_BSWAP: emit_head(&t->e, OP0F(0xc8 | (r & 7)), d->opsize, 0, 0, r, false); break;
+	default: return false;
+	}
+	done_reg(t, guest, H_T1);
+	return true;
+}
+
+static bool xchg_reg(Trans *t, unsigned a, unsigned b)
+{
+	unsigned size = now(t)->opsize, x = use_reg(t, a, size, true, H_T1), y = use_reg(t, b, size, true, H_T2);
+
+	emit_rr(&t->e, OP(0x87), size, x, y);
+	done_reg(t, a, H_T1);
+	done_reg(t, b, H_T2);
+	return true;
+}
+
+/* ---- stack ---- */
+
+static bool push_value(Trans *t, int guest, uint64_t imm)
+{
+	unsigned size = now(t)->opsize;
+
+	if (size == 2 || (size == 4) == t->code64)
+		return false;
+	stack_place(t, H_GUEST_RSP, -(int)size, size, true);
+	if (guest >= 0) {
+		emit_store(&t->e, size, use_reg(t, (unsigned)guest, size, true, H_T2), at(H_T1, 0));
+	} else {
+		emit_rm(&t->e, OP(0xc7), size, 0, at(H_T1, 0));
+		e4(&t->e, (uint32_t)imm);
+	}
+	emit_lea(&t->e, t->code64 ? 8 : 4, H_GUEST_RSP, at(H_GUEST_RSP, -(int)size));
+	detours_end(t);
+	return true;
+}
+
+static bool pop_reg(Trans *t, unsigned guest)
+{
+	unsigned size = now(t)->opsize;
+
+	if (size == 2 || (size == 4) == t->code64)
+		return false;
+	stack_place(t, H_GUEST_RSP, 0, size, false);
+	emit_lea(&t->e, t->code64 ? 8 : 4, H_GUEST_RSP, at(H_GUEST_RSP, (int)size));
+	emit_load(&t->e, size, use_reg(t, guest, size, false, H_T2), at(H_T1, 0));
+	done_reg(t, guest, H_T2);
+	detours_end(t);
+	return true;
+}
+
+static bool leave(Trans *t)
+{
+	unsigned size = now(t)->opsize, width = t->code64 ? 8 : 4;
+	Emit *e = &t->e;
+
+	if (size != width)
+		return false;
+	stack_place(t, H_RBP, 0, size, false);
+	emit_lea(e, width, H_GUEST_RSP, at(H_RBP, (int)size));
+	emit_load(e, size, H_RBP, at(H_T1, 0));
+	detours_end(t);
+	return true;
+}
+
+bool trans_integer(Trans *t)
+{
+	const Decoded *d = now(t);
+	unsigned exec = d->row->exec;
+	char first = d->row->operands[0] ? opnd_letter(d->row->operands[0]) : 0;
+	unsigned z = (d->opcode & 7) | (d->rex & 1 ? 8 : 0);
+
+	if (d->row->enc != ENC_LEGACY || ((d->rep || d->repne) && !mandatory(d)))
+		return false;
+	switch (exec) {
+	case X_NOP: case X_PAUSE: return true;
+	case X_MOV:
+		if (first == 'Z')
+			return mov_const(t);
+		if (first == 'O' || d->row->operands[1] == OPND_Ob || d->row->operands[1] == OPND_Ov)
+			return false;
+		break;
+	case X_LEA: return lea(t);
+	case X_LEAVE: return leave(t);
+	case X_CRC32: case X_CRC32_8: case X_MOVNTI:
+		if (d->opsz66)
+			return false;
+		break;
+	case X_INC: case X_DEC: case X_BSWAP:
+		if (first == 'Z')
+			return one_reg(t, exec);
+		break;
+	case X_XCHG_ACC:
+		return d->opcode == 0x90 && !(d->rex & 1) ? true : xchg_reg(t, z, RAX);
+	case X_XCHG:
+		return !d->is_mem && operand_bytes(d, 0) > 1 && xchg_reg(t, d->rm, d->reg);
+	case X_PUSH:
+		return first == 'Z' ? push_value(t, (int)z, 0) : first == 'I' || first == 's' ? push_value(t, -1, (uint64_t)d->imm) :
+		       first == 'E' && !d->is_mem ? push_value(t, d->rm, 0) : false;
+	case X_POP:
+		return first == 'Z' && pop_reg(t, z);
+	case X_CBW: case X_CWD:
+		emit_head(&t->e, (Op){ d->opcode, 0, 0 }, d->opsize, 0, 0, 0, false);
+		return true;
+	case X_ADD: case X_OR: case X_ADC: case X_SBB: case X_AND: case X_SUB: case X_XOR: case X_CMP: case X_TEST:
+		if (first == 'a' || first == 'r')
+			return accumulator(t);
+		break;
+	case X_BT: case X_BTS: case X_BTR: case X_BTC:
+		if (d->is_mem)
+			return false;
+		break;
+	}
+	int access = first_access(exec);
+	return access && with_modrm(t, access);
+}

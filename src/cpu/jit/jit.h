@@ -1,0 +1,97 @@
+/*
+ * jit.h - inside the JIT: translated blocks, the code cache, how a translator works.
+ *
+ * Hot blocks of the interpreter become host code. What the translator does not know runs through
+ * the interpreter's handler, one instruction at a time, with the guest's state in struct Cpu.
+ *
+ * Registers, everywhere in translated code:
+ *   guest RAX RCX RDX RBX RBP RSI RDI R8..R11 in the host registers of the same name, guest RSP in
+ *   R12; guest R12..R15 in Cpu.regs; R15 is the Cpu; R13 and R14 are free between instructions.
+ *   Arithmetic flags: in the host's (FLAGS_HOST) or in Cpu.arith (FLAGS_CPU), which at every
+ *   entrance and exit.
+ * The vcpu's own thread only.
+ */
+#ifndef VIV_CPU_JIT_JIT_H
+#define VIV_CPU_JIT_JIT_H
+
+#include "cpu/interp/interp.h"
+#include "cpu/jit/emit.h"
+
+enum { H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI, H_R8, H_R9, H_R10, H_R11, H_GUEST_RSP,
+       H_T1, H_T2, H_CPU }; /* R12: the guest's RSP, R13, R14: scratch, R15 */
+
+typedef struct Jit Jit;
+typedef struct JitBlock JitBlock;
+
+/* An instruction that goes through its handler: always, or when memory is not plain. */
+typedef struct JitInsn {
+	Insn insn[2];            /* the second one's handler comes back to the translated code */
+	JitBlock *block;
+} JitInsn;
+
+/* A way out of a block to a known RIP of the same page; patched to jump there once that is translated. */
+typedef struct JitLink {
+	uint64_t rip;
+	uint8_t *site;           /* the rel32; NULL: this exit is never patched */
+	uint8_t mode;
+} JitLink;
+
+struct JitBlock {
+	Block base;              /* where its bytes are, valid while; insns is NULL */
+	uint64_t rip;
+	const TlbEntry *tlb;     /* in force when it was made */
+	const uint8_t *code;     /* executable */
+	const uint8_t *body;     /* the same behind the check for events, which the loop has seen */
+	JitBlock *next;          /* hash chain */
+	JitLink again;           /* back to the loop at the block's start: events, or the page changed */
+};
+
+/* Where an indirect branch looks for its target. */
+typedef struct JitJump {
+	uint64_t rip, key;
+	const uint8_t *code;
+	JitBlock *block;
+} JitJump;
+
+#define JIT_JUMP_BITS 12
+#define JIT_HASH_BITS 14
+#define JIT_INSNS_MAX 32
+
+struct Jit {
+	uint8_t *write;          /* the code cache, and */
+	const uint8_t *run;      /* the same memory, executable */
+	size_t size, used, fixed;
+	uint8_t *data;           /* blocks, instructions, links: dropped with the code */
+	size_t data_size, data_used;
+	JitBlock *hash[1u << JIT_HASH_BITS];
+	JitJump *jumps;
+	uint8_t heat[1u << JIT_HASH_BITS]; /* by RIP: runs in the interpreter */
+	JitLink *pending;        /* the exit just taken; patched if its target is translated */
+	uint64_t pending_key;
+	/* routines all blocks share, at the start of the cache */
+	const JitLink *(*enter)(Cpu *cpu, const uint8_t *code);
+	const uint8_t *leave, *leave_saved, *slow, *indirect;
+	struct Trans *trans;     /* the translator's workspace */
+	uint64_t blocks, flushes, bytes_in, bytes_out, slow_exits, entries, links;
+};
+
+void *jit_take(Jit *j, size_t bytes);
+/* translate.c: NULL when there is nothing to translate. */
+JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left);
+/* stubs.c: emits the shared routines. */
+void jit_emit_stubs(Jit *j, Emit *e);
+/* run.c: what a slow exit calls. True: leave the block. */
+bool jit_slow(Cpu *cpu, JitInsn *ji);
+/* The handler behind a JitInsn's. */
+const Insn *jit_stay(Cpu *cpu, const Insn *i);
+
+#define CPU_AT(field) at(H_CPU, (int32_t)offsetof(Cpu, field))
+static inline Place reg_at(unsigned guest) { return at(H_CPU, (int32_t)(offsetof(Cpu, regs) + 8 * guest)); }
+
+/* The host register that holds a guest register; -1: Cpu.regs does. */
+static inline int host_of(unsigned guest)
+{
+	return guest == RSP ? H_GUEST_RSP : guest < 12 ? (int)guest : -1;
+}
+
+#endif

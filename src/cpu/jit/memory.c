@@ -1,0 +1,122 @@
+/*
+ * memory.c - guest addresses, and the check that finds them in the TLB.
+ *
+ * linear ^ tag is the offset in the page if the entry is right, and larger if not; so one compare checks
+ * the page, the rights and that the access does not cross into the next page.
+ */
+#include "cpu/jit/translate.h"
+
+bool mem_known(const Trans *t)
+{
+	const Decoded *d = now(t);
+
+	if (d->asize == 2)
+		return false;
+	if (t->code64)
+		return true;
+	return d->seg == DS || d->seg == SS || d->seg == ES || d->seg == SEG_NONE;
+}
+
+/* Host register of an address's part; the four that have none are loaded. */
+static unsigned part(Trans *t, unsigned guest, unsigned scratch)
+{
+	int host = host_of(guest);
+
+	if (host >= 0)
+		return (unsigned)host;
+	emit_load(&t->e, 8, scratch, reg_at(guest));
+	return scratch;
+}
+
+void mem_address(Trans *t, bool seg)
+{
+	Emit *e = &t->e;
+	const Decoded *d = now(t);
+	unsigned width = d->asize == 8 ? 8 : 4;
+	bool base = d->base != SLOT_ZERO, index = d->index != SLOT_ZERO;
+	uint64_t disp = (uint64_t)d->disp;
+
+	if (d->base == SLOT_RIP) { /* the displacement counts from the instruction's start */
+		disp += next_of(t) - d->len;
+		base = false;
+	}
+	if (!base && !index) {
+		emit_const(e, H_T1, width == 4 ? (uint32_t)disp : disp);
+	} else if (!base && !d->scale) {
+		emit_lea(e, width, H_T1, at(part(t, d->index, H_T1), (int32_t)disp));
+	} else if (!base) { /* an index without a base needs a long form: scale in a register of its own */
+		emit_mov_rr(e, width, H_T1, part(t, d->index, H_T1));
+		Place m = { H_T1, -1, 0, (int32_t)disp };
+		emit_const(e, H_T2, 0);
+		m = (Place){ H_T2, H_T1, d->scale, (int32_t)disp };
+		emit_lea(e, width, H_T1, m);
+	} else {
+		unsigned b = part(t, d->base, H_T1);
+		Place m = at(b, (int32_t)disp);
+		if (index) {
+			m.index = (int8_t)part(t, d->index, H_T2);
+			m.scale = d->scale;
+		}
+		emit_lea(e, width, H_T1, m);
+	}
+	if (seg && t->code64 && d->seg != SEG_NONE) {
+		/* ADD would destroy the flags, but those are saved where a check follows. */
+		emit_rm(e, OP(0x03), 8, H_T1, at(H_CPU, (int32_t)(offsetof(Cpu, seg) + d->seg * sizeof(Segment) +
+								 offsetof(Segment, base))));
+	}
+}
+
+void detour(Trans *t, uint8_t *from)
+{
+	Detour *x = t->detours ? &t->detour[t->detours - 1] : NULL;
+
+	if (!x || x->back || x->froms == G_N_ELEMENTS(x->from)) {
+		x = &t->detour[t->detours++];
+		*x = (Detour){ .k = t->k };
+	}
+	x->from[x->froms++] = from;
+}
+
+void detours_end(Trans *t)
+{
+	Detour *x = t->detours ? &t->detour[t->detours - 1] : NULL;
+
+	if (!x || x->back)
+		return;
+	x->back = t->e.p;
+	x->want_flags = t->flags == FLAGS_HOST && t->live[t->k + 1];
+}
+
+/* R13: linear address in, host address out. */
+static void check(Trans *t, unsigned size, bool write)
+{
+	Emit *e = &t->e;
+	int32_t tag = (int32_t)(t->tlb + (write ? offsetof(TlbEntry, write) : offsetof(TlbEntry, read)));
+	Place entry = { H_CPU, H_T2, 0, tag };
+
+	emit_mov_rr(e, 8, H_T2, H_T1);
+	emit_rr(e, OP(0xc1), 8, 5, H_T2); /* shr r14, 7: a page's number times 32 */
+	e1(e, GUEST_PAGE_BITS - 5);
+	emit_rr(e, OP(0x81), 4, 4, H_T2); /* and */
+	e4(e, (TLB_SIZE - 1) << 5);
+	emit_rm(e, OP(0x33), 8, H_T1, entry);
+	emit_rr(e, OP(0x81), 8, 7, H_T1); /* cmp */
+	e4(e, GUEST_PAGE_SIZE - size);
+	detour(t, emit_jcc(e, CC_A, NULL));
+	entry.disp = (int32_t)(t->tlb + offsetof(TlbEntry, page));
+	emit_rm(e, OP(0x03), 8, H_T1, entry);
+}
+
+void mem_place(Trans *t, unsigned size, bool write)
+{
+	flags_save(t);
+	mem_address(t, true);
+	check(t, size, write);
+}
+
+void stack_place(Trans *t, unsigned base, int disp, unsigned size, bool write)
+{
+	flags_save(t);
+	emit_lea(&t->e, t->code64 ? 8 : 4, H_T1, at(base, disp));
+	check(t, size, write);
+}

@@ -1,0 +1,269 @@
+/*
+ * run.c - the code cache: where blocks are found, made, linked, and dropped.
+ */
+#include "cpu/jit/jit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "cpu/interp/thunk.h"
+#include "cpu/jit/translate.h"
+
+#define HEAT 12            /* runs in the interpreter before a block is worth translating */
+#define CODE_MARGIN (64u << 10)
+#define DATA_MARGIN (32u << 10)
+#define CODE_DEFAULT (32u << 20)
+
+/* ---- memory ---- */
+
+static bool map_code(Jit *j, GError **error)
+{
+	int fd = memfd_create("viv-jit", MFD_CLOEXEC);
+
+	if (fd >= 0 && ftruncate(fd, (off_t)j->size) == 0) {
+		j->write = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		j->run = mmap(NULL, j->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	}
+	int err = errno;
+	if (fd >= 0)
+		close(fd);
+	if (j->write && j->write != MAP_FAILED && j->run != MAP_FAILED)
+		return true;
+	return fail(error, VIV_ERROR_FAILED, "Cannot map executable memory for the JIT: %s. Allow memfd mappings with "
+		"PROT_EXEC for this user, or use -accel interp.", g_strerror(err));
+}
+
+bool jit_init(Cpu *cpu, size_t code_bytes, GError **error)
+{
+	Jit *j = g_new0(Jit, 1);
+
+	j->size = code_bytes ? code_bytes : CODE_DEFAULT;
+	if (!map_code(j, error)) {
+		g_free(j);
+		return false;
+	}
+	j->data_size = j->size;
+	j->data = mmap(NULL, j->data_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	j->trans = g_new0(Trans, 1);
+	j->jumps = g_new0(JitJump, 1u << JIT_JUMP_BITS);
+	Emit e = { j->write, (intptr_t)(j->run - j->write) };
+	jit_emit_stubs(j, &e);
+	j->fixed = j->used = ((size_t)(e.p - j->write) + 63) & ~(size_t)63;
+	cpu->jit = j;
+	cpu->jit_jumps = j->jumps;
+	return true;
+}
+
+void jit_free(Cpu *cpu)
+{
+	Jit *j = cpu->jit;
+
+	if (!j)
+		return;
+	munmap(j->write, j->size);
+	munmap((void *)j->run, j->size);
+	munmap(j->data, j->data_size);
+	g_free(j->jumps);
+	g_free(j->trans);
+	g_free(j);
+	cpu->jit = NULL;
+}
+
+void *jit_take(Jit *j, size_t bytes)
+{
+	void *p = j->data + j->data_used;
+
+	j->data_used += (bytes + 15) & ~(size_t)15;
+	g_assert(j->data_used <= j->data_size);
+	return p;
+}
+
+static bool room(const Jit *j)
+{
+	return j->used + CODE_MARGIN <= j->size && j->data_used + DATA_MARGIN <= j->data_size;
+}
+
+void jit_forget_all(Cpu *cpu)
+{
+	Jit *j = cpu->jit;
+
+	if (!j)
+		return;
+	memset(j->hash, 0, sizeof(j->hash));
+	j->used = j->fixed;
+	j->data_used = 0;
+	j->pending = NULL;
+	j->flushes++;
+	interp_forget_jumps(cpu);
+}
+
+/* ---- finding ---- */
+
+void jit_new_key(Cpu *cpu)
+{
+	/* The TLB in force is part of a block: its address is in the code. */
+	cpu->jit_key = (cpu->icache->jump_key | cpu->mode) << 2 | (uint64_t)((cpu->tlb - cpu->tlbs[0]) / TLB_SIZE);
+}
+
+static bool suitable(const Cpu *cpu)
+{
+	unsigned code = cpu->mode & MODE_CODE_MASK;
+
+	if (cpu->mode & MODE_STEP || cpu->tlb == cpu->tlbs[TLB_SLOW])
+		return false;
+	return code == MODE_CODE64 || (code == MODE_CODE32 && cpu->mode & MODE_FLAT && cpu->mode & MODE_SS32);
+}
+
+static bool valid(const JitBlock *b)
+{
+	return atomic_load_explicit(b->base.page, memory_order_acquire) == b->base.page_state;
+}
+
+static unsigned jump_slot(uint64_t rip)
+{
+	return (unsigned)((rip ^ rip >> JIT_JUMP_BITS) & ((1u << JIT_JUMP_BITS) - 1));
+}
+
+static unsigned hash_of(const uint8_t *host, uint64_t rip)
+{
+	return (unsigned)(((uintptr_t)host ^ (uintptr_t)host >> 13 ^ rip >> 12) & ((1u << JIT_HASH_BITS) - 1));
+}
+
+/* Whoever still jumps to the block that was here is sent on to the new one. */
+static void forward(Jit *j, const JitBlock *from, const JitBlock *to)
+{
+	Emit e = { j->write + (from->code - j->run), (intptr_t)(j->run - j->write) };
+	emit_jmp(&e, to->code);
+}
+
+static JitBlock *find(Cpu *cpu, const uint8_t *host, unsigned left)
+{
+	Jit *j = cpu->jit;
+	unsigned h = hash_of(host, cpu->rip);
+	JitBlock *stale = NULL, **at = &j->hash[h];
+
+	for (; *at; at = &(*at)->next) {
+		JitBlock *b = *at;
+		if (b->base.host != host || b->rip != cpu->rip || b->base.mode != cpu->mode || b->tlb != cpu->tlb)
+			continue;
+		if (valid(b))
+			return b;
+		stale = b;
+		*at = b->next;
+		break;
+	}
+	if (!room(j) || !thunk_pool_room(cpu->icache->thunks, JIT_INSNS_MAX)) {
+		icache_forget_all(cpu); /* and the code cache with it */
+		stale = NULL;
+	}
+	static long limit = -2; /* DEBUG */
+	if (limit == -2)
+		limit = getenv("VIV_JIT_MAX") ? atol(getenv("VIV_JIT_MAX")) : -1;
+	if (limit >= 0 && (long)j->blocks >= limit)
+		return NULL;
+	JitBlock *b = jit_translate(cpu, host, left);
+	if (b && limit >= 0 && (long)j->blocks <= limit) {
+		GString *o = g_string_new("");
+		for (unsigned k = 0; k < j->trans->count; k++) {
+			disassemble(&j->trans->d[k], b->rip + j->trans->end[k] - j->trans->d[k].len, o);
+			g_string_append(o, "\n");
+		}
+		fprintf(stderr, "LAST BLOCK rip %lx mode %x\n%s", b->rip, b->base.mode, o->str);
+		FILE *f = fopen("/tmp/jit.bin", "w");
+		fwrite(b->code, 1, (size_t)(j->write + j->used - (j->write + (b->code - j->run))), f);
+		fclose(f);
+	}
+	if (!b || !valid(b))
+		return NULL;
+	b->next = j->hash[h];
+	j->hash[h] = b;
+	if (stale)
+		forward(j, stale, b);
+	return b;
+}
+
+/* The block at the present RIP; NULL: not hot, or nothing to translate. May raise the fetch's fault. */
+static JitBlock *block_here(Cpu *cpu)
+{
+	Jit *j = cpu->jit;
+	JitJump *jump = &j->jumps[jump_slot(cpu->rip)];
+	unsigned left;
+
+	if (jump->rip == cpu->rip && jump->key == cpu->jit_key && valid(jump->block))
+		return jump->block;
+	uint8_t *heat = &j->heat[hash_of(NULL, cpu->rip * 0x9e3779b97f4a7c15ull)];
+	if (*heat < HEAT) {
+		++*heat;
+		return NULL;
+	}
+	const uint8_t *host = cpu_lin_fetch(cpu, cpu->rip, &left);
+	if (!host || !cpu->arena || !ram_arena_owns(cpu->arena, host))
+		return NULL;
+	JitBlock *b = find(cpu, host, left);
+	if (b)
+		*jump = (JitJump){ cpu->rip, cpu->jit_key, b->code, b };
+	return b;
+}
+
+/* ---- running ---- */
+
+const Insn *jit_stay(Cpu *cpu, const Insn *i)
+{
+	cpu->cur = NULL;
+	return i;
+}
+
+bool jit_slow(Cpu *cpu, JitInsn *ji)
+{
+	ICache *c = cpu->icache;
+
+	cpu->rip = ji->block->rip;
+	c->running = &ji->block->base;
+	cpu->jit->slow_exits++;
+	const Insn *i = ji->insn[0].fn(cpu, &ji->insn[0]);
+	c->running = NULL;
+	cpu->cur = NULL;
+	return i != &ji->insn[1];
+}
+
+/* A link goes straight to the block from now on, if nothing was dropped since it was left. */
+static void patch(Cpu *cpu, JitBlock *b)
+{
+	Jit *j = cpu->jit;
+	JitLink *l = j->pending;
+
+	j->pending = NULL;
+	if (!l || !l->site || l->rip != b->rip || l->mode != b->base.mode || j->pending_key != cpu->jit_key)
+		return;
+	Emit e = { l->site, (intptr_t)(j->run - j->write) };
+	emit_rel(&e, b->code);
+	l->site = NULL;
+	j->links++;
+}
+
+bool jit_run_here(Cpu *cpu)
+{
+	Jit *j = cpu->jit;
+
+	if (!suitable(cpu))
+		return false;
+	jit_new_key(cpu);
+	JitBlock *b = block_here(cpu);
+	if (!b) {
+		j->pending = NULL;
+		return false;
+	}
+	patch(cpu, b);
+	j->entries++;
+	const JitLink *l = j->enter(cpu, b->body);
+	if (l) {
+		cpu->rip = l->rip;
+		j->pending = (JitLink *)l;
+		j->pending_key = cpu->jit_key;
+	}
+	return true;
+}

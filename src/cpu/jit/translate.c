@@ -1,0 +1,129 @@
+/*
+ * translate.c - one block: decode it, find its live flags, emit each instruction, then what lies off the way.
+ */
+#include "cpu/jit/translate.h"
+
+/* R13 names the instruction; the shared routine runs its handler. */
+static void emit_handler(Trans *t, unsigned k)
+{
+	JitInsn *ji = jit_take(t->jit, sizeof(*ji));
+
+	memset(ji, 0, sizeof(*ji));
+	bind(t->cpu, &t->d[k], t->end[k], &ji->insn[0]);
+	ji->insn[0].flags &= (uint8_t)~INSN_LINK;
+	ji->insn[1].fn = jit_stay;
+	ji->block = t->b;
+	emit_const(&t->e, H_T1, (uintptr_t)ji);
+	emit_call(&t->e, t->jit->slow);
+}
+
+void by_handler(Trans *t)
+{
+	flags_save_all(t);
+	emit_handler(t, t->k);
+}
+
+static bool decode_block(Trans *t, const uint8_t *p, unsigned left)
+{
+	Cpu *cpu = t->cpu;
+	unsigned end = 0;
+
+	t->count = 0;
+	while (t->count < JIT_INSNS_MAX && end < left) {
+		Decoded *d = &t->d[t->count];
+		if (decode(p + end, left - end, cpu->mode, cpu->features, d) != DECODE_OK)
+			break;
+		if (!t->code64 && cpu->rip + end + d->len - 1 > UINT32_MAX)
+			break;
+		end += d->len;
+		t->end[t->count++] = (uint16_t)end;
+		if ((d->row->attrs & ATTR_END && d->row->exec != X_JCC) || d->row->attrs & ATTR_REP)
+			break;
+	}
+	t->b->base.bytes = (uint16_t)end;
+	t->b->base.count = (uint8_t)t->count;
+	return t->count > 0;
+}
+
+/* Events, and the page as it was: else back to the loop. */
+static void emit_entrance(Trans *t, uint8_t **events, uint8_t **changed)
+{
+	Emit *e = &t->e;
+
+	emit_rm(e, OP(0x83), 4, 7, CPU_AT(events));
+	e1(e, 0);
+	*events = emit_jcc(e, CC_NE, NULL);
+	t->b->body = emit_here(e);
+	emit_const(e, H_T1, (uintptr_t)t->b->base.page);
+	emit_rm(e, OP(0x81), 4, 7, at(H_T1, 0));
+	e4(e, t->b->base.page_state);
+	*changed = emit_jcc(e, CC_NE, NULL);
+}
+
+static void emit_detours(Trans *t)
+{
+	for (unsigned i = 0; i < t->detours; i++) {
+		const Detour *x = &t->detour[i];
+		for (unsigned k = 0; k < x->froms; k++)
+			emit_land(&t->e, x->from[k]);
+		emit_handler(t, x->k);
+		if (x->want_flags)
+			flags_load(&t->e);
+		emit_jmp(&t->e, x->back + t->e.to_run);
+	}
+}
+
+/* Until it is patched, a link's jump comes here. */
+static void emit_link_exits(Trans *t)
+{
+	for (unsigned i = 0; i < t->links; i++) {
+		emit_land(&t->e, t->link_site[i]);
+		emit_const(&t->e, H_T1, (uintptr_t)t->link[i]);
+		emit_jmp(&t->e, t->jit->leave);
+	}
+}
+
+static void emit_insn(Trans *t)
+{
+	if (!trans_branch(t) && !trans_integer(t))
+		by_handler(t);
+}
+
+JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left)
+{
+	Jit *j = cpu->jit;
+	Trans *t = j->trans;
+	uint8_t *events, *changed;
+
+	*t = (Trans){ .cpu = cpu, .jit = j, .flags = FLAGS_CPU };
+	t->e = (Emit){ j->write + j->used, (intptr_t)(j->run - j->write) };
+	t->code64 = cpu_code64(cpu);
+	t->tlb = (uint32_t)((uint8_t *)cpu->tlb - (uint8_t *)cpu);
+	JitBlock *b = t->b = jit_take(j, sizeof(*b));
+	*b = (JitBlock){ .base = { .host = host, .page = ram_page_state(cpu->arena, host), .mode = cpu->mode },
+			 .rip = cpu->rip, .tlb = cpu->tlb, .code = emit_here(&t->e) };
+	if (!decode_block(t, host, left))
+		return NULL;
+	/* Another vcpu may have changed it before the claim: what counts is what is there after it. */
+	b->base.page_state = icache_claim(cpu, host, b->base.bytes);
+	if (!decode_block(t, host, b->base.bytes))
+		return NULL;
+	flags_find_live(t);
+	emit_entrance(t, &events, &changed);
+	for (t->k = 0; t->k < t->count; t->k++)
+		emit_insn(t);
+	t->k = t->count - 1;
+	exit_to(t, next_of(t)); /* not reached behind a branch */
+	emit_detours(t);
+	emit_link_exits(t);
+	emit_land(&t->e, events);
+	emit_land(&t->e, changed);
+	b->again = (JitLink){ .rip = b->rip, .mode = b->base.mode };
+	emit_const(&t->e, H_T1, (uintptr_t)&b->again);
+	emit_jmp(&t->e, j->leave);
+	j->bytes_in += b->base.bytes;
+	j->bytes_out += (size_t)(t->e.p - (j->write + j->used));
+	j->used = ((size_t)(t->e.p - j->write) + 15) & ~(size_t)15;
+	j->blocks++;
+	return b;
+}

@@ -1,0 +1,83 @@
+/*
+ * translate.h - between the parts of the translator: one block on its way to host code.
+ */
+#ifndef VIV_CPU_JIT_TRANSLATE_H
+#define VIV_CPU_JIT_TRANSLATE_H
+
+#include "cpu/jit/jit.h"
+
+enum { FLAGS_CPU, FLAGS_HOST };
+
+/* Code off the straight way, emitted behind the block. */
+typedef struct Detour {
+	uint8_t *from[3];        /* jumps that lead here */
+	unsigned froms;
+	unsigned k;              /* the instruction */
+	const uint8_t *back;
+	bool want_flags;         /* the straight way comes back with FLAGS_HOST */
+} Detour;
+
+
+typedef struct Trans Trans;
+struct Trans {
+	Cpu *cpu;
+	Jit *jit;
+	JitBlock *b;
+	Emit e;
+	Decoded d[JIT_INSNS_MAX];
+	uint16_t end[JIT_INSNS_MAX];     /* bytes from the block's start */
+	uint16_t live[JIT_INSNS_MAX + 1]; /* FLAG_*: read before written, from instruction k on */
+	unsigned count, k;               /* k: the one being translated */
+	int flags;                       /* FLAGS_* */
+	bool code64;
+	uint32_t tlb;                    /* offset of its TLB in Cpu */
+	Detour detour[2 * JIT_INSNS_MAX];
+	unsigned detours;
+	JitLink *link[2 * JIT_INSNS_MAX];
+	uint8_t *link_site[2 * JIT_INSNS_MAX];
+	unsigned links;
+};
+
+/* ---- flags (flags.c) ---- */
+void flags_find_live(Trans *t);
+/* Before code that destroys the host's flags: they are in Cpu.arith if anything still reads them. */
+void flags_save(Trans *t);
+/* Before the instruction itself: what it reads, or must leave as it was, is in the host's flags. */
+void flags_want(Trans *t);
+/* Host flags from Cpu.arith, unconditionally; R13 is used. */
+void flags_load(Emit *e);
+/* At an exit: all of them. */
+void flags_save_all(Trans *t);
+
+/* ---- memory (memory.c) ---- */
+/* Is the memory operand one that `mem_place` knows? */
+bool mem_known(const Trans *t);
+/* The memory operand's host address in R13, checked; flags are saved before. R14 is used. */
+void mem_place(Trans *t, unsigned size, bool write);
+/* The same on the stack, of a host register and disp. */
+void stack_place(Trans *t, unsigned base, int disp, unsigned size, bool write);
+/* The linear address in R13, without a check (LEA's too with seg false). */
+void mem_address(Trans *t, bool seg);
+/* This instruction goes through its handler from here on, if the jump at `from` is taken. */
+void detour(Trans *t, uint8_t *from);
+/* The straight way is over for this instruction: detours come back here. */
+void detours_end(Trans *t);
+
+/* ---- translate.c ---- */
+static inline const Decoded *now(const Trans *t) { return &t->d[t->k]; }
+static inline uint64_t next_of(const Trans *t) { return t->b->rip + t->end[t->k]; }
+/* The handler runs it. */
+void by_handler(Trans *t);
+/* The guest register's host register: its own, or `scratch`, loaded if `read`. */
+unsigned use_reg(Trans *t, unsigned guest, unsigned size, bool read, unsigned scratch);
+/* Stores it if it was a scratch register. */
+void done_reg(Trans *t, unsigned guest, unsigned scratch);
+void exit_to(Trans *t, uint64_t rip);
+/* To the RIP in R13, which is in Cpu.rip as well. */
+void exit_indirect(Trans *t);
+
+/* ---- by class; false: nothing was emitted, the handler has to do it ---- */
+bool trans_integer(Trans *t);   /* integer.c */
+bool trans_branch(Trans *t);    /* branch.c: *also* ends the block where the instruction does */
+
+#endif
