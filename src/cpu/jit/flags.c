@@ -45,6 +45,8 @@ static uint16_t flags_written(const Decoded *d)
 	}
 	if (is_shift(d->row->exec) && !shifts_for_sure(d))
 		return 0;
+	if (d->row->attrs & ATTR_REP && (d->rep || d->repne)) /* perhaps not once */
+		return 0;
 	return d->row->flags_written;
 }
 

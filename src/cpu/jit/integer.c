@@ -106,6 +106,8 @@ static bool with_modrm(Trans *t, int access)
 		return false; /* no REX beside AH to BH */
 
 	Op op = { d->opcode, d->row->map, mandatory(d) };
+	if (d->row->map == 0 && d->opcode == 0x82) /* 80h's twin of 32-bit code */
+		op.code = 0x80;
 	unsigned size = rm_size == 1 && (!reg_access || reg_size == 1) ? 1 : d->opsize;
 	if (d->is_mem)
 		mem_place(t, rm_size, rm_access & WR);

@@ -65,6 +65,7 @@ struct Jit {
 	size_t data_size, data_used;
 	JitBlock *hash[1u << JIT_HASH_BITS];
 	JitJump *jumps;
+	uint8_t heat_needed;
 	uint8_t heat[1u << JIT_HASH_BITS]; /* by RIP: runs in the interpreter */
 	JitLink *pending;        /* the exit just taken; patched if its target is translated */
 	uint64_t pending_key;

@@ -4,8 +4,7 @@
 #include "cpu/jit/jit.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <inttypes.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -13,7 +12,7 @@
 #include "cpu/interp/thunk.h"
 #include "cpu/jit/translate.h"
 
-#define HEAT 12            /* runs in the interpreter before a block is worth translating */
+#define HEAT_DEFAULT 12   /* runs in the interpreter before a block is worth translating */
 #define CODE_MARGIN (64u << 10)
 #define DATA_MARGIN (32u << 10)
 #define CODE_DEFAULT (32u << 20)
@@ -41,6 +40,7 @@ bool jit_init(Cpu *cpu, size_t code_bytes, GError **error)
 {
 	Jit *j = g_new0(Jit, 1);
 
+	j->heat_needed = HEAT_DEFAULT;
 	j->size = code_bytes ? code_bytes : CODE_DEFAULT;
 	if (!map_code(j, error)) {
 		g_free(j);
@@ -56,6 +56,11 @@ bool jit_init(Cpu *cpu, size_t code_bytes, GError **error)
 	cpu->jit = j;
 	cpu->jit_jumps = j->jumps;
 	return true;
+}
+
+void jit_set_heat(Cpu *cpu, uint8_t runs)
+{
+	cpu->jit->heat_needed = runs;
 }
 
 void jit_free(Cpu *cpu)
@@ -99,6 +104,16 @@ void jit_forget_all(Cpu *cpu)
 	j->pending = NULL;
 	j->flushes++;
 	interp_forget_jumps(cpu);
+}
+
+void jit_info(const Cpu *cpu, GString *out)
+{
+	const Jit *j = cpu->jit;
+
+	g_string_append_printf(out, "%" PRIu64 " blocks, %" PRIu64 " guest bytes to %" PRIu64 ", %" PRIu64 " links; entered %"
+		PRIu64 " times, %" PRIu64 " instructions by their handlers; cache %zu of %zu KiB, dropped %" PRIu64 " times\n",
+		j->blocks, j->bytes_in, j->bytes_out, j->links, j->entries, j->slow_exits, j->used >> 10, j->size >> 10,
+		j->flushes);
 }
 
 /* ---- finding ---- */
@@ -160,23 +175,7 @@ static JitBlock *find(Cpu *cpu, const uint8_t *host, unsigned left)
 		icache_forget_all(cpu); /* and the code cache with it */
 		stale = NULL;
 	}
-	static long limit = -2; /* DEBUG */
-	if (limit == -2)
-		limit = getenv("VIV_JIT_MAX") ? atol(getenv("VIV_JIT_MAX")) : -1;
-	if (limit >= 0 && (long)j->blocks >= limit)
-		return NULL;
 	JitBlock *b = jit_translate(cpu, host, left);
-	if (b && limit >= 0 && (long)j->blocks <= limit) {
-		GString *o = g_string_new("");
-		for (unsigned k = 0; k < j->trans->count; k++) {
-			disassemble(&j->trans->d[k], b->rip + j->trans->end[k] - j->trans->d[k].len, o);
-			g_string_append(o, "\n");
-		}
-		fprintf(stderr, "LAST BLOCK rip %lx mode %x\n%s", b->rip, b->base.mode, o->str);
-		FILE *f = fopen("/tmp/jit.bin", "w");
-		fwrite(b->code, 1, (size_t)(j->write + j->used - (j->write + (b->code - j->run))), f);
-		fclose(f);
-	}
 	if (!b || !valid(b))
 		return NULL;
 	b->next = j->hash[h];
@@ -196,7 +195,7 @@ static JitBlock *block_here(Cpu *cpu)
 	if (jump->rip == cpu->rip && jump->key == cpu->jit_key && valid(jump->block))
 		return jump->block;
 	uint8_t *heat = &j->heat[hash_of(NULL, cpu->rip * 0x9e3779b97f4a7c15ull)];
-	if (*heat < HEAT) {
+	if (*heat < j->heat_needed) {
 		++*heat;
 		return NULL;
 	}
