@@ -24,7 +24,7 @@ typedef enum RunResult {
 } RunResult;
 
 typedef struct AccelClass {
-	const char *name;  /* "kvm", "interp", later "jit" */
+	const char *name;  /* "kvm", "interp", "jit" */
 	const char *const *aliases; /* NULL-terminated: other words of -accel, e.g. "tcg" */
 	const char *desc;
 	bool irqchip;      /* PIC, I/O APIC, local APICs and PIT live in the accelerator */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-const AccelClass *const accel_classes[] = {&accel_kvm, &accel_interp, NULL};
+const AccelClass *const accel_classes[] = {&accel_kvm, &accel_interp, &accel_jit, NULL};
 
 const AccelClass *accel_find(const char *name)
 {

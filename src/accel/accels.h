@@ -7,7 +7,7 @@
 #include "accel/accel.h"
 
 extern const AccelClass accel_kvm;
-extern const AccelClass accel_interp;
+extern const AccelClass accel_interp, accel_jit;
 
 /* NULL-terminated, in the order in which a default is chosen among equals. */
 extern const AccelClass *const accel_classes[];

@@ -10,15 +10,6 @@
 #include "cli/options.h"
 #include "core/error.h"
 
-/*
- * QEMU's words for a software CPU; until they name a class of their own they mean the
- * interpreter.
- */
-static bool software_word(const char *name)
-{
-	return !strcmp(name, "tcg") || !strcmp(name, "jit");
-}
-
 /* Names that are known although this viv was built without them. */
 static bool foreign_word(const char *name)
 {
@@ -54,12 +45,6 @@ static bool try_named(Cli *cli, const char *name, const AccelClass **found, GStr
 {
 	const AccelClass *cls = accel_find(name);
 	const char *why = NULL;
-	if (!cls && software_word(name)) {
-		cls = accel_find("interp");
-		cli_warn(cli, "-accel %s: this version has no translating CPU and interprets "
-			"instead (-accel interp)",
-			name);
-	}
 	if (!cls && !foreign_word(name))
 		return unknown_accel(name, error);
 	if (cls && cls->probe(&why)) {
@@ -79,8 +64,7 @@ static bool choose_named(Cli *cli, const AccelClass **found, GError **error)
 		ok = try_named(cli, cli->machine.accels[i], found, tried, error);
 	/* The words after the chosen one are still checked. */
 	for (unsigned i = 0; ok && cli->machine.accels[i]; i++)
-		if (!accel_find(cli->machine.accels[i]) && !software_word(cli->machine.accels[i]) &&
-		    !foreign_word(cli->machine.accels[i]))
+		if (!accel_find(cli->machine.accels[i]) && !foreign_word(cli->machine.accels[i]))
 			ok = unknown_accel(cli->machine.accels[i], error);
 	if (ok && !*found)
 		ok = fail(error, VIV_ERROR_UNSUPPORTED,

@@ -53,8 +53,8 @@ def image(name, accel):
 
 def cases(options):
     if options.list == "asan":
-        return [image(n, "interp") for n in SHORT]
-    all_ = [image(n, "interp") for n in IMAGES]
+        return [image(n, accel) for accel in ("interp", "jit") for n in SHORT]
+    all_ = [image(n, accel) for accel in ("interp", "jit") for n in IMAGES]
     if kvm_opens():
         all_ += [image(n, "kvm") for n in WITH_KVM]
     return all_

@@ -86,7 +86,8 @@ def boot(kernel, smp, mem, *args):
             if "-numa" in args:
                 numa(case, vm)
             poweroff(case, vm)
-    return "boot %s -smp %s -m %s%s" % (kernel, smp, mem, " -numa" if "-numa" in args else ""), case_fn
+    name = "boot %s -smp %s -m %s" % (kernel, smp, mem)
+    return name + "".join(" " + w for w in ("-numa", "jit") if w in args), case_fn
 
 
 def numa(case, vm):
@@ -193,6 +194,9 @@ def cases(options):
         boot("686-pae", "4,sockets=1,cores=2,threads=2", "256", "-cpu", "max"),
         boot("cloud-amd64", "1", "128"),
         boot("686", "1", "128"),
+        boot("amd64", "2", "256", "-accel", "jit"),
+        boot("686", "1", "128", "-accel", "jit"),
+        boot("686-pae", "2", "256", "-accel", "jit", "-cpu", "max"),
         ("monitor and keys", monitor_and_keys),
         ("no-reboot", no_reboot),
     ]
@@ -203,7 +207,8 @@ def cases(options):
     for kernel in ("amd64", "cloud-amd64", "686", "686-pae"):
         for smp in ("1", "2", "4,sockets=1,cores=2,threads=2"):
             # The default model is an AMD processor of a family that knows no threads.
-            full.append(boot(kernel, smp, "256", *(["-cpu", "max"] if "threads" in smp else [])))
+            model = ["-cpu", "max"] if "threads" in smp else []
+            full += [boot(kernel, smp, "256", *model), boot(kernel, smp, "256", "-accel", "jit", *model)]
         full.append(boot(kernel, "2", "128"))
         if kernel != "686": # without physical address extensions a kernel reaches 3 to 4 GiB at most
             full.append(boot(kernel, "2", "6G"))

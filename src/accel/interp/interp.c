@@ -1,5 +1,5 @@
 /*
- * interp.c - the accelerator that interprets: one host thread for each vcpu.
+ * interp.c - the accelerators of the software CPU, with and without its JIT: one host thread for each vcpu.
  *
  * Exclusive sections (split locks, pages that turn into code) stop the other vcpus at an
  * instruction boundary: each runs guest code inside running/idle brackets, and whoever
@@ -13,7 +13,6 @@
 #include "accel/accels.h"
 
 #include <pthread.h>
-#include <stdlib.h>
 
 typedef struct InterpAccel {
 	Accel base;
@@ -38,15 +37,24 @@ static int probe(const char **why)
 	return 2;
 }
 
-static Accel *create(Board *board, GError **error)
+static int probe_jit(const char **why)
+{
+	*why = "it is young: until it has run as many guests as the interpreter, it wants to be asked for";
+	return 1;
+}
+
+static Accel *create_as(const AccelClass *cls, Board *board)
 {
 	InterpAccel *a = g_new0(InterpAccel, 1);
 
-	a->base = (Accel){ &accel_interp, board };
+	a->base = (Accel){ cls, board };
 	pthread_mutex_init(&a->gate, NULL);
 	pthread_cond_init(&a->changed, NULL);
 	return &a->base;
 }
+
+static Accel *create(Board *board, GError **error) { return create_as(&accel_interp, board); }
+static Accel *create_jit(Board *board, GError **error) { return create_as(&accel_jit, board); }
 
 static void destroy(Accel *accel)
 {
@@ -60,7 +68,12 @@ static void destroy(Accel *accel)
 static bool vcpu_create(Accel *accel, Cpu *cpu, GError **error)
 {
 	cpu->accel_data = g_new0(InterpVcpu, 1);
-	return interp_init(cpu, error) && (!getenv("VIV_JIT") || jit_init(cpu, 0, error));
+	return interp_init(cpu, error);
+}
+
+static bool vcpu_create_jit(Accel *accel, Cpu *cpu, GError **error)
+{
+	return vcpu_create(accel, cpu, error) && jit_init(cpu, 0, error);
 }
 
 static void vcpu_destroy(Accel *accel, Cpu *cpu)
@@ -146,7 +159,8 @@ void interp_flush_others(Accel *accel, Cpu *cpu)
 
 static void info(Accel *accel, GString *out)
 {
-	g_string_append(out, "interp: every instruction is interpreted\n");
+	g_string_append_printf(out, "%s: %s\n", accel->cls->name,
+		accel->cls == &accel_jit ? "what is run often is translated" : "every instruction is interpreted");
 	for (unsigned i = 0; i < accel->board->cpu_count; i++) {
 		Cpu *cpu = accel->board->cpus[i];
 		g_string_append_printf(out, "  CPU %u: %" G_GUINT64_FORMAT " instructions, %" G_GUINT64_FORMAT
@@ -163,6 +177,21 @@ const AccelClass accel_interp = {
 	.create = create,
 	.destroy = destroy,
 	.vcpu_create = vcpu_create,
+	.vcpu_destroy = vcpu_destroy,
+	.vcpu_run = vcpu_run,
+	.info = info,
+};
+
+static const char *const jit_aliases[] = { "tcg", NULL };
+
+const AccelClass accel_jit = {
+	.name = "jit",
+	.aliases = jit_aliases,
+	.desc = "the software CPU with a translator",
+	.probe = probe_jit,
+	.create = create_jit,
+	.destroy = destroy,
+	.vcpu_create = vcpu_create_jit,
 	.vcpu_destroy = vcpu_destroy,
 	.vcpu_run = vcpu_run,
 	.info = info,
