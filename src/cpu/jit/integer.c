@@ -14,7 +14,7 @@ static int first_access(unsigned exec)
 	case X_SHL: case X_SHR: case X_SAR: case X_ROL: case X_ROR: case X_RCL: case X_RCR: case X_SHLD: case X_SHRD:
 	case X_IMUL2: case X_CMOVCC: case X_BSF: case X_BSR:
 	case X_BTS_IMM: case X_BTR_IMM: case X_BTC_IMM:
-	case X_CRC32: case X_CRC32_8:
+	case X_CRC32: case X_CRC32_8: case X_XCHG: case X_XADD: case X_CMPXCHG:
 		return RW;
 	case X_CMP: case X_TEST: case X_BT_IMM:
 		return RD;
@@ -91,13 +91,14 @@ static bool with_modrm(Trans *t, int access)
 			rm_access = how;
 			rm_size = operand_bytes(d, k);
 		} else if (letter == 'G') {
-			reg_access = how;
+			bool exchanges = d->row->exec == X_XCHG || d->row->exec == X_XADD;
+			reg_access = exchanges ? RW : how;
 			reg_size = operand_bytes(d, k);
 		}
 	}
 	if (!rm_access)
 		return false;
-	if (d->is_mem && (!mem_known(t) || d->lock))
+	if (d->is_mem && !mem_known(t))
 		return false;
 	bool high_reg = reg_access && is_high(d, d->reg, reg_size), high_rm = !d->is_mem && is_high(d, d->rm, rm_size);
 	int host_reg = reg_access ? host_of(d->reg) : 0, host_rm = d->is_mem ? H_T1 : host_of(d->rm);
@@ -111,11 +112,15 @@ static bool with_modrm(Trans *t, int access)
 	unsigned size = rm_size == 1 && (!reg_access || reg_size == 1) ? 1 : d->opsize;
 	if (d->is_mem)
 		mem_place(t, rm_size, rm_access & WR);
+	if (d->is_mem && (d->lock || d->row->exec == X_XCHG))
+		mem_within_line(t, rm_size);
 	flags_want(t);
 	unsigned reg = d->row->reg >= 0 ? (unsigned)d->row->reg : 0;
 	if (reg_access)
 		reg = high_reg ? REG_AH + d->reg - 4u : use_reg(t, d->reg, reg_size, reg_access & RD, H_T2);
 	if (d->is_mem) {
+		if (d->lock)
+			e1(&t->e, 0xf0);
 		emit_rm(&t->e, op, size, reg, at(H_T1, 0));
 	} else {
 		unsigned rm = high_rm ? REG_AH + d->rm - 4u : use_reg(t, d->rm, rm_size, rm_access & RD, H_T1);
@@ -287,8 +292,6 @@ bool trans_integer(Trans *t)
 		break;
 	case X_XCHG_ACC:
 		return d->opcode == 0x90 && !(d->rex & 1) ? true : xchg_reg(t, z, RAX);
-	case X_XCHG:
-		return !d->is_mem && operand_bytes(d, 0) > 1 && xchg_reg(t, d->rm, d->reg);
 	case X_PUSH:
 		return first == 'Z' ? push_value(t, (int)z, 0) : first == 'I' || first == 's' ? push_value(t, -1, (uint64_t)d->imm) :
 		       first == 'E' && !d->is_mem ? push_value(t, d->rm, 0) : false;

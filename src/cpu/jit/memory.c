@@ -107,6 +107,20 @@ static void check(Trans *t, unsigned size, bool write)
 	emit_rm(e, OP(0x03), 8, H_T1, entry);
 }
 
+void mem_within_line(Trans *t, unsigned size)
+{
+	Emit *e = &t->e;
+
+	if (size == 1)
+		return;
+	emit_mov_rr(e, 4, H_T2, H_T1);
+	emit_rr(e, OP(0x83), 4, 4, H_T2); /* and r14d, 63 */
+	e1(e, 63);
+	emit_rr(e, OP(0x83), 4, 7, H_T2); /* cmp */
+	e1(e, 64 - size);
+	detour(t, emit_jcc(e, CC_A, NULL));
+}
+
 void mem_place(Trans *t, unsigned size, bool write)
 {
 	flags_save(t);

@@ -54,6 +54,8 @@ void flags_save_all(Trans *t);
 bool mem_known(const Trans *t);
 /* The memory operand's host address in R13, checked; flags are saved before. R14 is used. */
 void mem_place(Trans *t, unsigned size, bool write);
+/* A locked access at R13: across cache lines the handler does it, alone. */
+void mem_within_line(Trans *t, unsigned size);
 /* The same on the stack, of a host register and disp. */
 void stack_place(Trans *t, unsigned base, int disp, unsigned size, bool write);
 /* The linear address in R13, without a check (LEA's too with seg false). */
