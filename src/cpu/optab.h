@@ -57,6 +57,7 @@ typedef struct OpSlot { uint16_t first, count; } OpSlot;
 #define FEAT_NONE 0xffff
 #define OPTAB_MAPS 7
 extern const OpRow optab_rows[];
+extern const unsigned optab_row_count;
 extern const uint16_t optab_order[]; /* row numbers, grouped by slot */
 extern const OpSlot optab_index[3][OPTAB_MAPS][256];
 extern const char *const optab_operand_names[];

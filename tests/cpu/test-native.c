@@ -536,12 +536,6 @@ int main(int argc, char **argv)
 		one_sequence(&run);
 	printf("1..1\n# %u rows, %" G_GUINT64_FORMAT " sequences, %" G_GUINT64_FORMAT " differences\n%s 1 - host and %s agree\n",
 	       run.rows->len, run.sequences, run.differences, run.differences || !run.sequences ? "not ok" : "ok", jit ? "JIT" : "interpreter");
-	if (jit) {
-		GString *counts = g_string_new("# ");
-		jit_info(run.world->cpu, counts);
-		fputs(counts->str, stdout);
-		g_string_free(counts, true);
-	}
 	native_free(run.native);
 	return run.differences || !run.sequences;
 }

@@ -292,6 +292,8 @@ const Insn *icache_follow(Cpu *cpu, const Insn *from)
 	icache_left_early(cpu, from);
 	if (unlikely(atomic_load_explicit(&cpu->events, memory_order_relaxed)))
 		return NULL;
+	if (cpu->jit && jit_suitable(cpu)) /* it counts how often a block runs */
+		return NULL;
 	if (unlikely(!b || !valid(b))) {
 		/* The loop finds or builds it; the next time round the link is there. */
 		unsigned slot = (unsigned)((cpu->rip ^ cpu->rip >> 12) & (JUMP_SLOTS - 1));

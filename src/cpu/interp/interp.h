@@ -337,6 +337,8 @@ void interp_forget_jumps(Cpu *cpu);
 /* ---- the JIT (jit/run.c) ---- */
 /* Runs translated code at the present RIP. False: there is none. */
 bool jit_run_here(Cpu *cpu);
+/* May the present mode's code be translated? */
+bool jit_suitable(const Cpu *cpu);
 void jit_forget_all(Cpu *cpu);
 void jit_new_key(Cpu *cpu);
 

@@ -27,6 +27,7 @@ typedef struct JitBlock JitBlock;
 typedef struct JitInsn {
 	Insn insn[2];            /* the second one's handler comes back to the translated code */
 	JitBlock *block;
+	uint64_t *runs;          /* counts them, by row of the opcode table */
 } JitInsn;
 
 /* A way out of a block to a known RIP of the same page; patched to jump there once that is translated. */
@@ -73,7 +74,8 @@ struct Jit {
 	const JitLink *(*enter)(Cpu *cpu, const uint8_t *code);
 	const uint8_t *leave, *leave_saved, *slow, *indirect;
 	struct Trans *trans;     /* the translator's workspace */
-	uint64_t blocks, flushes, bytes_in, bytes_out, slow_exits, entries, links;
+	uint64_t *handled, *detours; /* [OPTAB_ROWS]: instructions run by their handlers: always; for their memory operand */
+	uint64_t blocks, flushes, bytes_in, bytes_out, entries, links;
 };
 
 void *jit_take(Jit *j, size_t bytes);

@@ -49,6 +49,8 @@ bool jit_init(Cpu *cpu, size_t code_bytes, GError **error)
 	j->data_size = j->size;
 	j->data = mmap(NULL, j->data_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	j->trans = g_new0(Trans, 1);
+	j->handled = g_new0(uint64_t, 2 * optab_row_count);
+	j->detours = j->handled + optab_row_count;
 	j->jumps = g_new0(JitJump, 1u << JIT_JUMP_BITS);
 	Emit e = { j->write, (intptr_t)(j->run - j->write) };
 	jit_emit_stubs(j, &e);
@@ -74,6 +76,7 @@ void jit_free(Cpu *cpu)
 	munmap(j->data, j->data_size);
 	g_free(j->jumps);
 	g_free(j->trans);
+	g_free(j->handled);
 	g_free(j);
 	cpu->jit = NULL;
 }
@@ -106,14 +109,39 @@ void jit_forget_all(Cpu *cpu)
 	interp_forget_jumps(cpu);
 }
 
+/* The rows that ran most often, with their counts. */
+static void append_most(const uint64_t *runs, const char *title, GString *out)
+{
+	uint64_t total = 0, below = UINT64_MAX;
+
+	for (unsigned i = 0; i < optab_row_count; i++)
+		total += runs[i];
+	g_string_append_printf(out, "  %s: %" PRIu64, title, total);
+	for (unsigned n = 0; n < 12; n++) {
+		unsigned best = 0;
+		uint64_t most = 0;
+		for (unsigned i = 0; i < optab_row_count; i++)
+			if (runs[i] > most && runs[i] < below) {
+				most = runs[i];
+				best = i;
+			}
+		if (!most)
+			break;
+		g_string_append_printf(out, ", %s %" PRIu64, optab_rows[best].name, most);
+		below = most;
+	}
+	g_string_append_c(out, '\n');
+}
+
 void jit_info(const Cpu *cpu, GString *out)
 {
 	const Jit *j = cpu->jit;
 
-	g_string_append_printf(out, "%" PRIu64 " blocks, %" PRIu64 " guest bytes to %" PRIu64 ", %" PRIu64 " links; entered %"
-		PRIu64 " times, %" PRIu64 " instructions by their handlers; cache %zu of %zu KiB, dropped %" PRIu64 " times\n",
-		j->blocks, j->bytes_in, j->bytes_out, j->links, j->entries, j->slow_exits, j->used >> 10, j->size >> 10,
-		j->flushes);
+	g_string_append_printf(out, "  %" PRIu64 " blocks, %" PRIu64 " bytes of %" PRIu64 ", %" PRIu64 " links, entered %" PRIu64
+		" times; cache %zu of %zu KiB, dropped %" PRIu64 " times\n", j->blocks, j->bytes_out, j->bytes_in, j->links,
+		j->entries, j->used >> 10, j->size >> 10, j->flushes);
+	append_most(j->handled, "by handlers", out);
+	append_most(j->detours, "for their memory operand", out);
 }
 
 /* ---- finding ---- */
@@ -124,7 +152,7 @@ void jit_new_key(Cpu *cpu)
 	cpu->jit_key = (cpu->icache->jump_key | cpu->mode) << 2 | (uint64_t)((cpu->tlb - cpu->tlbs[0]) / TLB_SIZE);
 }
 
-static bool suitable(const Cpu *cpu)
+bool jit_suitable(const Cpu *cpu)
 {
 	unsigned code = cpu->mode & MODE_CODE_MASK;
 
@@ -222,7 +250,7 @@ bool jit_slow(Cpu *cpu, JitInsn *ji)
 
 	cpu->rip = ji->block->rip;
 	c->running = &ji->block->base;
-	cpu->jit->slow_exits++;
+	++*ji->runs;
 	const Insn *i = ji->insn[0].fn(cpu, &ji->insn[0]);
 	c->running = NULL;
 	cpu->cur = NULL;
@@ -248,7 +276,7 @@ bool jit_run_here(Cpu *cpu)
 {
 	Jit *j = cpu->jit;
 
-	if (!suitable(cpu))
+	if (!jit_suitable(cpu))
 		return false;
 	jit_new_key(cpu);
 	JitBlock *b = block_here(cpu);

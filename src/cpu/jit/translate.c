@@ -4,7 +4,7 @@
 #include "cpu/jit/translate.h"
 
 /* R13 names the instruction; the shared routine runs its handler. */
-static void emit_handler(Trans *t, unsigned k)
+static void emit_handler(Trans *t, unsigned k, uint64_t *runs)
 {
 	JitInsn *ji = jit_take(t->jit, sizeof(*ji));
 
@@ -13,6 +13,7 @@ static void emit_handler(Trans *t, unsigned k)
 	ji->insn[0].flags &= (uint8_t)~INSN_LINK;
 	ji->insn[1].fn = jit_stay;
 	ji->block = t->b;
+	ji->runs = &runs[t->d[k].row - optab_rows];
 	emit_const(&t->e, H_T1, (uintptr_t)ji);
 	emit_call(&t->e, t->jit->slow);
 }
@@ -20,7 +21,7 @@ static void emit_handler(Trans *t, unsigned k)
 void by_handler(Trans *t)
 {
 	flags_save_all(t);
-	emit_handler(t, t->k);
+	emit_handler(t, t->k, t->jit->handled);
 }
 
 static bool decode_block(Trans *t, const uint8_t *p, unsigned left)
@@ -66,7 +67,7 @@ static void emit_detours(Trans *t)
 		const Detour *x = &t->detour[i];
 		for (unsigned k = 0; k < x->froms; k++)
 			emit_land(&t->e, x->from[k]);
-		emit_handler(t, x->k);
+		emit_handler(t, x->k, t->jit->detours);
 		if (x->want_flags)
 			flags_load(&t->e);
 		emit_jmp(&t->e, x->back + t->e.to_run);
