@@ -215,6 +215,55 @@ static bool xchg_reg(Trans *t, unsigned a, unsigned b)
 	return true;
 }
 
+/*
+ * DIV and IDIV of 32 and 64 bits, where the quotient certainly fits: the high half below the divisor; or, signed, a
+ * dividend that is as wide as the divisor, which is neither 0 nor -1. Else the handler does it, and may raise #DE.
+ */
+static bool divide(Trans *t, bool is_signed)
+{
+	const Decoded *d = now(t);
+	Emit *e = &t->e;
+	unsigned size = operand_bytes(d, 0);
+
+	if (size < 4 || (d->is_mem && !mem_known(t)))
+		return false;
+	flags_save(t);
+	unsigned rm = H_T1;
+	if (d->is_mem)
+		mem_place(t, size, false);
+	else
+		rm = use_reg(t, d->rm, size, true, H_T1);
+	if (is_signed) {
+		emit_mov_rr(e, size, H_T2, H_RAX);
+		emit_rr(e, OP(0xc1), size, 7, H_T2); /* sar */
+		e1(e, size * 8 - 1);
+		emit_rr(e, OP(0x3b), size, H_T2, H_RDX);
+		detour(t, emit_jcc(e, CC_NE, NULL));
+		if (d->is_mem)
+			emit_load(e, size, H_T2, at(H_T1, 0));
+		else
+			emit_mov_rr(e, size, H_T2, rm);
+		emit_rr(e, OP(0x83), size, 0, H_T2); /* add, 1: 0 and -1 are now 1 and 0 */
+		e1(e, 1);
+		emit_rr(e, OP(0x83), size, 7, H_T2);
+		e1(e, 1);
+		detour(t, emit_jcc(e, CC_BE, NULL));
+	} else {
+		if (d->is_mem)
+			emit_rm(e, OP(0x3b), size, H_RDX, at(H_T1, 0));
+		else
+			emit_rr(e, OP(0x3b), size, H_RDX, rm);
+		detour(t, emit_jcc(e, CC_AE, NULL));
+	}
+	if (d->is_mem)
+		emit_rm(e, OP(0xf7), size, is_signed ? 7 : 6, at(H_T1, 0));
+	else
+		emit_rr(e, OP(0xf7), size, is_signed ? 7 : 6, rm);
+	t->flags = FLAGS_HOST; /* undefined ones */
+	detours_end(t);
+	return true;
+}
+
 /* ---- stack ---- */
 
 static bool push_value(Trans *t, int guest, uint64_t imm)
@@ -280,6 +329,8 @@ bool trans_integer(Trans *t)
 		if (first == 'O' || d->row->operands[1] == OPND_Ob || d->row->operands[1] == OPND_Ov)
 			return false;
 		break;
+	case X_DIV1: return divide(t, false);
+	case X_IDIV1: return divide(t, true);
 	case X_LEA: return lea(t);
 	case X_LEAVE: return leave(t);
 	case X_CRC32: case X_CRC32_8: case X_MOVNTI:
