@@ -12,7 +12,7 @@ ARGS ?=
 FUZZ_SECONDS ?= 600
 JOBS ?= 2
 
-.PHONY: all build run run-kernel test test-full bench fuzz install asan clean
+.PHONY: all build run run-kernel test test-full bench bench-cpu fuzz install asan clean
 
 all: build
 
@@ -51,6 +51,13 @@ bench: build
 	@python3 bench/boot.py $(BUILD)/viv guests/amd64
 	@python3 bench/img.py $(BUILD)/viv-img
 	@python3 bench/disk.py $(BUILD)/viv guests/amd64
+
+# The software CPU by workload, against native and against QEMU's TCG. DIV divides the amount of work.
+DIV ?= 1
+bench-cpu: build
+	@scripts/deps.sh run bench || echo "No QEMU to compare with; its columns stay empty." >&2
+	@scripts/guest.sh amd64
+	@python3 bench/cpu.py $(BUILD)/viv guests/amd64 --div $(DIV)
 
 fuzz: build
 	@scripts/fuzz.sh $(BUILD) $(FUZZ_SECONDS)
