@@ -95,6 +95,8 @@ class Row:
                 attrs.append('ATTR_' + a.upper())
             else:
                 raise SystemExit(f'{self.where}: unknown attribute {a}')
+        if 'VEC_FLAGS' in str(extra): # COMISD, PTEST, FCOMI, ...: all six
+            written = sum(FLAG_BITS.values())
         self.exe = exe
         ops = [o for o in self.operands.split(',') if o]
         ops = ', '.join('OPND_' + o for o in ops) or '0'

@@ -194,6 +194,7 @@ typedef struct CpuVector {
 	uint32_t mxcsr;
 	/* x87 and MMX in FXSAVE layout (vol. 1, 10.5.1): FCW, FSW, FTW, FOP, FIP, FDP, ..., ST0..7 from byte 32. */
 	_Alignas(64) uint8_t fx[512];
+	uint64_t xsave_header[8]; /* behind it, so that XSAVE and XRSTOR can be used; of no meaning to the guest */
 	uint32_t pkru;
 } CpuVector;
 
@@ -270,6 +271,11 @@ struct Cpu {
 	struct JitJump *jit_jumps; /* where indirect branches look, with */
 	uint64_t jit_key;       /* what an entry there must carry to be of use now */
 	uint64_t jit_scratch;   /* translated code's, within one instruction */
+	/*
+	 * Which of the guest's units are in the host's registers while translated code runs: [0] a UNITS_* level of the
+	 * vector unit, [1] x87 and MMX. Elsewhere 0 and 0, and `vec` is true. jit_wanted: what is to be loaded next.
+	 */
+	_Alignas(2) uint8_t jit_units[2], jit_wanted[2];
 	struct ICache *icache;  /* decoded instructions; interp/ owns it */
 	const void *cur;        /* the decoded instruction that may fault; NULL: rip is exact */
 	uint64_t insn_count;    /* instructions retired, for `info` and tests */

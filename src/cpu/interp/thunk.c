@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "cpu/interp/recode.h"
 
 #define POOL_CODE (2u << 20)
 #define THUNK_BYTES_MAX 512u
@@ -255,71 +256,12 @@ static void note_implicit(Emit *m)
 		m->vdest |= 1;
 }
 
-/* Mandatory prefixes, REX or VEX or EVEX, opcode: as in the guest, with the general registers renamed. */
-static void put_opcode(Emit *m, unsigned reg, unsigned rm)
-{
-	const Decoded *d = m->d;
-	static const uint8_t prefix[] = {0, 0, 0x66, 0xf3, 0xf2};
-	static const uint8_t pp[] = {0, 0, 1, 2, 3};
-	unsigned r = reg >> 3 & 1, b = rm >> 3 & 1;
-
-	if (d->row->enc == ENC_LEGACY) {
-		if (d->row->pfx > PFX_NP)
-			b1(m, prefix[d->row->pfx]);
-		if (d->w || r || b)
-			b1(m, 0x40 | (unsigned)d->w << 3 | r << 2 | b);
-		if (d->row->map)
-			b1(m, 0x0f);
-		if (d->row->map > 1)
-			b1(m, d->row->map == 2 ? 0x38 : 0x3a);
-	} else if (d->row->enc == ENC_VEX) {
-		b1(m, 0xc4);
-		b1(m, (!r << 7 | 1 << 6 | !b << 5 | d->row->map));
-		b1(m, (unsigned)d->w << 7 | (~d->vvvv & 15u) << 3 | (unsigned)d->vl << 2 | pp[d->row->pfx]);
-	} else {
-		b1(m, 0x62);
-		b1(m, (!r << 7 | !(rm >> 4 & 1) << 6 | !b << 5 | !(reg >> 4 & 1) << 4 | d->row->map));
-		b1(m, (unsigned)d->w << 7 | (~d->vvvv & 15u) << 3 | 4 | pp[d->row->pfx]);
-		b1(m, (unsigned)d->evex_z << 7 | (unsigned)d->vl << 5 | (unsigned)d->evex_b << 4 |
-		      (unsigned)!d->evex_v_hi << 3 | d->evex_aaa);
-	}
-	b1(m, d->opcode);
-}
-
-static bool has_imm8(const Decoded *d)
-{
-	for (unsigned k = 0; k < 5 && d->row->operands[k]; k++)
-		if (opnd_letter(d->row->operands[k]) == 'I' || opnd_letter(d->row->operands[k]) == 'L')
-			return true;
-	return false;
-}
-
+/* RAX is modrm.reg, RCX modrm.rm, RSI where the memory operand is. */
 static void put_instruction(Emit *m)
 {
-	const Decoded *d = m->d;
-	unsigned reg = m->g ? 0 : d->row->reg >= 0 ? (unsigned)d->row->reg : modrm_reg(d);
-	unsigned rm = d->is_mem ? 6 : m->e ? 1 : modrm_rm(d);
-	bool mmx_rm = false, mmx_reg = false;
+	static const Recode with = { .g = 0, .e = 1, .mem = 6 };
 
-	for (unsigned k = 0; k < 5 && d->row->operands[k]; k++) {
-		char o = opnd_letter(d->row->operands[k]);
-		mmx_reg |= o == 'P';
-		mmx_rm |= o == 'Q' || o == 'N' || (o == 'K' && opnd_size(d->row->operands[k]) == 'm' && !d->is_mem);
-	}
-	if (mmx_reg)
-		reg &= 7;
-	if (mmx_rm)
-		rm &= 7;
-	if (d->row->vec & VEC_X87) {
-		b1(m, d->opcode);
-		b1(m, d->is_mem ? (d->modrm & 0x38) | 6 : d->modrm);
-		return;
-	}
-	put_opcode(m, reg, rm);
-	if (d->has_modrm)
-		b1(m, (d->is_mem ? 0 : 0xc0u) | (reg & 7) << 3 | (rm & 7));
-	if (has_imm8(d))
-		b1(m, (uint8_t)d->imm & (d->code64 || opnd_letter(d->row->operands[3]) != 'L' ? 0xff : 0x7f));
+	m->p = recode(m->p, m->d, &with);
 }
 
 static void put_loads(Emit *m)

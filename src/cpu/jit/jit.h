@@ -23,6 +23,15 @@ enum { H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI, H_R8, H_R9, H_R10
 typedef struct Jit Jit;
 typedef struct JitBlock JitBlock;
 
+/* How much of the vector unit a block needs in the host's registers. */
+enum { UNITS_NONE, UNITS_SSE /* XMM0..15, MXCSR */, UNITS_AVX /* YMM */, UNITS_AVX512 /* ZMM0..31, K0..7 */ };
+
+/* An x87 instruction in a block, by which the guest's instruction pointer is found. */
+typedef struct JitX87 {
+	uint32_t host;           /* bytes from the block's code */
+	uint16_t guest;          /* bytes from its first instruction */
+} JitX87;
+
 /* An instruction that goes through its handler: always, or when memory is not plain. */
 typedef struct JitInsn {
 	Insn insn[2];            /* the second one's handler comes back to the translated code */
@@ -45,6 +54,9 @@ struct JitBlock {
 	const uint8_t *body;     /* the same behind the check for events, which the loop has seen */
 	JitBlock *next;          /* hash chain */
 	JitLink again;           /* back to the loop at the block's start: events, or the page changed */
+	uint8_t units[2];        /* as Cpu.jit_units: needed throughout */
+	uint16_t x87_count;
+	JitX87 *x87;
 };
 
 /* Where an indirect branch looks for its target. */
@@ -72,10 +84,14 @@ struct Jit {
 	uint64_t pending_key;
 	/* routines all blocks share, at the start of the cache */
 	const JitLink *(*enter)(Cpu *cpu, const uint8_t *code);
-	const uint8_t *leave, *leave_saved, *slow, *indirect;
+	const uint8_t *leave, *leave_saved, *slow, *indirect, *save_units, *load_units;
+	bool cold;               /* what comes next is the interpreter's: a unit is not to be had */
 	struct Trans *trans;     /* the translator's workspace */
 	uint64_t *handled, *detours; /* [OPTAB_ROWS]: instructions run by their handlers: always; for their memory operand */
+	JitBlock **order;        /* blocks by address of their code, `ordered` of them, room for order_size */
+	size_t ordered, order_size;
 	uint64_t blocks, flushes, bytes_in, bytes_out, entries, links;
+	uint64_t unit_loads;
 };
 
 void *jit_take(Jit *j, size_t bytes);
@@ -87,6 +103,12 @@ void jit_emit_stubs(Jit *j, Emit *e);
 bool jit_slow(Cpu *cpu, JitInsn *ji);
 /* The handler behind a JitInsn's. */
 const Insn *jit_stay(Cpu *cpu, const Insn *i);
+
+/* ---- units.c: the vector and x87 units ---- */
+/* What block b needs is to be loaded (jit_wanted). False: the guest may not use it as it is; the interpreter knows. */
+bool units_want(Cpu *cpu, const JitBlock *b);
+/* After an XSAVE of the x87 unit: the pointers name guest addresses. */
+void units_x87_saved(Cpu *cpu);
 
 #define CPU_AT(field) at(H_CPU, (int32_t)offsetof(Cpu, field))
 static inline Place reg_at(unsigned guest) { return at(H_CPU, (int32_t)(offsetof(Cpu, regs) + 8 * guest)); }

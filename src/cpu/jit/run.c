@@ -15,6 +15,7 @@
 #define HEAT_DEFAULT 12   /* runs in the interpreter before a block is worth translating */
 #define CODE_MARGIN (64u << 10)
 #define DATA_MARGIN (32u << 10)
+#define BLOCK_BYTES_LEAST 64 /* entrance and way out alone take more */
 #define CODE_DEFAULT (32u << 20)
 
 /* ---- memory ---- */
@@ -52,6 +53,8 @@ bool jit_init(Cpu *cpu, size_t code_bytes, GError **error)
 	j->handled = g_new0(uint64_t, 2 * optab_row_count);
 	j->detours = j->handled + optab_row_count;
 	j->jumps = g_new0(JitJump, 1u << JIT_JUMP_BITS);
+	j->order_size = j->size / BLOCK_BYTES_LEAST;
+	j->order = g_new(JitBlock *, j->order_size);
 	Emit e = { j->write, (intptr_t)(j->run - j->write) };
 	jit_emit_stubs(j, &e);
 	j->fixed = j->used = ((size_t)(e.p - j->write) + 63) & ~(size_t)63;
@@ -75,6 +78,7 @@ void jit_free(Cpu *cpu)
 	munmap((void *)j->run, j->size);
 	munmap(j->data, j->data_size);
 	g_free(j->jumps);
+	g_free(j->order);
 	g_free(j->trans);
 	g_free(j->handled);
 	g_free(j);
@@ -92,7 +96,7 @@ void *jit_take(Jit *j, size_t bytes)
 
 static bool room(const Jit *j)
 {
-	return j->used + CODE_MARGIN <= j->size && j->data_used + DATA_MARGIN <= j->data_size;
+	return j->used + CODE_MARGIN <= j->size && j->data_used + DATA_MARGIN <= j->data_size && j->ordered < j->order_size;
 }
 
 void jit_forget_all(Cpu *cpu)
@@ -104,6 +108,7 @@ void jit_forget_all(Cpu *cpu)
 	memset(j->hash, 0, sizeof(j->hash));
 	j->used = j->fixed;
 	j->data_used = 0;
+	j->ordered = 0;
 	j->pending = NULL;
 	j->flushes++;
 	interp_forget_jumps(cpu);
@@ -138,8 +143,8 @@ void jit_info(const Cpu *cpu, GString *out)
 	const Jit *j = cpu->jit;
 
 	g_string_append_printf(out, "  %" PRIu64 " blocks, %" PRIu64 " bytes of %" PRIu64 ", %" PRIu64 " links, entered %" PRIu64
-		" times; cache %zu of %zu KiB, dropped %" PRIu64 " times\n", j->blocks, j->bytes_out, j->bytes_in, j->links,
-		j->entries, j->used >> 10, j->size >> 10, j->flushes);
+		" times; cache %zu of %zu KiB, dropped %" PRIu64 " times, units loaded %" PRIu64 " times\n", j->blocks, j->bytes_out, j->bytes_in, j->links,
+		j->entries, j->used >> 10, j->size >> 10, j->flushes, j->unit_loads);
 	append_most(j->handled, "by handlers", out);
 	append_most(j->detours, "for their memory operand", out);
 }
@@ -254,7 +259,15 @@ bool jit_slow(Cpu *cpu, JitInsn *ji)
 	const Insn *i = ji->insn[0].fn(cpu, &ji->insn[0]);
 	c->running = NULL;
 	cpu->cur = NULL;
-	return i != &ji->insn[1];
+	if (i != &ji->insn[1])
+		return true;
+	if (units_want(cpu, ji->block))
+		return false;
+	cpu->rip += ji->insn[0].end;
+	if (!cpu_code64(cpu))
+		cpu->rip = (uint32_t)cpu->rip;
+	cpu->jit->cold = true;
+	return true;
 }
 
 /* A link goes straight to the block from now on, if nothing was dropped since it was left. */
@@ -278,6 +291,11 @@ bool jit_run_here(Cpu *cpu)
 
 	if (!jit_suitable(cpu))
 		return false;
+	if (j->cold) {
+		j->cold = false;
+		j->pending = NULL;
+		return false;
+	}
 	jit_new_key(cpu);
 	JitBlock *b = block_here(cpu);
 	if (!b) {

@@ -37,6 +37,155 @@ static void adjust_stack(Emit *e, int bytes)
 	e1(e, (unsigned)(bytes < 0 ? -bytes : bytes));
 }
 
+/* ---- the vector and x87 units ---- */
+
+#define UNITS_AT(n) at(H_CPU, (int32_t)(offsetof(Cpu, jit_units) + (n)))
+#define WANTED_AT(n) at(H_CPU, (int32_t)(offsetof(Cpu, jit_wanted) + (n)))
+#define HOST_MXCSR 0x1f80
+
+static Place vector_at(unsigned reg) { return at(H_CPU, (int32_t)(offsetof(Cpu, vec.zmm) + 64 * reg)); }
+
+static void emit_modrm32(Emit *e, unsigned reg, Place m)
+{
+	e1(e, 0x80 | (reg & 7) << 3 | (H_CPU & 7));
+	e4(e, (uint32_t)m.disp);
+}
+
+/* MOVUPS, VMOVUPS of YMM, of ZMM; KMOVQ. */
+static void move_xmm(Emit *e, unsigned reg, bool store)
+{
+	emit_rm(e, OP0F(store ? 0x11 : 0x10), 4, reg, vector_at(reg));
+}
+
+static void move_ymm(Emit *e, unsigned reg, bool store)
+{
+	e1(e, 0xc4);
+	e1(e, (reg & 8 ? 0 : 0x80) | 0x41);
+	e1(e, 0x7c);
+	e1(e, store ? 0x11 : 0x10);
+	emit_modrm32(e, reg, vector_at(reg));
+}
+
+static void move_zmm(Emit *e, unsigned reg, bool store)
+{
+	e1(e, 0x62);
+	e1(e, (reg & 8 ? 0 : 0x80) | 0x41 | (reg & 16 ? 0 : 0x10));
+	e1(e, 0x7c);
+	e1(e, 0x48);
+	e1(e, store ? 0x11 : 0x10);
+	emit_modrm32(e, reg, vector_at(reg));
+}
+
+static void move_mask(Emit *e, unsigned k, bool store)
+{
+	e1(e, 0xc4);
+	e1(e, 0xc1);
+	e1(e, 0xf8);
+	e1(e, store ? 0x91 : 0x90);
+	emit_modrm32(e, k, at(H_CPU, (int32_t)(offsetof(Cpu, vec.k) + 8 * k)));
+}
+
+static uint8_t *unless(Emit *e, Place byte, unsigned value, unsigned cc)
+{
+	emit_rm(e, OP(0x80), 1, 7, byte);
+	e1(e, value);
+	return emit_jcc(e, cc, NULL);
+}
+
+/* The registers of the level that `level` holds, which is not 0. */
+static void move_level(Emit *e, Place level, bool store)
+{
+	uint8_t *above_sse = unless(e, level, UNITS_SSE, CC_NE);
+	for (unsigned i = 0; i < 16; i++)
+		move_xmm(e, i, store);
+	uint8_t *sse = emit_jmp(e, NULL);
+	emit_land(e, above_sse);
+	uint8_t *above_avx = unless(e, level, UNITS_AVX, CC_NE);
+	for (unsigned i = 0; i < 16; i++)
+		move_ymm(e, i, store);
+	uint8_t *avx = emit_jmp(e, NULL);
+	emit_land(e, above_avx);
+	for (unsigned i = 0; i < 32; i++)
+		move_zmm(e, i, store);
+	for (unsigned i = 0; i < 8; i++)
+		move_mask(e, i, store);
+	emit_land(e, avx);
+	if (store) { /* vzeroupper: C code is compiled for SSE */
+		e1(e, 0xc5);
+		e1(e, 0xf8);
+		e1(e, 0x77);
+	}
+	emit_land(e, sse);
+}
+
+/* XSAVE64 or XRSTOR64 of the x87 component alone. */
+static void move_x87(Emit *e, bool store)
+{
+	emit_const(e, H_RAX, 1);
+	emit_const(e, H_RDX, 0);
+	emit_rm(e, OP0F(0xae), 8, store ? 4 : 5, CPU_AT(vec.fx));
+}
+
+static void call_c(Emit *e, uintptr_t fn)
+{
+	emit_mov_rr(e, 8, H_RDI, H_CPU);
+	emit_const(e, H_RAX, fn);
+	emit_rr(e, OP(0xff), 4, 2, H_RAX);
+}
+
+/* save_units: into Cpu.vec what is in the host's registers. The general ones are spilled, and lost here. */
+static void emit_save_units(Jit *j, Emit *e)
+{
+	j->save_units = emit_here(e);
+	adjust_stack(e, -8);
+	uint8_t *no_vector = unless(e, UNITS_AT(0), UNITS_NONE, CC_E);
+	move_level(e, UNITS_AT(0), true);
+	emit_rm(e, OP0F(0xae), 4, 3, CPU_AT(vec.mxcsr)); /* stmxcsr */
+	emit_rm(e, OP(0xc7), 4, 0, at(H_RSP, 0));
+	e4(e, HOST_MXCSR);
+	emit_rm(e, OP0F(0xae), 4, 2, at(H_RSP, 0)); /* ldmxcsr */
+	emit_land(e, no_vector);
+	uint8_t *no_x87 = unless(e, UNITS_AT(1), 0, CC_E);
+	move_x87(e, true);
+	e1(e, 0xdb); /* fninit: C code finds an empty unit */
+	e1(e, 0xe3);
+	call_c(e, (uintptr_t)units_x87_saved);
+	emit_land(e, no_x87);
+	emit_rm(e, OP(0xc7), 2, 0, UNITS_AT(0));
+	e1(e, 0);
+	e1(e, 0);
+	adjust_stack(e, 8);
+	e1(e, 0xc3);
+}
+
+/* load_units: what Cpu.jit_wanted says, from Cpu.vec. RAX and RDX are lost. */
+static void emit_load_units(Jit *j, Emit *e)
+{
+	j->load_units = emit_here(e);
+	uint8_t *no_vector = unless(e, WANTED_AT(0), UNITS_NONE, CC_E);
+	move_level(e, WANTED_AT(0), false);
+	emit_rm(e, OP0F(0xae), 4, 2, CPU_AT(vec.mxcsr)); /* ldmxcsr */
+	emit_land(e, no_vector);
+	uint8_t *no_x87 = unless(e, WANTED_AT(1), 0, CC_E);
+	move_x87(e, false);
+	emit_land(e, no_x87);
+	emit_load(e, 2, H_RAX, WANTED_AT(0));
+	emit_store(e, 2, H_RAX, UNITS_AT(0));
+	e1(e, 0xc3);
+}
+
+/* Calls `routine` if the two bytes at `flags` are not 0. */
+static void call_if(Emit *e, Place flags, const uint8_t *routine)
+{
+	emit_rm(e, OP(0x83), 2, 7, flags);
+	e1(e, 0);
+	uint8_t *none = emit_jcc(e, CC_E, NULL);
+	emit_call(e, routine);
+	emit_land(e, none);
+}
+
+/* ---- doors ---- */
+
 /* enter(cpu, code): the ABI's side of the door. */
 static void emit_enter(Jit *j, Emit *e)
 {
@@ -55,6 +204,7 @@ static void emit_leave(Jit *j, Emit *e)
 {
 	j->leave = emit_here(e);
 	spill(e);
+	call_if(e, UNITS_AT(0), j->save_units);
 	emit_mov_rr(e, 8, H_RAX, H_T1);
 	j->leave_saved = emit_here(e);
 	adjust_stack(e, 8);
@@ -69,10 +219,9 @@ static void emit_slow(Jit *j, Emit *e)
 	j->slow = emit_here(e);
 	adjust_stack(e, -8);
 	spill(e);
-	emit_mov_rr(e, 8, H_RDI, H_CPU);
+	call_if(e, UNITS_AT(0), j->save_units);
 	emit_mov_rr(e, 8, H_RSI, H_T1);
-	emit_const(e, H_RAX, (uintptr_t)jit_slow);
-	emit_rr(e, OP(0xff), 4, 2, H_RAX); /* call */
+	call_c(e, (uintptr_t)jit_slow);
 	adjust_stack(e, 8);
 	emit_rr(e, OP(0x84), 1, H_RAX, H_RAX); /* test al, al */
 	uint8_t *stays = emit_jcc(e, CC_E, NULL);
@@ -80,6 +229,7 @@ static void emit_slow(Jit *j, Emit *e)
 	emit_const(e, H_RAX, 0);
 	emit_jmp(e, j->leave_saved);
 	emit_land(e, stays);
+	call_if(e, WANTED_AT(0), j->load_units);
 	fill(e);
 	e1(e, 0xc3);
 }
@@ -112,6 +262,8 @@ static void emit_indirect(Jit *j, Emit *e)
 
 void jit_emit_stubs(Jit *j, Emit *e)
 {
+	emit_save_units(j, e);
+	emit_load_units(j, e);
 	emit_enter(j, e);
 	emit_leave(j, e);
 	emit_slow(j, e);

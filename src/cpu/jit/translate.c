@@ -46,6 +46,59 @@ static bool decode_block(Trans *t, const uint8_t *p, unsigned left)
 	return t->count > 0;
 }
 
+/* Comes to the front of a block that needs a unit: jit_slow loads it afterwards. */
+static const Insn *load_units(Cpu *cpu, const Insn *i)
+{
+	return i + 1;
+}
+
+/* The units that the block's instructions are going to use are in the host's registers, or come there. */
+static void emit_units(Trans *t)
+{
+	Emit *e = &t->e;
+	JitBlock *b = t->b;
+	uint8_t *absent[2] = {0};
+
+	for (unsigned u = 0; u < 2; u++) {
+		if (!b->units[u])
+			continue;
+		emit_rm(e, OP(0x80), 1, 7, at(H_CPU, (int32_t)(offsetof(Cpu, jit_units) + u)));
+		e1(e, b->units[u]);
+		absent[u] = emit_jcc(e, CC_B, NULL);
+	}
+	if (!absent[0] && !absent[1])
+		return;
+	uint8_t *present = emit_jmp(e, NULL);
+	for (unsigned u = 0; u < 2; u++)
+		if (absent[u])
+			emit_land(e, absent[u]);
+	JitInsn *ji = jit_take(t->jit, sizeof(*ji));
+	*ji = (JitInsn){ .insn = { { .fn = load_units } }, .block = b, .runs = &t->jit->unit_loads };
+	emit_const(e, H_T1, (uintptr_t)ji);
+	emit_call(e, t->jit->slow);
+	emit_land(e, present);
+}
+
+static void find_units(Trans *t)
+{
+	for (unsigned k = 0; k < t->count; k++) {
+		uint8_t units[2];
+		if (!vector_needs(&t->d[k], units))
+			continue;
+		for (unsigned u = 0; u < 2; u++)
+			t->b->units[u] = MAX(t->b->units[u], units[u]);
+	}
+}
+
+static void keep_x87(Trans *t)
+{
+	if (!t->x87_count)
+		return;
+	t->b->x87_count = (uint16_t)t->x87_count;
+	t->b->x87 = jit_take(t->jit, t->x87_count * sizeof(JitX87));
+	memcpy(t->b->x87, t->x87, t->x87_count * sizeof(JitX87));
+}
+
 /* Events, and the page as it was: else back to the loop. */
 static void emit_entrance(Trans *t, uint8_t **events, uint8_t **changed)
 {
@@ -59,6 +112,7 @@ static void emit_entrance(Trans *t, uint8_t **events, uint8_t **changed)
 	emit_rm(e, OP(0x81), 4, 7, at(H_T1, 0));
 	e4(e, t->b->base.page_state);
 	*changed = emit_jcc(e, CC_NE, NULL);
+	emit_units(t);
 }
 
 static void emit_detours(Trans *t)
@@ -86,7 +140,7 @@ static void emit_link_exits(Trans *t)
 
 static void emit_insn(Trans *t)
 {
-	if (!trans_branch(t) && !trans_integer(t))
+	if (!trans_branch(t) && !trans_integer(t) && !trans_vector(t))
 		by_handler(t);
 }
 
@@ -110,6 +164,7 @@ JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left)
 	if (!decode_block(t, host, b->base.bytes))
 		return NULL;
 	flags_find_live(t);
+	find_units(t);
 	emit_entrance(t, &events, &changed);
 	for (t->k = 0; t->k < t->count; t->k++)
 		emit_insn(t);
@@ -126,5 +181,7 @@ JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left)
 	j->bytes_out += (size_t)(t->e.p - (j->write + j->used));
 	j->used = ((size_t)(t->e.p - j->write) + 15) & ~(size_t)15;
 	j->blocks++;
+	keep_x87(t);
+	j->order[j->ordered++] = b;
 	return b;
 }

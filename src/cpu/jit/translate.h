@@ -17,7 +17,6 @@ typedef struct Detour {
 	bool want_flags;         /* the straight way comes back with FLAGS_HOST */
 } Detour;
 
-
 typedef struct Trans Trans;
 struct Trans {
 	Cpu *cpu;
@@ -36,6 +35,8 @@ struct Trans {
 	JitLink *link[2 * JIT_INSNS_MAX];
 	uint8_t *link_site[2 * JIT_INSNS_MAX];
 	unsigned links;
+	JitX87 x87[JIT_INSNS_MAX];
+	unsigned x87_count;
 };
 
 /* ---- flags (flags.c) ---- */
@@ -81,5 +82,8 @@ void exit_indirect(Trans *t);
 /* ---- by class; false: nothing was emitted, the handler has to do it ---- */
 bool trans_integer(Trans *t);   /* integer.c */
 bool trans_branch(Trans *t);    /* branch.c: *also* ends the block where the instruction does */
+bool trans_vector(Trans *t);    /* vector.c */
+/* vector.c: the units that the host's own instruction needs for d; false: its handler runs it. */
+bool vector_needs(const Decoded *d, uint8_t units[2]);
 
 #endif
