@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""cpu.py VIV GUEST [--div N] [--cpu MODEL] [--accel NAME] [--no-qemu] - the software CPU's speed by workload.
+"""cpu.py VIV GUEST [--div N] [--only NAME,...] [--cpu MODEL] [--accel NAME] [--no-qemu] - the software CPU, by workload.
 
 bench/cpubench.c natively, as init of the same kernel on viv, and on QEMU's TCG with the same -cpu, in
 this one run. Prints seconds, and the two ratios that matter: guest over native, and TCG over viv.
@@ -56,6 +56,7 @@ def main():
     parser.add_argument("viv")
     parser.add_argument("guest")
     parser.add_argument("--div", type=int, default=1)
+    parser.add_argument("--only", default="")
     parser.add_argument("--cpu", default="qemu64")
     parser.add_argument("--accel", default="jit")
     parser.add_argument("--no-qemu", action="store_true")
@@ -64,8 +65,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         program, initrd = build(folder)
         rest = ["-nographic", "-no-reboot", "-m", "256", "-cpu", o.cpu, "-kernel", o.guest + "/vmlinuz", "-initrd", initrd,
-                "-append", "console=ttyS0 quiet panic=1 div=%d" % o.div]
-        native = measure([program, str(o.div)])
+                "-append", "console=ttyS0 quiet panic=1 div=%d%s" % (o.div, " only=" + o.only if o.only else "")]
+        native = measure([program, str(o.div), o.only])
         guest = measure([o.viv, "-accel", o.accel] + rest)
         tcg = measure([qemu, "-accel", "tcg", "-machine", "pc"] + rest) if qemu else {}
     print("%s, -cpu %s, work divided by %d, seconds, on %s" % (o.guest, o.cpu, o.div, cpu_type()))

@@ -3,7 +3,8 @@
  *
  * Runs natively, or in a guest from a shell or as its init (then it reboots at the end; `div=N` on
  * the kernel's command line divides the amount of work, as the first argument does). The ratio of
- * the two times is how much slower the guest's processor is. Static, so that it needs nothing else:
+ * the two times is how much slower the guest's processor is. `only=NAME,NAME` (or the second argument)
+ * leaves the others out. Static, so that it needs nothing else:
  * gcc -O2 -static -o cpubench cpubench.c -lm
  */
 #define _GNU_SOURCE
@@ -353,8 +354,25 @@ static const struct {
     {"pipe", w_pipe, 200},	   {"fork", w_fork, 600},      {"fault", w_fault, 200},
 };
 
+/* Is `name` in a list of names with commas between them, ended by a blank or the end? */
+static int listed(const char *list, const char *name)
+{
+	size_t n = strlen(name);
+	for (; *list; list += *list == ',') {
+		size_t len = strcspn(list, ", \n");
+		if (len == n && !memcmp(list, name, n))
+			return 1;
+		list += len;
+		if (*list != ',')
+			break;
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	static char line[2048];
+	const char *only = argc > 2 ? argv[2] : "";
 	int init = getpid() == 1;
 	int div = 1;
 	if (argc > 1 && atoi(argv[1]) > 0)
@@ -362,15 +380,21 @@ int main(int argc, char **argv)
 	if (init) {
 		mount("none", "/proc", "proc", 0, 0);
 		FILE *f = fopen("/proc/cmdline", "r");
-		char line[2048], *p;
-		if (f && fgets(line, sizeof line, f) && (p = strstr(line, "div=")))
-			div = atoi(p + 4);
+		char *p;
+		if (f && fgets(line, sizeof line, f)) {
+			if ((p = strstr(line, "div=")))
+				div = atoi(p + 4);
+			if ((p = strstr(line, "only=")))
+				only = p + 5;
+		}
 		printf("CPUBENCH BOOTED\n");
 	}
 	if (div < 1)
 		div = 1;
 	for (unsigned i = 0; i < sizeof work / sizeof *work; i++) {
 		int n = work[i].n / div;
+		if (*only && !listed(only, work[i].name))
+			continue;
 		double t = now();
 		uint64_t s = work[i].f(n ? n : 1);
 		printf("bench %s %.4f %llx\n", work[i].name, now() - t, (unsigned long long)s);

@@ -284,6 +284,23 @@ static bool push_value(Trans *t, int guest, uint64_t imm)
 	return true;
 }
 
+static bool push_mem(Trans *t)
+{
+	unsigned size = now(t)->opsize;
+
+	if (size == 2 || (size == 4) == t->code64 || !mem_known(t))
+		return false;
+	mem_place(t, size, false);
+	emit_load(&t->e, size, H_T1, at(H_T1, 0));
+	emit_store(&t->e, 8, H_T1, CPU_AT(jit_scratch));
+	stack_place(t, H_GUEST_RSP, -(int)size, size, true);
+	emit_load(&t->e, size, H_T2, CPU_AT(jit_scratch));
+	emit_store(&t->e, size, H_T2, at(H_T1, 0));
+	emit_lea(&t->e, t->code64 ? 8 : 4, H_GUEST_RSP, at(H_GUEST_RSP, -(int)size));
+	detours_end(t);
+	return true;
+}
+
 static bool pop_reg(Trans *t, unsigned guest)
 {
 	unsigned size = now(t)->opsize;
@@ -345,7 +362,7 @@ bool trans_integer(Trans *t)
 		return d->opcode == 0x90 && !(d->rex & 1) ? true : xchg_reg(t, z, RAX);
 	case X_PUSH:
 		return first == 'Z' ? push_value(t, (int)z, 0) : first == 'I' || first == 's' ? push_value(t, -1, (uint64_t)d->imm) :
-		       first == 'E' && !d->is_mem ? push_value(t, d->rm, 0) : false;
+		       first != 'E' ? false : d->is_mem ? push_mem(t) : push_value(t, d->rm, 0);
 	case X_POP:
 		return first == 'Z' && pop_reg(t, z);
 	case X_CBW: case X_CWD:

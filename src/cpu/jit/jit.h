@@ -36,6 +36,8 @@ typedef struct JitX87 {
 typedef struct JitInsn {
 	Insn insn[2];            /* the second one's handler comes back to the translated code */
 	JitBlock *block;
+	uint64_t next;           /* RIP of the instruction behind it */
+	bool within;             /* that one is in the block too */
 	uint64_t *runs;          /* counts them, by row of the opcode table */
 } JitInsn;
 
@@ -84,7 +86,7 @@ struct Jit {
 	uint64_t pending_key;
 	/* routines all blocks share, at the start of the cache */
 	const JitLink *(*enter)(Cpu *cpu, const uint8_t *code);
-	const uint8_t *leave, *leave_saved, *slow, *indirect, *save_units, *load_units;
+	const uint8_t *leave, *leave_none, *slow, *onward, *indirect, *save_units, *load_units;
 	bool cold;               /* what comes next is the interpreter's: a unit is not to be had */
 	struct Trans *trans;     /* the translator's workspace */
 	uint64_t *handled, *detours; /* [OPTAB_ROWS]: instructions run by their handlers: always; for their memory operand */
@@ -99,8 +101,8 @@ void *jit_take(Jit *j, size_t bytes);
 JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left);
 /* stubs.c: emits the shared routines. */
 void jit_emit_stubs(Jit *j, Emit *e);
-/* run.c: what a slow exit calls. True: leave the block. */
-bool jit_slow(Cpu *cpu, JitInsn *ji);
+/* run.c: what a slow exit calls. NULL: the block goes on; else where translated code goes on instead. */
+const uint8_t *jit_slow(Cpu *cpu, JitInsn *ji);
 /* The handler behind a JitInsn's. */
 const Insn *jit_stay(Cpu *cpu, const Insn *i);
 

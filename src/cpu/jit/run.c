@@ -249,9 +249,29 @@ const Insn *jit_stay(Cpu *cpu, const Insn *i)
 	return i;
 }
 
-bool jit_slow(Cpu *cpu, JitInsn *ji)
+/* Is there anything for the loop to look at before the next instruction? */
+static bool eventful(Cpu *cpu)
+{
+	if (atomic_load_explicit(&cpu->events, memory_order_relaxed))
+		return true;
+	cpu->inhibit = 0; /* what comes from now on may as well come behind the next instruction */
+	return cpu->halted || cpu->db_pending || cpu->rflags & FLAG_RF || !jit_suitable(cpu);
+}
+
+/* Behind an instruction that ended its block: the code of the block at the new RIP, or the way out. */
+static const uint8_t *onward(Cpu *cpu)
+{
+	const JitJump *jump = &cpu->jit->jumps[jump_slot(cpu->rip)];
+
+	if (jump->rip == cpu->rip && jump->key == cpu->jit_key && valid(jump->block))
+		return jump->block->body;
+	return cpu->jit->leave_none;
+}
+
+const uint8_t *jit_slow(Cpu *cpu, JitInsn *ji)
 {
 	ICache *c = cpu->icache;
+	uint64_t key = cpu->jit_key;
 
 	cpu->rip = ji->block->rip;
 	c->running = &ji->block->base;
@@ -259,15 +279,20 @@ bool jit_slow(Cpu *cpu, JitInsn *ji)
 	const Insn *i = ji->insn[0].fn(cpu, &ji->insn[0]);
 	c->running = NULL;
 	cpu->cur = NULL;
-	if (i != &ji->insn[1])
-		return true;
+	cpu->jit_wanted[0] = cpu->jit_wanted[1] = 0;
+	if (i != &ji->insn[1]) {
+		if (eventful(cpu))
+			return cpu->jit->leave_none;
+		jit_new_key(cpu);
+		/* A system instruction that changed nothing a block depends on stays in it. */
+		if (!ji->within || cpu->rip != ji->next || cpu->jit_key != key)
+			return onward(cpu);
+	}
 	if (units_want(cpu, ji->block))
-		return false;
-	cpu->rip += ji->insn[0].end;
-	if (!cpu_code64(cpu))
-		cpu->rip = (uint32_t)cpu->rip;
+		return NULL;
+	cpu->rip = ji->next;
 	cpu->jit->cold = true;
-	return true;
+	return cpu->jit->leave_none;
 }
 
 /* A link goes straight to the block from now on, if nothing was dropped since it was left. */

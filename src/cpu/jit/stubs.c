@@ -199,21 +199,25 @@ static void emit_enter(Jit *j, Emit *e)
 	emit_rr(e, OP(0xff), 4, 4, H_T1); /* jmp */
 }
 
-/* leave: R13 is what enter() returns; leave_saved: RAX is, and the registers are in Cpu. */
+/* leave: R13 is what enter() returns; leave_none: NULL is. */
 static void emit_leave(Jit *j, Emit *e)
 {
+	j->leave_none = emit_here(e);
+	emit_const(e, H_T1, 0);
 	j->leave = emit_here(e);
 	spill(e);
 	call_if(e, UNITS_AT(0), j->save_units);
 	emit_mov_rr(e, 8, H_RAX, H_T1);
-	j->leave_saved = emit_here(e);
 	adjust_stack(e, 8);
 	for (unsigned i = sizeof(saved); i-- > 0;)
 		pop_host(e, saved[i]);
 	e1(e, 0xc3);
 }
 
-/* slow: called with a JitInsn in R13; comes back, or leaves. Cpu.arith holds the flags before and after. */
+/*
+ * slow: called with a JitInsn in R13; comes back in every case, or the host would mispredict all returns that follow.
+ * ZF set: the block goes on; clear: on to `onward`. Cpu.arith holds the flags before and after.
+ */
 static void emit_slow(Jit *j, Emit *e)
 {
 	j->slow = emit_here(e);
@@ -223,15 +227,19 @@ static void emit_slow(Jit *j, Emit *e)
 	emit_mov_rr(e, 8, H_RSI, H_T1);
 	call_c(e, (uintptr_t)jit_slow);
 	adjust_stack(e, 8);
-	emit_rr(e, OP(0x84), 1, H_RAX, H_RAX); /* test al, al */
-	uint8_t *stays = emit_jcc(e, CC_E, NULL);
-	adjust_stack(e, 8); /* the return address */
-	emit_const(e, H_RAX, 0);
-	emit_jmp(e, j->leave_saved);
-	emit_land(e, stays);
+	emit_store(e, 8, H_RAX, CPU_AT(jit_scratch));
 	call_if(e, WANTED_AT(0), j->load_units);
+	emit_rm(e, OP(0x83), 8, 7, CPU_AT(jit_scratch)); /* cmp; what follows keeps flags */
+	e1(e, 0);
 	fill(e);
 	e1(e, 0xc3);
+}
+
+/* onward: where jit_slow said. */
+static void emit_onward(Jit *j, Emit *e)
+{
+	j->onward = emit_here(e);
+	emit_rm(e, OP(0xff), 4, 4, CPU_AT(jit_scratch)); /* jmp */
 }
 
 /* indirect: on to the block at Cpu.rip (also in R13), if it is in the jump table. */
@@ -256,8 +264,7 @@ static void emit_indirect(Jit *j, Emit *e)
 	emit_rm(e, OP(0xff), 4, 4, at(H_T2, offsetof(JitJump, code))); /* jmp */
 	emit_land(e, other);
 	emit_land(e, stale);
-	emit_const(e, H_T1, 0);
-	emit_jmp(e, j->leave);
+	emit_jmp(e, j->leave_none);
 }
 
 void jit_emit_stubs(Jit *j, Emit *e)
@@ -267,5 +274,6 @@ void jit_emit_stubs(Jit *j, Emit *e)
 	emit_enter(j, e);
 	emit_leave(j, e);
 	emit_slow(j, e);
+	emit_onward(j, e);
 	emit_indirect(j, e);
 }

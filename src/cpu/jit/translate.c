@@ -13,15 +13,30 @@ static void emit_handler(Trans *t, unsigned k, uint64_t *runs)
 	ji->insn[0].flags &= (uint8_t)~INSN_LINK;
 	ji->insn[1].fn = jit_stay;
 	ji->block = t->b;
+	ji->next = t->code64 ? t->b->rip + t->end[k] : (uint32_t)(t->b->rip + t->end[k]);
+	ji->within = k + 1 < t->count;
 	ji->runs = &runs[t->d[k].row - optab_rows];
 	emit_const(&t->e, H_T1, (uintptr_t)ji);
 	emit_call(&t->e, t->jit->slow);
+	emit_jcc(&t->e, CC_NE, t->jit->onward);
 }
 
 void by_handler(Trans *t)
 {
 	flags_save_all(t);
 	emit_handler(t, t->k, t->jit->handled);
+}
+
+/* Is this a block's last instruction? Those that change nothing a block depends on are not: see jit_slow. */
+static bool ends_block(const Decoded *d)
+{
+	switch (d->row->exec) {
+	case X_JCC: case X_CLI: case X_STI: case X_POPF: case X_SWAPGS: case X_RDTSC: case X_RDTSCP: case X_RDMSR: case X_WRMSR:
+	case X_MOV_FROM_CR: case X_CLTS: case X_CPUID: case X_IN: case X_OUT: case X_MOV_TO_SEG: case X_MOVS: case X_STOS:
+		return false;
+	default:
+		return d->row->attrs & (ATTR_END | ATTR_REP);
+	}
 }
 
 static bool decode_block(Trans *t, const uint8_t *p, unsigned left)
@@ -38,7 +53,7 @@ static bool decode_block(Trans *t, const uint8_t *p, unsigned left)
 			break;
 		end += d->len;
 		t->end[t->count++] = (uint16_t)end;
-		if ((d->row->attrs & ATTR_END && d->row->exec != X_JCC) || d->row->attrs & ATTR_REP)
+		if (ends_block(d))
 			break;
 	}
 	t->b->base.bytes = (uint16_t)end;
@@ -73,9 +88,11 @@ static void emit_units(Trans *t)
 		if (absent[u])
 			emit_land(e, absent[u]);
 	JitInsn *ji = jit_take(t->jit, sizeof(*ji));
-	*ji = (JitInsn){ .insn = { { .fn = load_units } }, .block = b, .runs = &t->jit->unit_loads };
+	*ji = (JitInsn){ .insn = { { .fn = load_units } }, .block = b, .next = b->rip,
+			 .runs = &t->jit->unit_loads };
 	emit_const(e, H_T1, (uintptr_t)ji);
 	emit_call(e, t->jit->slow);
+	emit_jcc(e, CC_NE, t->jit->onward);
 	emit_land(e, present);
 }
 
