@@ -76,14 +76,8 @@ static void write_cr3(Cpu *cpu, uint64_t value)
 		if ((cpu->cr0 & CR0_PG) && (cpu->cr4 & CR4_PAE) && !cpu_load_pdptes(cpu, value))
 			cpu_gp0(cpu);
 	}
-	/*
-	 * With PCIDs a translation may be kept only for the same PCID; the TLB has
-	 * no PCID tags, so a change of address space flushes in every case.
-	 */
-	bool same = keep && value == cpu->cr3;
 	cpu->cr3 = value;
-	if (!same)
-		cpu_tlb_flush(cpu, false);
+	cpu_tlb_switch(cpu, keep);
 }
 
 static uint64_t cr4_offered(const Cpu *cpu)
@@ -247,14 +241,15 @@ void cpu_invpcid(Cpu *cpu, uint64_t type, uint64_t pcid, uint64_t linear)
 		cpu_gp0(cpu);
 	if (type == 0 && !cpu_canonical(cpu, linear))
 		cpu_gp0(cpu);
-	/* A PCID that is not in force has nothing in the TLB: see write_cr3. */
 	uint64_t current = cpu->cr4 & CR4_PCIDE ? cpu->cr3 & 0xfff : 0;
 	if (type == 0 && pcid == current)
 		cpu_tlb_flush_page(cpu, linear);
-	else if (type == 1 && pcid == current)
-		cpu_tlb_flush(cpu, false);
-	else if (type >= 2)
-		cpu_tlb_flush(cpu, type == 2);
+	else if (type <= 1)
+		cpu_tlb_flush_pcid(cpu, (unsigned)pcid); /* of one page too: more than was asked for, as 4.10.4.1 allows */
+	else if (type == 2)
+		cpu_tlb_flush(cpu, true);
+	else
+		cpu_tlb_flush_pcids(cpu);
 }
 
 static unsigned iopl_of(const Cpu *cpu) { return cpu->rflags >> 12 & 3; }

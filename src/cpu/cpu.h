@@ -181,11 +181,38 @@ enum {
 #define TLB_BITS 10
 #define TLB_SIZE (1u << TLB_BITS)
 #define TLB_NONE (1ull << 62)
-#define TLB_FILLED_MAX 512
 typedef struct TlbEntry {
 	uint64_t read, write, exec; /* tags; a page that is MMIO, watched or holds code has no write tag */
 	uint8_t *page;              /* its first byte, where one of the tags is set */
 } TlbEntry;
+
+/* Behind it: translations of several address spaces (tlb.c). */
+enum { TLB_READ = 1, TLB_WRITE = 2, TLB_EXEC = 4, TLB_GLOBAL = 8 };
+#define TLB_BACK_BITS 10
+#define TLB_BACK_SETS (1u << TLB_BACK_BITS)
+#define TLB_BACK_WAYS 4
+#define TLB_LIST_MAX 512
+#define TLB_LARGE_KINDS 3
+typedef struct TlbBackEntry {
+	uint64_t key;               /* linear page, view, ASID; 0: empty */
+	uint64_t page;              /* host address | TLB_* */
+} TlbBackEntry;
+/* Slots of Cpu.tlbs that were filled, view << TLB_BITS | slot; a count above the maximum: more than are here. */
+typedef struct TlbList {
+	uint16_t slot[TLB_LIST_MAX];
+	unsigned count;
+} TlbList;
+typedef struct TlbBack {
+	_Alignas(64) TlbBackEntry set[TLB_BACK_SETS][TLB_BACK_WAYS];
+	uint16_t asid, global_asid; /* of what is in force, and of global pages; 1 and up */
+	uint16_t last_asid;         /* given out */
+	uint16_t floor;             /* older ones are not to be come back to */
+	uint16_t of_pcid[4096];
+	unsigned victim;
+	TlbList list[2];            /* of entries that are not global, that are */
+	uint8_t slot[TLB_MODES * TLB_SIZE];
+	uint64_t large[TLB_LARGE_KINDS][64]; /* filters of 4096 bits */
+} TlbBack;
 
 /* Vector state (vol. 1, 10 to 15), flat: xmm and ymm are the low parts of zmm. */
 typedef struct CpuVector {
@@ -279,11 +306,8 @@ struct Cpu {
 	struct ICache *icache;  /* decoded instructions; interp/ owns it */
 	const void *cur;        /* the decoded instruction that may fault; NULL: rip is exact */
 	uint64_t insn_count;    /* instructions retired, for `info` and tests */
-	uint64_t tlb_large_mask, tlb_large_base; /* any large page lies in here */
-	/* Entries set since the last flush, mode << TLB_BITS | slot: a flush clears these, not all. Beyond MAX: not kept. */
-	uint16_t tlb_filled[TLB_FILLED_MAX];
-	unsigned tlb_filled_count;
 	TlbEntry tlbs[TLB_MODES][TLB_SIZE];
+	TlbBack tlb_back;
 };
 
 /* The execution mode as decoding sees it. Bit set, so that a block's key is one byte. */
@@ -383,9 +407,16 @@ void cpu_lin_read_buf(Cpu *cpu, uint64_t linear, void *buf, unsigned len, unsign
 void cpu_lin_write_buf(Cpu *cpu, uint64_t linear, const void *buf, unsigned len, unsigned access);
 /* Raises #PF if [linear, linear+len) may not be accessed so. */
 void cpu_lin_probe(Cpu *cpu, uint64_t linear, unsigned len, unsigned access);
-void cpu_tlb_reset(Cpu *cpu);                  /* for cpu_new: all entries become TLB_NONE */
-void cpu_tlb_flush(Cpu *cpu, bool global);     /* all of the present address space */
+/* ---- the TLB (tlb.c) ---- */
+void cpu_tlb_reset(Cpu *cpu);                  /* for cpu_new */
+/* What the address space in force has but its global pages; with `global` everything of all address spaces. */
+void cpu_tlb_flush(Cpu *cpu, bool global);
+/* INVLPG: one page, 4 KiB or larger, of the address space in force, global or not. */
 void cpu_tlb_flush_page(Cpu *cpu, uint64_t linear);
+/* CR3 was written. `keep`: what is remembered of its PCID is still good. */
+void cpu_tlb_switch(Cpu *cpu, bool keep);
+void cpu_tlb_flush_pcid(Cpu *cpu, unsigned pcid); /* all of one PCID but global pages */
+void cpu_tlb_flush_pcids(Cpu *cpu);               /* all of all PCIDs but global pages */
 /*
  * For locked instructions: the host address of [linear, linear+size), write rights checked; NULL where
  * it is no plain memory, crosses a cache line or holds decoded code (then: exclusive section, read, write).

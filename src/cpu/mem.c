@@ -22,26 +22,6 @@ static inline TlbEntry *tlb_slot(TlbEntry *tlb, uint64_t linear)
 	return &tlb[linear >> GUEST_PAGE_BITS & (TLB_SIZE - 1)];
 }
 
-static inline void drop(TlbEntry *e) { e->read = e->write = e->exec = TLB_NONE; }
-static inline bool tlb_used(const TlbEntry *e) { return e->read != TLB_NONE || e->exec != TLB_NONE; }
-
-void cpu_tlb_reset(Cpu *cpu)
-{
-	TlbEntry *all = (TlbEntry *)cpu->tlbs;
-
-	for (unsigned i = 0; i < TLB_MODES * TLB_SIZE; i++)
-		drop(&all[i]);
-	cpu->tlb_filled_count = 0;
-}
-
-static void note_filled(Cpu *cpu, const TlbEntry *e)
-{
-	if (cpu->tlb_filled_count < TLB_FILLED_MAX)
-		cpu->tlb_filled[cpu->tlb_filled_count] = (uint16_t)(e - (TlbEntry *)cpu->tlbs);
-	if (cpu->tlb_filled_count <= TLB_FILLED_MAX)
-		cpu->tlb_filled_count++;
-}
-
 static bool canonical(const Cpu *cpu, uint64_t linear)
 {
 	unsigned bits = cpu->cr4 & CR4_LA57 ? 57 : 48;
@@ -59,22 +39,6 @@ static TlbEntry *tlb_for(Cpu *cpu, unsigned access)
 	if (access & MEM_IMPLICIT || cpu->cpl == 3)
 		return cpu->tlbs[TLB_KERNEL];
 	return cpu->tlb;
-}
-
-/* INVLPG of any piece of a large page must drop all of it: remember where large pages lie. */
-static void note_large(Cpu *cpu, uint64_t linear, unsigned page_bits)
-{
-	uint64_t mask = ~((1ull << page_bits) - 1);
-
-	if (!cpu->tlb_large_mask) {
-		cpu->tlb_large_mask = mask;
-	} else {
-		mask &= cpu->tlb_large_mask;
-		while ((cpu->tlb_large_base ^ linear) & mask)
-			mask <<= 1;
-		cpu->tlb_large_mask = mask;
-	}
-	cpu->tlb_large_base = linear & mask;
 }
 
 #define APIC_BASE_X2 (1u << 10)
@@ -143,16 +107,31 @@ typedef struct Page {
 	bool mapped;
 } Page;
 
+/* The page as an earlier walk found it, if that is remembered. */
+static bool recall(Cpu *cpu, unsigned view, uint64_t linear, unsigned access, Page *page)
+{
+	unsigned right = access & MEM_WRITE ? TLB_WRITE : access & MEM_EXEC ? TLB_EXEC : TLB_READ;
+	uint8_t *host;
+
+	if (!tlb_recall(cpu, view, linear, right, &host))
+		return false;
+	page->t = (Translation){ host, right == TLB_WRITE ? host : NULL, GUEST_PAGE_SIZE };
+	page->mapped = true;
+	return true;
+}
+
 /* Walks and, where it is plain memory, fills the entry. Raises #PF and #GP. */
 static Page page_lookup(Cpu *cpu, uint64_t linear, unsigned access)
 {
 	Page page;
 	PageWalk walk;
-	TlbEntry *tlb = tlb_for(cpu, access), *e = tlb_slot(tlb, linear);
-	uint64_t tag = linear & PAGE_MASK;
+	TlbEntry *tlb = tlb_for(cpu, access);
+	unsigned view = (unsigned)((tlb - cpu->tlbs[0]) / TLB_SIZE);
 
 	if (cpu_long_mode(cpu) && !canonical(cpu, linear))
 		cpu_gp0(cpu);
+	if (view != TLB_SLOW && recall(cpu, view, linear, access, &page))
+		return page;
 	if (!cpu_walk(cpu, linear, access, &walk))
 		cpu_page_fault(cpu, linear, walk.error);
 	page.gpa = walk.gpa;
@@ -160,24 +139,15 @@ static Page page_lookup(Cpu *cpu, uint64_t linear, unsigned access)
 		      cpu_translate(cpu, walk.gpa & PAGE_MASK, &page.t);
 	if (!page.mapped)
 		memset(&page.t, 0, sizeof(page.t));
-	if (tlb == cpu->tlbs[TLB_SLOW] || page.t.contiguous < GUEST_PAGE_SIZE || !page.t.host_read)
+	if (view == TLB_SLOW || page.t.contiguous < GUEST_PAGE_SIZE || !page.t.host_read)
 		return page;
 	if (walk.page_bits > GUEST_PAGE_BITS)
-		note_large(cpu, linear, walk.page_bits);
-	if (e->page != page.t.host_read || (e->read != tag && e->exec != tag)) {
-		if (!tlb_used(e))
-			note_filled(cpu, e);
-		*e = (TlbEntry){ TLB_NONE, TLB_NONE, TLB_NONE, page.t.host_read };
-	}
-	if (access & MEM_EXEC) {
-		e->exec = tag;
-		return page;
-	}
-	e->read = tag;
-	bool code = cpu->arena && ram_arena_owns(cpu->arena, page.t.host_read) &&
-		    atomic_load(ram_page_state(cpu->arena, page.t.host_read)) & PAGE_CODE;
-	if (walk.writable && walk.dirty && page.t.host_write == page.t.host_read && !code)
-		e->write = tag;
+		tlb_note_large(cpu, linear, walk.page_bits);
+	unsigned rights = (walk.readable ? TLB_READ : 0) | (walk.nx ? 0 : TLB_EXEC) | (walk.global ? TLB_GLOBAL : 0);
+	if (walk.readable && walk.writable && walk.dirty && page.t.host_write == page.t.host_read)
+		rights |= TLB_WRITE;
+	tlb_remember(cpu, view, linear, page.t.host_read, rights);
+	tlb_install(cpu, view, linear, page.t.host_read, rights);
 	return page;
 }
 
@@ -398,37 +368,4 @@ const uint8_t *cpu_lin_fetch(Cpu *cpu, uint64_t linear, unsigned *left)
 	if (page.t.host_read && page.t.contiguous >= GUEST_PAGE_SIZE)
 		return page.t.host_read + (linear & ~PAGE_MASK);
 	return NULL;
-}
-
-void cpu_tlb_flush(Cpu *cpu, bool global)
-{
-	/* Global entries are dropped too, which is allowed. What a flush costs was paid for by fills. */
-	cpu->tlb_large_mask = 0;
-	if (cpu->tlb_filled_count > TLB_FILLED_MAX)
-		cpu_tlb_reset(cpu);
-	for (unsigned i = 0; i < cpu->tlb_filled_count; i++)
-		drop((TlbEntry *)cpu->tlbs + cpu->tlb_filled[i]);
-	cpu->tlb_filled_count = 0;
-	interp_forget_jumps(cpu);
-}
-
-void cpu_tlb_flush_page(Cpu *cpu, uint64_t linear)
-{
-	if (cpu->tlb_large_mask && !((linear ^ cpu->tlb_large_base) & cpu->tlb_large_mask)) {
-		cpu_tlb_flush(cpu, true);
-		return;
-	}
-	for (int i = 0; i < TLB_SLOW; i++)
-		drop(tlb_slot(cpu->tlbs[i], linear));
-	interp_forget_jumps(cpu);
-}
-
-void cpu_tlb_drop_writes(Cpu *cpu, const uint8_t *host_page)
-{
-	for (int m = 0; m < TLB_SLOW; m++)
-		for (unsigned i = 0; i < TLB_SIZE; i++) {
-			TlbEntry *e = &cpu->tlbs[m][i];
-			if (e->write != TLB_NONE && e->page == host_page)
-				e->write = TLB_NONE;
-		}
 }

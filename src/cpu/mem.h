@@ -19,6 +19,17 @@ static inline bool mem_splits(const void *p, unsigned size)
 
 /* Stores to a page that may hold decoded code; drops the decoded code it hits. len <= 4096, one page. */
 void cpu_code_store(Cpu *cpu, uint8_t *host, const void *buf, unsigned len);
+/* ---- tlb.c: rights are a set of TLB_*, view is TLB_KERNEL, TLB_USER or TLB_KERNEL_AC ---- */
+/* Cpu.tlbs answers for this page from now on; write entries only to pages without code. */
+void tlb_install(Cpu *cpu, unsigned view, uint64_t linear, uint8_t *host, unsigned rights);
+/* The same, for when it was pushed out there. */
+void tlb_remember(Cpu *cpu, unsigned view, uint64_t linear, uint8_t *host, unsigned rights);
+/* A page that was remembered with this right is installed, and *host set. False: walk the tables. */
+bool tlb_recall(Cpu *cpu, unsigned view, uint64_t linear, unsigned right, uint8_t **host);
+/* A page of 1 << page_bits bytes, above 4 KiB, is about to be remembered in part. */
+void tlb_note_large(Cpu *cpu, uint64_t linear, unsigned page_bits);
+/* Is the page that was just fetched from global? False if that is not known. */
+bool tlb_is_global(Cpu *cpu, uint64_t linear);
 /* Forgets write entries to the page at `host_page`, which now holds decoded code. */
 void cpu_tlb_drop_writes(Cpu *cpu, const uint8_t *host_page);
 
@@ -26,7 +37,8 @@ void cpu_tlb_drop_writes(Cpu *cpu, const uint8_t *host_page);
 bool interp_own_block_hit(Cpu *cpu, const uint8_t *host, unsigned len);
 /* Unwinds; the present instruction is run again by itself, not from a block. */
 G_NORETURN void interp_retry_alone(Cpu *cpu);
-/* A linear address may mean another page now: forget the jump cache. */
+/* Linear addresses may mean other pages now: forget where jumps lead, all of them or to one page. */
 void interp_forget_jumps(Cpu *cpu);
+void interp_forget_jumps_to(Cpu *cpu, uint64_t linear);
 
 #endif

@@ -20,7 +20,7 @@ bool interp_init(Cpu *cpu, GError **error)
 
 	c->pool_size = POOL_BYTES;
 	c->pool = g_malloc(c->pool_size);
-	c->jump_key = 256;
+	c->jump_generation = 1;
 	cpu->icache = c;
 	c->thunks = thunk_pool_new(error);
 	return c->thunks != NULL;
@@ -39,10 +39,49 @@ void interp_free(Cpu *cpu)
 
 void interp_forget_jumps(Cpu *cpu)
 {
-	if (!cpu->icache)
+	ICache *c = cpu->icache;
+
+	if (!c)
 		return;
-	cpu->icache->jump_key += 256;
+	if (++c->jump_generation == 0) { /* an entry of long ago must not come back to life */
+		c->jump_generation = 1;
+		memset(c->jump, 0, sizeof(c->jump));
+		jit_forget_jumps(cpu);
+	}
+	c->local_kernel = false;
+	memset(c->jump_pages, 0, sizeof(c->jump_pages));
 	jit_new_key(cpu);
+}
+
+static unsigned page_hash(uint64_t linear)
+{
+	return (unsigned)((linear >> GUEST_PAGE_BITS) * 0x9e3779b97f4a7c15ull >> 49);
+}
+
+void icache_note_jump(Cpu *cpu, uint64_t rip)
+{
+	ICache *c = cpu->icache;
+	unsigned h = page_hash(rip);
+
+	G_STATIC_ASSERT(JUMP_PAGES == 1 << 15);
+	c->jump_pages[h / 64] |= 1ull << h % 64;
+	if (cpu->mode & MODE_USER || c->local_kernel || tlb_is_global(cpu, rip))
+		return;
+	c->local_kernel = true;
+	jit_new_key(cpu);
+}
+
+void interp_forget_jumps_to(Cpu *cpu, uint64_t linear)
+{
+	ICache *c = cpu->icache;
+	unsigned h = page_hash(linear);
+
+	if (!c || !(c->jump_pages[h / 64] >> h % 64 & 1))
+		return;
+	for (unsigned i = 0; i < JUMP_SLOTS; i++)
+		if (!((c->jump[i].rip ^ linear) >> GUEST_PAGE_BITS))
+			c->jump[i].key = 0;
+	jit_forget_jumps_to(cpu, linear);
 }
 
 bool interp_own_block_hit(Cpu *cpu, const uint8_t *host, unsigned len)
@@ -257,12 +296,12 @@ static Block *find(Cpu *cpu, const uint8_t *p, unsigned left)
 const Block *icache_block(Cpu *cpu, bool single)
 {
 	ICache *c = cpu->icache;
-	uint64_t rip = cpu->rip, key = c->jump_key | cpu->mode;
+	uint64_t rip = cpu->rip;
 	unsigned slot = (unsigned)((rip ^ rip >> 12) & (JUMP_SLOTS - 1));
 	bool plain = (cpu->mode & (MODE_STEP)) == 0 &&
 		     ((cpu->mode & MODE_CODE_MASK) == MODE_CODE64 || cpu->mode & MODE_FLAT);
 
-	if (likely(!single && plain && c->jump[slot].rip == rip && c->jump[slot].key == key)) {
+	if (likely(!single && plain && c->jump[slot].rip == rip && c->jump[slot].key == jump_key(cpu))) {
 		Block *b = c->jump[slot].block;
 		if (likely(valid(b)))
 			return b;
@@ -277,8 +316,9 @@ const Block *icache_block(Cpu *cpu, bool single)
 	if (!b)
 		return single_block(cpu, p, left, linear);
 	if (plain) {
+		icache_note_jump(cpu, rip);
 		c->jump[slot].rip = rip;
-		c->jump[slot].key = c->jump_key | cpu->mode;
+		c->jump[slot].key = jump_key(cpu);
 		c->jump[slot].block = b;
 	}
 	return b;
@@ -297,7 +337,7 @@ const Insn *icache_follow(Cpu *cpu, const Insn *from)
 	if (unlikely(!b || !valid(b))) {
 		/* The loop finds or builds it; the next time round the link is there. */
 		unsigned slot = (unsigned)((cpu->rip ^ cpu->rip >> 12) & (JUMP_SLOTS - 1));
-		if (c->running == &c->single.b || c->jump[slot].rip != cpu->rip || c->jump[slot].key != (c->jump_key | cpu->mode))
+		if (c->running == &c->single.b || c->jump[slot].rip != cpu->rip || c->jump[slot].key != jump_key(cpu))
 			return NULL;
 		b = c->jump[slot].block;
 		if (!valid(b))

@@ -333,7 +333,6 @@ static inline void icache_left_early(Cpu *cpu, const Insn *i);
 uint32_t icache_claim(Cpu *cpu, const uint8_t *host, unsigned len);
 /* Drops all decoded blocks, their thunks, and translated code. */
 void icache_forget_all(Cpu *cpu);
-void interp_forget_jumps(Cpu *cpu);
 /* ---- the JIT (jit/run.c) ---- */
 /* Runs translated code at the present RIP. False: there is none. */
 bool jit_run_here(Cpu *cpu);
@@ -341,13 +340,18 @@ bool jit_run_here(Cpu *cpu);
 bool jit_suitable(const Cpu *cpu);
 void jit_forget_all(Cpu *cpu);
 void jit_new_key(Cpu *cpu);
+void jit_forget_jumps(Cpu *cpu);
+void jit_forget_jumps_to(Cpu *cpu, uint64_t linear);
 
 /* The block at the present RIP. Raises #PF, #GP of the fetch. `single`: one instruction, not cached. */
 const Block *icache_block(Cpu *cpu, bool single);
+#define JUMP_PAGES 32768
 typedef struct ICache ICache;
 struct ICache {
 	struct { uint64_t rip, key; Block *block; } jump[4096];
-	uint64_t jump_key;           /* changes with every flush; mode is in the low byte */
+	uint32_t jump_generation;    /* changes when all jumps are forgotten */
+	bool local_kernel;           /* the kernel runs code in pages that are not global */
+	uint64_t jump_pages[JUMP_PAGES / 64]; /* a filter: pages that the tables of jumps lead to */
 	Block *hash[16384];
 	uint8_t *pool;               /* blocks and instructions, filled from the front; all dropped when full */
 	size_t pool_used, pool_size;
@@ -367,5 +371,21 @@ static inline void icache_left_early(Cpu *cpu, const Insn *i)
 	if (b->insns) /* translated code does not count */
 		cpu->insn_count -= (uint64_t)(b->insns + b->count - 1 - i);
 }
+
+/*
+ * What an entry of the tables of jumps (ICache.jump, Jit.jumps) must carry to be of use now: they go by linear
+ * address, so user code's are of one address space. The kernel's are of all while it runs in global pages only.
+ */
+static inline uint64_t jump_key(const Cpu *cpu)
+{
+	const ICache *c = cpu->icache;
+	uint64_t asid = cpu->mode & MODE_USER || c->local_kernel ? cpu->tlb_back.asid : 0;
+
+	/* The TLB in force is part of a translated block: its address is in the code. */
+	return (uint64_t)c->jump_generation << 32 | asid << 16 | (uint64_t)cpu->mode << 8 |
+	       (uint64_t)((cpu->tlb - cpu->tlbs[0]) / TLB_SIZE);
+}
+/* An entry for the page at `rip`, which was just fetched from, is going to be made. Before its key is asked for. */
+void icache_note_jump(Cpu *cpu, uint64_t rip);
 
 #endif

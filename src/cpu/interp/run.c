@@ -131,7 +131,7 @@ static inline const Block *next_block(Cpu *cpu)
 	unsigned slot = (unsigned)((rip ^ rip >> 12) & (G_N_ELEMENTS(c->jump) - 1));
 	const Block *b = c->jump[slot].block;
 
-	if (likely(c->jump[slot].rip == rip && c->jump[slot].key == (c->jump_key | cpu->mode) &&
+	if (likely(c->jump[slot].rip == rip && c->jump[slot].key == jump_key(cpu) &&
 		   atomic_load_explicit(b->page, memory_order_acquire) == b->page_state))
 		return b;
 	return icache_block(cpu, false);

@@ -153,8 +153,20 @@ void jit_info(const Cpu *cpu, GString *out)
 
 void jit_new_key(Cpu *cpu)
 {
-	/* The TLB in force is part of a block: its address is in the code. */
-	cpu->jit_key = (cpu->icache->jump_key | cpu->mode) << 2 | (uint64_t)((cpu->tlb - cpu->tlbs[0]) / TLB_SIZE);
+	cpu->jit_key = jump_key(cpu);
+}
+
+void jit_forget_jumps(Cpu *cpu)
+{
+	if (cpu->jit)
+		memset(cpu->jit->jumps, 0, sizeof(JitJump) << JIT_JUMP_BITS);
+}
+
+void jit_forget_jumps_to(Cpu *cpu, uint64_t linear)
+{
+	for (unsigned i = 0; cpu->jit && i < 1u << JIT_JUMP_BITS; i++)
+		if (!((cpu->jit->jumps[i].rip ^ linear) >> GUEST_PAGE_BITS))
+			cpu->jit->jumps[i].key = 0;
 }
 
 bool jit_suitable(const Cpu *cpu)
@@ -236,8 +248,10 @@ static JitBlock *block_here(Cpu *cpu)
 	if (!host || !cpu->arena || !ram_arena_owns(cpu->arena, host))
 		return NULL;
 	JitBlock *b = find(cpu, host, left);
-	if (b)
+	if (b) {
+		icache_note_jump(cpu, cpu->rip);
 		*jump = (JitJump){ cpu->rip, cpu->jit_key, b->code, b };
+	}
 	return b;
 }
 
