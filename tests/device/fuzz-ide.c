@@ -1,23 +1,15 @@
 /*
  * fuzz-ide.c - commands, packets, bus master tables and stray port accesses at random.
  *
- *	fuzz-ide [--seconds N] [--seed S]
- *
  * Whatever a guest does, the controller comes back to life after a reset and writes to RAM only.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/lock.h"
+#include "fuzz.h"
 #include "ide-rig.h"
 
 #define STEPS 3000u
-
-static uint32_t below(GRand *g, uint32_t n)
-{
-	return (uint32_t)g_rand_int_range(g, 0, (gint32)n);
-}
 
 static uint8_t byte(GRand *g)
 {
@@ -130,44 +122,22 @@ static bool alive(IdeRig *r)
 	return inb(r->h, 0x1f7) == 0x58;
 }
 
-static bool run(uint32_t seed)
+static bool run(GRand *g, uint32_t seed)
 {
-	GRand *g = g_rand_new_with_seed(seed);
 	IdeRig r;
 	rig_new(&r, true);
 	r.m->patience = r.c->patience = 2;
 	machine_lock();
 	for (unsigned i = 0; i < STEPS; i++)
 		step(&r, g);
-	bool ok = alive(&r);
-	const RamArena *a = &r.h->board.arena;
-	for (uint64_t i = a->used; i < a->reserved; i++)
-		ok = ok && !a->host[i];
+	bool ok = alive(&r) && fuzz_ram_only(r.h);
 	machine_unlock();
 	rig_free(&r);
-	g_rand_free(g);
 	return ok;
 }
 
 int main(int argc, char **argv)
 {
-	double seconds = 5;
-	uint32_t seed = (uint32_t)g_get_real_time();
-	for (int i = 1; i + 1 < argc; i += 2) {
-		if (!strcmp(argv[i], "--seconds"))
-			seconds = g_ascii_strtod(argv[i + 1], NULL);
-		else if (!strcmp(argv[i], "--seed"))
-			seed = (uint32_t)strtoul(argv[i + 1], NULL, 0);
-	}
-	int64_t end = g_get_monotonic_time() + (int64_t)(seconds * 1e6);
-	unsigned runs = 0;
-	bool ok = true;
-	printf("1..1\n# seed %u\n", seed);
-	fflush(stdout);
-	loop_attach_main();
-	do
-		ok = run(seed + runs) && ok;
-	while (++runs, ok && g_get_monotonic_time() < end);
-	printf("# %u runs of %u steps\n%s 1 - ports at random\n", runs, STEPS, ok ? "ok" : "not ok");
-	return !ok;
+	static const Fuzzer fuzzer = { .what = "ports at random", .steps = STEPS, .run = run };
+	return fuzz_main(argc, argv, &fuzzer);
 }

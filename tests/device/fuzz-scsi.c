@@ -2,15 +2,12 @@
  * fuzz-scsi.c - random SCRIPTS programs and registers against the LSI 53C895A, random requests and
  * task management against virtio-scsi; random CDBs by both.
  *
- *	fuzz-scsi [--seconds N] [--seed S]
- *
  * Whatever a guest does, the adapter comes back to life after a reset and writes to RAM only.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/lock.h"
+#include "fuzz.h"
 #include "hw/classes.h"
 #include "hw/scsi/lsi.h"
 #include "scsi-rig.h"
@@ -21,11 +18,6 @@
 #define REGS 0xe0000000u
 #define CODE 0x20000u
 #define REQUESTS 0x100000u
-
-static uint32_t below(GRand *g, uint32_t n)
-{
-	return (uint32_t)g_rand_int_range(g, 0, (gint32)n);
-}
 
 static void random_cdb(GRand *g, uint8_t *cdb)
 {
@@ -186,9 +178,9 @@ static bool alive(ScsiRig *r, bool lsi)
 	return ((VirtioPci *)r->adapter)->vdev.queue[2].in_use == 0;
 }
 
-static bool run(bool lsi, uint32_t seed)
+static bool run(GRand *g, uint32_t seed)
 {
-	GRand *g = g_rand_new_with_seed(seed);
+	bool lsi = seed & 1;
 	VirtDriver d[3];
 	ScsiRig r;
 	rig_new(&r, lsi ? &lsi53c895a_class : &virtio_scsi_pci_class,
@@ -205,36 +197,14 @@ static bool run(bool lsi, uint32_t seed)
 		else
 			virtio_step(&r, d, g);
 	}
-	bool ok = alive(&r, lsi);
-	const RamArena *a = &r.h->board.arena;
-	for (uint64_t i = a->used; i < a->reserved; i++)
-		ok = ok && !a->host[i];
+	bool ok = alive(&r, lsi) && fuzz_ram_only(r.h);
 	machine_unlock();
 	rig_free(&r);
-	g_rand_free(g);
 	return ok;
 }
 
 int main(int argc, char **argv)
 {
-	double seconds = 5;
-	uint32_t seed = (uint32_t)g_get_real_time();
-	for (int i = 1; i + 1 < argc; i += 2) {
-		if (!strcmp(argv[i], "--seconds"))
-			seconds = g_ascii_strtod(argv[i + 1], NULL);
-		else if (!strcmp(argv[i], "--seed"))
-			seed = (uint32_t)strtoul(argv[i + 1], NULL, 0);
-	}
-	int64_t end = g_get_monotonic_time() + (int64_t)(seconds * 1e6);
-	unsigned runs = 0;
-	bool ok = true;
-	printf("1..1\n# seed %u\n", seed);
-	fflush(stdout);
-	loop_attach_main();
-	do
-		ok = run(runs & 1, seed + runs) && ok;
-	while (++runs, ok && g_get_monotonic_time() < end);
-	printf("# %u runs of %u steps\n%s 1 - both adapters at random\n", runs, STEPS,
-		ok ? "ok" : "not ok");
-	return !ok;
+	static const Fuzzer fuzzer = { .what = "both adapters at random", .steps = STEPS, .run = run };
+	return fuzz_main(argc, argv, &fuzzer);
 }
