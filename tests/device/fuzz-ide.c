@@ -87,7 +87,7 @@ static void medium(IdeRig *r, GRand *g)
 {
 	bool present = blk_inserted(r->disc);
 	r->c->hold = r->m->hold = false;
-	blk_insert(r->disc, present ? NULL : rig_node(r->c, "again"));
+	blk_insert(r->disc, present ? NULL : medium_node(r->c, "again"));
 }
 
 static void step(IdeRig *r, GRand *g)

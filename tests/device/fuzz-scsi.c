@@ -36,7 +36,7 @@ static void medium(ScsiRig *r, GRand *g)
 	m->hold = below(g, 4) == 0;
 	m->error = below(g, 6) ? 0 : -5;
 	if (below(g, 50) == 0)
-		blk_insert(r->blk[2], blk_inserted(r->blk[2]) ? NULL : rig_node(r->m[2], "again"));
+		blk_insert(r->blk[2], blk_inserted(r->blk[2]) ? NULL : medium_node(r->m[2], "again"));
 }
 
 /* ---- LSI ---- */

@@ -113,7 +113,7 @@ static void medium(SdRig *r)
 {
 	bool present = blk_inserted(r->blk);
 	r->m->hold = false;
-	blk_insert(r->blk, present ? NULL : rig_node(r->m, "again", RIG_BYTES));
+	blk_insert(r->blk, present ? NULL : medium_node(r->m, "again"));
 }
 
 static void step(SdRig *r, GRand *g)

@@ -6,21 +6,13 @@
 
 #include "block/blk.h"
 #include "harness.h"
+#include "medium.h"
 
 #define RIG_BYTES (512u << 10)
 #define RIG_BM 0xc000
 #define RIG_DISK 0x1f0
 #define RIG_CD 0x170
 #define RIG_TABLE 0x10000u
-
-typedef struct Medium {
-	uint8_t data[RIG_BYTES];
-	uint64_t shown;     /* length that the guest sees; requests beyond `data` fail */
-	int error;          /* what the next requests give */
-	bool hold;          /* requests wait, at most `patience` tenths of a millisecond */
-	unsigned patience;
-	unsigned flushes, discards, waiting;
-} Medium;
 
 typedef struct IdeRig {
 	Harness *h;
@@ -31,8 +23,6 @@ typedef struct IdeRig {
 
 void rig_new(IdeRig *r, bool with_disc);
 void rig_free(IdeRig *r);
-/* A medium's node. */
-Node *rig_node(Medium *m, const char *name);
 void rig_reset(IdeRig *r);
 
 #endif

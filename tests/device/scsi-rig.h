@@ -7,17 +7,10 @@
 
 #include "block/blk.h"
 #include "harness.h"
+#include "medium.h"
 
 #define RIG_BYTES (256u << 10)
 #define RIG_UNITS 3
-
-typedef struct Medium {
-	uint8_t data[RIG_BYTES];
-	int error;          /* what the next requests give */
-	bool hold;          /* requests wait, at most `patience` tenths of a millisecond */
-	unsigned patience;
-	unsigned flushes, discards, zeroes, waiting, fua;
-} Medium;
 
 typedef struct ScsiRig {
 	Harness *h;
@@ -29,7 +22,5 @@ typedef struct ScsiRig {
 /* `adapter` is realized with properties "a=b,c=d" in slot 2; `disk`: properties of the first disk. */
 void rig_new(ScsiRig *r, const DeviceClass *adapter, const char *properties, const char *disk, Loop *loop);
 void rig_free(ScsiRig *r);
-/* A medium's node. */
-Node *rig_node(Medium *m, const char *name);
 
 #endif

@@ -7,19 +7,12 @@
 #include "block/blk.h"
 #include "harness.h"
 #include "hw/sd/sdhci.h"
+#include "medium.h"
 
 #define RIG_BYTES (1u << 20)
 #define RIG_SLOT  2
 #define RIG_REGS  0xe0000000u
 #define RIG_IRQ	  10
-
-typedef struct Medium {
-	uint8_t data[RIG_BYTES];
-	int error; /* what the next requests give */
-	bool hold; /* requests wait, at most `patience` tenths of a millisecond */
-	unsigned patience;
-	unsigned zeroes, unmaps, waiting;
-} Medium;
 
 typedef struct SdRig {
 	Harness *h;
@@ -34,7 +27,6 @@ void rig_new(SdRig *r, uint64_t bytes, bool read_only, const char *version);
 void rig_free(SdRig *r);
 /* As the board's reset, then what firmware does. */
 void rig_reset(SdRig *r);
-Node *rig_node(Medium *m, const char *name, uint64_t bytes);
 
 void store(SdRig *r, unsigned reg, uint32_t value, unsigned size);
 uint32_t load(SdRig *r, unsigned reg, unsigned size);

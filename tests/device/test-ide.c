@@ -414,7 +414,7 @@ static void test_medium(void)
 	g_assert_cmphex(status, ==, 0x51);
 	sense_is(&r, 2, 0x3a);
 	machine_lock();
-	blk_insert(r.disc, rig_node(r.c, "late"));
+	blk_insert(r.disc, medium_node(r.c, "late"));
 	machine_unlock();
 	packet(&r, event, buf, 8, 8, &status);
 	g_assert_cmphex(buf[4], ==, 2);

@@ -350,7 +350,7 @@ static void test_cd(void)
 	g_assert_cmphex(GO(&r, 2, 0, 0x1b, 0, 0, 0, 2, 0), ==, 0);
 	g_assert_cmphex(GO(&r, 2, 0, 0, 0, 0, 0, 0, 0), ==, SENSE_TRAY_OPEN);
 	machine_lock();
-	blk_insert(r.blk[2], rig_node(r.m[2], "new"));
+	blk_insert(r.blk[2], medium_node(r.m[2], "new"));
 	machine_unlock();
 	g_assert_cmphex(GO(&r, 2, 0, 0, 0, 0, 0, 0, 0), ==, SENSE_NO_MEDIUM);
 	g_assert_cmphex(GO(&r, 2, 0, 0, 0, 0, 0, 0, 0), ==, SENSE_MEDIUM_CHANGED);

@@ -490,7 +490,7 @@ static void test_locked(void)
 	rig_free(&r);
 }
 
-/* Above 2 GiB: addresses in blocks; a card comes out and goes in. */
+/* Above 2 GiB: addresses in blocks; a card comes out and a smaller one goes in. */
 static void test_large(void)
 {
 	SdRig r;
@@ -507,8 +507,9 @@ static void test_large(void)
 	g_assert_cmphex(load(&r, SDHC_PRESENT_STATE, 4) & STATE_INSERTED, ==, 0);
 	store(&r, SDHC_POWER_CONTROL, 0x0f, 1);
 	g_assert_cmphex(load(&r, SDHC_POWER_CONTROL, 1), ==, 0x0e);
+	r.m->shown = RIG_BYTES;
 	machine_lock();
-	blk_insert(r.blk, rig_node(r.m, "again", RIG_BYTES));
+	blk_insert(r.blk, medium_node(r.m, "again"));
 	machine_unlock();
 	g_assert_cmphex(wait_for(&r, INT_INSERTED), ==, INT_INSERTED);
 	identify(&r, SDSC_OCR);

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/lock.h"
 #include "hw/classes.h"
+#include "medium.h"
 #include "std/virtio_blk.h"
 #include "virtio-driver.h"
 
@@ -18,75 +19,6 @@
 #define W VIRTQ_DESC_WRITE
 #define SECTORS 256u
 #define CONFIG(field) (MODERN + 0x2000 + (unsigned)offsetof(VirtioBlkConfig, field))
-
-/* ---- a medium in memory that fails or waits as told ---- */
-
-typedef struct Medium {
-	uint8_t data[SECTORS * 512];
-	int error;                /* what the next requests give */
-	bool hold;                /* requests wait */
-	unsigned flushes, discards, zeroes, waiting;
-} Medium;
-
-static Medium *medium(Node *node) { return *(Medium **)node->state; }
-
-static int turn(Node *node)
-{
-	Medium *m = medium(node);
-	m->waiting++;
-	while (m->hold)
-		loop_sleep(1000000);
-	m->waiting--;
-	return m->error;
-}
-
-static int medium_read(Node *node, uint64_t offset, Iov iov)
-{
-	int err = turn(node);
-	if (!err)
-		iov_copy_in(iov, 0, medium(node)->data + offset, iov.len);
-	return err;
-}
-
-static int medium_write(Node *node, uint64_t offset, Iov iov, unsigned flags)
-{
-	int err = turn(node);
-	if (!err)
-		iov_copy_out(iov, 0, medium(node)->data + offset, iov.len);
-	return err;
-}
-
-static int medium_zeroes(Node *node, uint64_t offset, uint64_t bytes, unsigned flags)
-{
-	int err = turn(node);
-	medium(node)->zeroes++;
-	if (!err)
-		memset(medium(node)->data + offset, 0, bytes);
-	return err;
-}
-
-static int medium_discard(Node *node, uint64_t offset, uint64_t bytes)
-{
-	int err = turn(node);
-	medium(node)->discards++;
-	if (!err)
-		memset(medium(node)->data + offset, 0xdd, bytes);
-	return err;
-}
-
-static int medium_flush(Node *node)
-{
-	medium(node)->flushes++;
-	return turn(node);
-}
-
-static void medium_close(Node *node) { }
-
-static const Driver medium_driver = {
-	.name = "medium", .desc = "medium", .protocol = true, .size = sizeof(Medium *),
-	.read = medium_read, .write = medium_write, .write_zeroes = medium_zeroes,
-	.discard = medium_discard, .flush = medium_flush, .close = medium_close,
-};
 
 typedef struct Rig {
 	Harness *h;
@@ -104,22 +36,13 @@ static void rig_new(Rig *r, const char *properties, Kind kind, Loop *loop)
 	GError *error = NULL;
 	char **words = g_strsplit(properties, ",", 0);
 
-	*r = (Rig){ .h = h, .kind = kind, .m = g_new0(Medium, 1) };
+	*r = (Rig){ .h = h, .kind = kind, .m = medium_new(SECTORS * 512, 0) };
 	if (loop) {
 		h->board.iothreads = g_hash_table_new(g_str_hash, g_str_equal);
 		g_hash_table_insert(h->board.iothreads, (gpointer)"io0", loop);
 	}
-	Node *node = node_open(loop_main(), NULL,
-		json_pack("{s:s, s:s}", "driver", "null-co", "node-name", "medium"),
-		NODE_WRITE | NODE_UNMAP, &error);
-	g_assert_no_error(error);
-	node->driver = &medium_driver;
-	*(Medium **)node->state = r->m;
-	node->length = sizeof(r->m->data);
-	for (unsigned i = 0; i < sizeof(r->m->data); i++)
-		r->m->data[i] = (uint8_t)(i / 512 + i);
 	r->blk = blk_new("disk");
-	blk_insert(r->blk, node);
+	blk_insert(r->blk, medium_node(r->m, "medium"));
 	harness_add(h, &i440fx_pcihost_class);
 	r->dev = harness_make(h, &virtio_blk_pci_class);
 	device_set_ptr(r->dev, "drive", r->blk);
@@ -153,7 +76,7 @@ static void rig_free(Rig *r)
 	machine_unlock();
 	if (iothreads)
 		g_hash_table_unref(iothreads);
-	g_free(r->m);
+	medium_free(r->m);
 }
 
 /* ---- requests ---- */
