@@ -4,7 +4,6 @@
  * not guest RAM.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "core/lock.h"
 #include "fuzz.h"
@@ -115,10 +114,7 @@ static void release_held(Echo *dev, GRand *r)
 static void board_reset(Harness *h, Echo *dev)
 {
 	device_reset(&dev->vp.pci.dev);
-	pci_out(h, SLOT, 0, 0x10, PORTS, 4);
-	pci_out(h, SLOT, 0, 0x14, TABLE, 4);
-	pci_out(h, SLOT, 0, 0x20, MODERN, 4);
-	pci_out(h, SLOT, 0, 0x04, 7, 2);
+	driver_map(h);
 }
 
 /* A driver that begins as it should, with what the machine offers. */

@@ -78,6 +78,8 @@ void harness_free(Harness *h)
 	clock_free(b->clock);
 	g_ptr_array_free(b->devices, TRUE);
 	g_hash_table_destroy(b->chardevs);
+	if (b->iothreads)
+		g_hash_table_destroy(b->iothreads);
 	g_free(b->cpus);
 	ram_arena_free(&b->arena);
 	g_free(h);
@@ -102,6 +104,38 @@ Device *harness_add(Harness *h, const DeviceClass *cls)
 	Device *dev = harness_make(h, cls);
 	harness_realize(dev);
 	return dev;
+}
+
+void harness_set(Device *dev, const char *key, const char *value)
+{
+	GError *error = NULL;
+	device_set(dev, key, value, &error);
+	g_assert_no_error(error);
+}
+
+void harness_set_all(Device *dev, const char *properties)
+{
+	char **words = g_strsplit(properties, ",", 0);
+	for (unsigned i = 0; words[i] && *words[i]; i++) {
+		char **kv = g_strsplit(words[i], "=", 2);
+		harness_set(dev, kv[0], kv[1]);
+		g_strfreev(kv);
+	}
+	g_strfreev(words);
+}
+
+void harness_add_loop(Harness *h, Loop *loop)
+{
+	h->board.iothreads = g_hash_table_new(g_str_hash, g_str_equal);
+	g_hash_table_insert(h->board.iothreads, (gpointer)"io0", loop);
+}
+
+void harness_reset(Harness *h)
+{
+	machine_lock();
+	for (unsigned i = 0; i < h->board.devices->len; i++)
+		device_reset(h->board.devices->pdata[i]);
+	machine_unlock();
 }
 
 static gboolean alarm_rings(gpointer opaque)

@@ -6,6 +6,7 @@
 
 #include "core/board.h"
 #include "core/device.h"
+#include "core/loop.h"
 
 #define HARNESS_RAM (4u << 20)
 
@@ -27,6 +28,14 @@ void harness_free(Harness *h); /* frees every device, last first */
 Device *harness_add(Harness *h, const DeviceClass *cls);
 Device *harness_make(Harness *h, const DeviceClass *cls);
 void harness_realize(Device *dev);
+/* Aborts the test if it is refused. */
+void harness_set(Device *dev, const char *key, const char *value);
+/* "a=b,c=d" */
+void harness_set_all(Device *dev, const char *properties);
+/* `loop` becomes the I/O thread io0; the caller frees it after the harness. */
+void harness_add_loop(Harness *h, Loop *loop);
+/* As the board's reset. */
+void harness_reset(Harness *h);
 /* Runs the main loop until the guest's clock advanced by ns. */
 void harness_run(Harness *h, int64_t ns);
 /* ... until *value is not 0, at most a second. */

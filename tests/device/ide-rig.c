@@ -6,11 +6,9 @@
 
 static Device *plug(IdeRig *r, const DeviceClass *cls, Blk *blk, const char *bus)
 {
-	GError *error = NULL;
 	Device *dev = harness_make(r->h, cls);
 	device_set_ptr(dev, "drive", blk);
-	device_set(dev, "bus", bus, &error);
-	g_assert_no_error(error);
+	harness_set(dev, "bus", bus);
 	harness_realize(dev);
 	return dev;
 }
@@ -42,10 +40,7 @@ void rig_new(IdeRig *r, bool with_disc)
 void rig_reset(IdeRig *r)
 {
 	Harness *h = r->h;
-	machine_lock();
-	for (unsigned i = 0; i < h->board.devices->len; i++)
-		device_reset(h->board.devices->pdata[i]);
-	machine_unlock();
+	harness_reset(h);
 	pci_out(h, 1, 1, 0x20, RIG_BM, 4);
 	pci_out(h, 1, 1, 0x04, 5, 2);
 }

@@ -4,32 +4,17 @@
 #include "core/lock.h"
 #include "hw/classes.h"
 
-static void set_all(Device *dev, const char *properties)
-{
-	GError *error = NULL;
-	char **words = g_strsplit(properties, ",", 0);
-	for (unsigned i = 0; words[i] && *words[i]; i++) {
-		char **kv = g_strsplit(words[i], "=", 2);
-		device_set(dev, kv[0], kv[1], &error);
-		g_assert_no_error(error);
-		g_strfreev(kv);
-	}
-	g_strfreev(words);
-}
-
 void rig_new(ScsiRig *r, const DeviceClass *adapter, const char *properties, const char *disk,
 	Loop *loop)
 {
 	static const char *const place[] = { "scsi-id=0", "scsi-id=1", "scsi-id=2" };
 	Harness *h = harness_new();
 	*r = (ScsiRig){ .h = h };
-	if (loop) {
-		h->board.iothreads = g_hash_table_new(g_str_hash, g_str_equal);
-		g_hash_table_insert(h->board.iothreads, (gpointer)"io0", loop);
-	}
+	if (loop)
+		harness_add_loop(h, loop);
 	harness_add(h, &i440fx_pcihost_class);
 	r->adapter = harness_make(h, adapter);
-	set_all(r->adapter, properties);
+	harness_set_all(r->adapter, properties);
 	harness_realize(r->adapter);
 	for (unsigned i = 0; i < RIG_UNITS; i++) {
 		char name[16];
@@ -42,15 +27,14 @@ void rig_new(ScsiRig *r, const DeviceClass *adapter, const char *properties, con
 		machine_unlock();
 		r->unit[i] = harness_make(h, i == 2 ? &scsi_cd_class : &scsi_hd_class);
 		device_set_ptr(r->unit[i], "drive", r->blk[i]);
-		set_all(r->unit[i], place[i]);
-		set_all(r->unit[i], i ? "" : disk);
+		harness_set_all(r->unit[i], place[i]);
+		harness_set_all(r->unit[i], i ? "" : disk);
 		harness_realize(r->unit[i]);
 	}
 }
 
 void rig_free(ScsiRig *r)
 {
-	GHashTable *iothreads = r->h->board.iothreads;
 	for (unsigned i = 0; i < RIG_UNITS; i++)
 		r->m[i]->hold = false;
 	harness_free(r->h);
@@ -60,6 +44,4 @@ void rig_free(ScsiRig *r)
 		medium_free(r->m[i]);
 	}
 	machine_unlock();
-	if (iothreads)
-		g_hash_table_unref(iothreads);
 }

@@ -4,13 +4,6 @@
 #include "core/lock.h"
 #include "hw/classes.h"
 
-static void set(Device *dev, const char *key, const char *value)
-{
-	GError *error = NULL;
-	device_set(dev, key, value, &error);
-	g_assert_no_error(error);
-}
-
 void rig_new(SdRig *r, uint64_t bytes, bool read_only, const char *version)
 {
 	Harness *h = harness_new();
@@ -23,21 +16,18 @@ void rig_new(SdRig *r, uint64_t bytes, bool read_only, const char *version)
 	machine_unlock();
 	harness_add(h, &i440fx_pcihost_class);
 	r->host = harness_make(h, &sdhci_pci_class);
-	set(r->host, "sd-spec-version", version);
+	harness_set(r->host, "sd-spec-version", version);
 	harness_realize(r->host);
 	r->card = harness_make(h, &sd_card_class);
 	device_set_ptr(r->card, "drive", r->blk);
-	set(r->card, "spec_version", version);
+	harness_set(r->card, "spec_version", version);
 	harness_realize(r->card);
 	rig_reset(r);
 }
 
 void rig_reset(SdRig *r)
 {
-	machine_lock();
-	for (unsigned i = 0; i < r->h->board.devices->len; i++)
-		device_reset(r->h->board.devices->pdata[i]);
-	machine_unlock();
+	harness_reset(r->h);
 	pci_out(r->h, RIG_SLOT, 0, PCI_BAR0, RIG_REGS, 4);
 	pci_out(r->h, RIG_SLOT, 0, PCI_COMMAND, 6, 2);
 }

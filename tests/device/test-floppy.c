@@ -260,10 +260,7 @@ static void test_noise(void)
 			loop_poll(loop_main(), false);
 		machine_unlock();
 	}
-	machine_lock();
-	for (unsigned i = 0; i < r.h->board.devices->len; i++)
-		device_reset(r.h->board.devices->pdata[i]);
-	machine_unlock();
+	harness_reset(r.h);
 	start(&r);
 	SEND(&r, 0x10);
 	EXPECT(&r, 0x90);

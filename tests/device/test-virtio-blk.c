@@ -33,33 +33,20 @@ typedef struct Rig {
 static void rig_new(Rig *r, const char *properties, Kind kind, Loop *loop)
 {
 	Harness *h = harness_new();
-	GError *error = NULL;
-	char **words = g_strsplit(properties, ",", 0);
 
 	*r = (Rig){ .h = h, .kind = kind, .m = medium_new(SECTORS * 512, 0) };
-	if (loop) {
-		h->board.iothreads = g_hash_table_new(g_str_hash, g_str_equal);
-		g_hash_table_insert(h->board.iothreads, (gpointer)"io0", loop);
-	}
+	if (loop)
+		harness_add_loop(h, loop);
 	r->blk = blk_new("disk");
 	blk_insert(r->blk, medium_node(r->m, "medium"));
 	harness_add(h, &i440fx_pcihost_class);
 	r->dev = harness_make(h, &virtio_blk_pci_class);
 	device_set_ptr(r->dev, "drive", r->blk);
-	device_set(r->dev, "queue-size", "16", &error);
-	device_set(r->dev, "packed", kind == KIND_PACKED ? "on" : "off", &error);
-	for (unsigned i = 0; words[i] && *words[i]; i++) {
-		char **kv = g_strsplit(words[i], "=", 2);
-		device_set(r->dev, kv[0], kv[1], &error);
-		g_assert_no_error(error);
-		g_strfreev(kv);
-	}
-	g_strfreev(words);
+	harness_set(r->dev, "queue-size", "16");
+	harness_set(r->dev, "packed", kind == KIND_PACKED ? "on" : "off");
+	harness_set_all(r->dev, properties);
 	harness_realize(r->dev);
-	pci_out(h, SLOT, 0, 0x10, PORTS, 4);
-	pci_out(h, SLOT, 0, 0x14, TABLE, 4);
-	pci_out(h, SLOT, 0, 0x20, MODERN, 4);
-	pci_out(h, SLOT, 0, 0x04, 7, 2);
+	driver_map(h);
 }
 
 static void rig_start(Rig *r, uint64_t features)
@@ -69,13 +56,10 @@ static void rig_start(Rig *r, uint64_t features)
 
 static void rig_free(Rig *r)
 {
-	GHashTable *iothreads = r->h->board.iothreads;
 	harness_free(r->h);
 	machine_lock();
 	blk_free(r->blk);
 	machine_unlock();
-	if (iothreads)
-		g_hash_table_unref(iothreads);
 	medium_free(r->m);
 }
 
@@ -101,25 +85,11 @@ static void add(Rig *r, unsigned n, uint32_t type, uint64_t sector, uint64_t at,
 	driver_add(&r->d, parts, count);
 }
 
-static void wait_used(Rig *r)
-{
-	uint32_t id, len;
-	for (int i = 0; i < 5000; i++) {
-		machine_lock();
-		bool used = driver_used(&r->d, &id, &len);
-		machine_unlock();
-		if (used)
-			return;
-		harness_run(r->h, 1000000);
-	}
-	g_assert_not_reached();
-}
-
 static uint8_t one(Rig *r, uint32_t type, uint64_t sector, uint64_t at, uint32_t bytes, bool out)
 {
 	add(r, 0, type, sector, at, bytes, out);
 	driver_kick(&r->d);
-	wait_used(r);
+	driver_wait(&r->d);
 	return r->h->board.ram[STATUS];
 }
 
@@ -312,7 +282,7 @@ static void test_errors(void)
 	r.m->error = 0;
 	blk_retry_all();
 	machine_unlock();
-	wait_used(&r);
+	driver_wait(&r.d);
 	g_assert_cmphex(r.h->board.ram[STATUS], ==, VIRTIO_BLK_S_OK);
 	g_assert_cmphex(r.m->data[5 * 512], ==, 0x77);
 	/* Kept, then the guest resets. */

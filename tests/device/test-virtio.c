@@ -790,10 +790,7 @@ static void test_reset(gconstpointer kind)
 	machine_unlock();
 	g_assert_cmpuint(h->msi_count, ==, 0);
 	dev->hold = false;
-	pci_out(h, SLOT, 0, 0x10, PORTS, 4);
-	pci_out(h, SLOT, 0, 0x14, TABLE, 4);
-	pci_out(h, SLOT, 0, 0x20, MODERN, 4);
-	pci_out(h, SLOT, 0, 0x04, 7, 2);
+	driver_map(h);
 	driver_start(&d, h, dev, k, 0, RING_FEATURES);
 	works(&d);
 	/* Without bus mastering nothing is read or written. */

@@ -109,29 +109,25 @@ const DeviceClass echo_class = {
 Harness *echo_machine(const char *properties, Echo **dev)
 {
 	Harness *h = harness_new();
-	GError *error = NULL;
-	char **words = g_strsplit(properties, ",", 0);
-
 	harness_add(h, &i440fx_pcihost_class);
 	Device *d = harness_make(h, &echo_class);
-	for (unsigned i = 0; words[i] && *words[i]; i++) {
-		char **kv = g_strsplit(words[i], "=", 2);
-		device_set(d, kv[0], kv[1], &error);
-		g_assert_no_error(error);
-		g_strfreev(kv);
-	}
-	g_strfreev(words);
+	harness_set_all(d, properties);
 	harness_realize(d);
 	*dev = (Echo *)d;
+	driver_map(h);
+	return h;
+}
+
+/* ---- the driver ---- */
+
+void driver_map(Harness *h)
+{
 	pci_out(h, SLOT, 0, 0x10, PORTS, 4);
 	pci_out(h, SLOT, 0, 0x14, TABLE, 4);
 	pci_out(h, SLOT, 0, 0x20, MODERN, 4);
 	pci_out(h, SLOT, 0, 0x24, 0, 4);
 	pci_out(h, SLOT, 0, 0x04, 7, 2);
-	return h;
 }
-
-/* ---- the driver ---- */
 
 void put16(Harness *h, uint64_t addr, uint16_t v) { as_store(h->board.mem, addr, v, 2); }
 void put32(Harness *h, uint64_t addr, uint32_t v) { as_store(h->board.mem, addr, v, 4); }
@@ -351,4 +347,18 @@ void driver_wish_event(VirtDriver *d, unsigned ahead)
 	} else {
 		put16(d->h, d->avail + 4 + 2 * d->num, (uint16_t)(d->seen + ahead));
 	}
+}
+
+uint32_t driver_wait(VirtDriver *d)
+{
+	uint32_t id, len;
+	for (int i = 0; i < 5000; i++) {
+		machine_lock();
+		bool used = driver_used(d, &id, &len);
+		machine_unlock();
+		if (used)
+			return len;
+		harness_run(d->h, 1000000);
+	}
+	g_assert_not_reached();
 }

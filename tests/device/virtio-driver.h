@@ -52,6 +52,8 @@ typedef struct Part { uint64_t addr; uint32_t len; uint16_t flags; } Part;
 
 /* A machine with one echo device; properties "a=b,c=d". */
 Harness *echo_machine(const char *properties, Echo **dev);
+/* As firmware does: the function in SLOT at PORTS, TABLE and MODERN. */
+void driver_map(Harness *h);
 /* Negotiates and starts queue q; extra features besides VERSION_1 and RING_PACKED. */
 void driver_start(VirtDriver *d, Harness *h, Echo *dev, Kind kind, unsigned q, uint64_t features);
 /* The queue alone, of a device whose features are negotiated. */
@@ -63,6 +65,8 @@ uint16_t driver_add_indirect(VirtDriver *d, uint64_t table, const Part *parts, u
 void driver_kick(VirtDriver *d);
 /* The next used buffer; false: none. */
 bool driver_used(VirtDriver *d, uint32_t *id, uint32_t *len);
+/* Runs the main loop until there is one, at most five seconds of the guest; its length. */
+uint32_t driver_wait(VirtDriver *d);
 uint8_t driver_status(VirtDriver *d);
 void driver_reset(VirtDriver *d);
 /* MSI-X: vector n has data 40h + n; all unmasked, configuration 0, queue q has q + 1. */

@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "core/lock.h"
 #include "hw/classes.h"
 
 const Address vs_disk = { { 1, 0 } }, vs_cd = { { 1, 2, 0x40, 0 } };
@@ -31,25 +30,13 @@ void vs_make(VsRig *r, const char *properties, const char *disk, Kind kind, Loop
 	g_free(all);
 	r->h = r->s.h;
 	r->ram = r->h->board.ram;
-	pci_out(r->h, SLOT, 0, 0x10, PORTS, 4);
-	pci_out(r->h, SLOT, 0, 0x14, TABLE, 4);
-	pci_out(r->h, SLOT, 0, 0x20, MODERN, 4);
-	pci_out(r->h, SLOT, 0, 0x04, 7, 2);
+	driver_map(r->h);
 	vs_start(r, kind, VIRTIO_SCSI_F_HOTPLUG | VIRTIO_SCSI_F_CHANGE);
 }
 
 uint32_t vs_wait(VsRig *r, unsigned queue)
 {
-	uint32_t id, len;
-	for (int i = 0; i < 5000; i++) {
-		machine_lock();
-		bool used = driver_used(&r->q[queue], &id, &len);
-		machine_unlock();
-		if (used)
-			return len;
-		harness_run(r->h, 1000000);
-	}
-	g_assert_not_reached();
+	return driver_wait(&r->q[queue]);
 }
 
 bool vs_is_used(VsRig *r, unsigned queue)
