@@ -10,6 +10,7 @@
 
 #include "cli/options.h"
 #include "core/error.h"
+#include "core/log.h"
 #include "hw/classes.h"
 
 bool apply_dtb(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
@@ -194,47 +195,15 @@ bool apply_display(Cli *cli, const OptionDef *def, const char *text, GArray *kv,
 
 /* ---- -d ---- */
 
-static const struct { const char *name, *help; unsigned bit; } log_items[] = {
-	{ "int", "interrupts and exceptions as they are delivered", LOG_INT },
-	{ "cpu_reset", "vcpus at reset", LOG_CPU_RESET },
-};
-static const char *const log_unbuilt[] = { "out_asm", "in_asm", "op", "op_opt", "op_ind", "exec",
-	"cpu", "fpu",
-	"mmu", "pcall", "unimp", "guest_errors", "page", "nochain", "plugin", "strace", "tid",
-	"vpu", NULL };
-
-void list_log_items(GString *out)
-{
-	g_string_append(out, "Log items (comma separated):\n");
-	for (unsigned i = 0; i < G_N_ELEMENTS(log_items); i++)
-		g_string_append_printf(out, "%-15s %s\n", log_items[i].name, log_items[i].help);
-}
-
+/* The last -d counts, as QEMU's. */
 bool apply_log(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
-	char **words = g_strsplit(text, ",", 0);
-	bool ok = true;
-	for (unsigned i = 0; ok && words[i]; i++) {
-		unsigned bit = 0;
-		for (unsigned k = 0; k < G_N_ELEMENTS(log_items); k++)
-			if (!strcmp(words[i], log_items[k].name))
-				bit = log_items[k].bit;
-		bool trace = g_str_has_prefix(words[i], "trace:");
-		if (!bit && (trace || g_strv_contains(log_unbuilt, words[i]))) {
-			ok = fail(error, VIV_ERROR_UNSUPPORTED,
-				"log item '%s' is not built yet in this version; int and "
-				"cpu_reset are.", words[i]);
-		} else if (!bit) {
-			static const char *const valid[] = { "int", "cpu_reset", NULL };
-			char *hint = word_hint(words[i], valid);
-			ok = fail(error, VIV_ERROR_INVALID, "there is no log item '%s'. %s.",
-				words[i], hint);
-			g_free(hint);
-		}
-		cli->host.log_items |= bit;
-	}
-	g_strfreev(words);
-	return ok;
+	return log_parse_items(text, &cli->host.log_items, error);
+}
+
+bool apply_dfilter(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
+{
+	return log_set_filter(text, error);
 }
 
 bool apply_action(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)

@@ -13,9 +13,6 @@
 #include "chardev/chardev.h"
 #include "machine/config.h"
 
-
-enum { LOG_INT = 1 << 0, LOG_CPU_RESET = 1 << 1 };
-
 /* What the options say about everything but the machine. Strings are owned. */
 typedef struct HostConfig {
 	bool serial_given, monitor_given, no_user_config;
@@ -28,7 +25,7 @@ typedef struct HostConfig {
 	char *pidfile, *process_name;
 	bool debug_threads;        /* threads always carry names; kept for --print-config */
 	unsigned log_items;        /* LOG_* */
-	char *log_file;
+	char *log_file, *log_filter;
 	bool msg_timestamp, msg_guest_name;
 	Tri mem_merge, dump_guest_core;
 	bool print_config;

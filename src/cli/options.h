@@ -93,12 +93,11 @@ ApplyFn apply_machine, apply_accel, apply_enable_kvm, apply_smp, apply_memory, a
 	apply_rtc, apply_data_dir, apply_serial, apply_parallel, apply_monitor, apply_chardev,
 	apply_display,
 	apply_drive, apply_disk_file, apply_blockdev, apply_object,
-	apply_log, apply_action, apply_readconfig, apply_dtb, apply_msg, apply_mon;
+	apply_log, apply_dfilter, apply_action, apply_readconfig, apply_dtb, apply_msg, apply_mon;
 void list_machines(GString *out);
 void list_accels(GString *out);
 void list_cpus(GString *out);
 void list_devices(GString *out);
-void list_log_items(GString *out);
 void list_displays(GString *out);
 void list_chardevs(GString *out);
 

@@ -8,6 +8,7 @@
 
 #include "cli/options.h"
 #include "core/error.h"
+#include "core/log.h"
 #include "core/suggest.h"
 
 void cli_init(Cli *cli)
@@ -35,7 +36,7 @@ void cli_free(Cli *cli)
 	g_ptr_array_free(cli->warnings, TRUE);
 	g_string_free(cli->output, TRUE);
 	char *const texts[] = { cli->program, cli->accel_note, h->debugcon, h->pidfile,
-		h->process_name, h->log_file,
+		h->process_name, h->log_file, h->log_filter,
 		h->write_config, h->write_config_text };
 	for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++)
 		g_free(texts[i]);
@@ -228,8 +229,6 @@ static bool check_host(const Cli *cli, GError **error)
 	if (h->daemonize && h->nographic)
 		return fail(error, VIV_ERROR_INVALID,
 			"-daemonize: -nographic keeps the terminal. Use -display none.");
-	if (h->log_file && !h->log_items)
-		return fail(error, VIV_ERROR_INVALID, "-D: nothing is logged without -d ITEMS.");
 	return true;
 }
 
@@ -259,6 +258,8 @@ static bool complete(Cli *cli, GError **error)
 			"yet in this version", c->smp.cpus, c->smp.maxcpus - c->smp.cpus);
 	if (!accel_choose(cli, error))
 		return false;
+	if (!strcmp(c->accels[0], "kvm") && cli->host.log_items & (LOG_INT | LOG_MMU | LOG_IN_BLOCKS))
+		cli_warn(cli, "-d: KVM runs the guest by itself, so neither its blocks nor its interrupts are seen");
 	complete_lines(cli);
 	return true;
 }

@@ -10,6 +10,7 @@
 
 #include "block/drive.h"
 #include "cli/options.h"
+#include "core/log.h"
 
 typedef struct Item {
 	const OptionDef *def;
@@ -268,11 +269,9 @@ static GPtrArray *effective(const Cli *cli)
 	add_texts(out, "serial", cli->host.serials);
 	add_texts(out, "monitor", cli->host.monitors);
 	if (cli->host.log_items) {
-		GString *items = g_string_new(cli->host.log_items & LOG_INT ? "int" : "");
-		if (cli->host.log_items & LOG_CPU_RESET)
-			g_string_append_printf(items, "%scpu_reset", items->len ? "," : "");
-		add(out, "d", items->str);
-		g_string_free(items, TRUE);
+		char *items = log_items_text(cli->host.log_items);
+		add(out, "d", items);
+		g_free(items);
 	}
 	add_plain(out, cli);
 	return out;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/options.h"
+#include "core/log.h"
 
 #define MIB (1024ull * 1024)
 #define M(member) offsetof(Cli, machine.member)
@@ -338,9 +339,10 @@ const OptionDef option_table[] = {
 	NOT("gdb", "DEV", "debugger server", SECTION_EXPERT, "use the monitor"),
 	NOT("s", NULL, "debugger server on port 1234", SECTION_EXPERT, "use the monitor"),
 	{ "d", "ITEM,...", "log items (-d help)", SECTION_EXPERT, .apply = apply_log,
-	  .list = list_log_items },
-	{ "D", "FILE", "log goes there, not to stderr", SECTION_EXPERT, .at = H(log_file) },
-	NOT("dfilter", "RANGE,...", "addresses that are logged", SECTION_EXPERT, "leave it out"),
+	  .list = log_list_items },
+	{ "D", "FILE", "log goes there, not to stderr; %d in it: the process id", SECTION_EXPERT, .at = H(log_file) },
+	{ "dfilter", "RANGE,...", "addresses whose blocks are logged: START+LENGTH, END-LENGTH, "
+	  "FIRST..LAST", SECTION_EXPERT, .at = H(log_filter), .apply = apply_dfilter },
 	NOT("seed", "NUMBER", "random number seed", SECTION_EXPERT, "leave it out"),
 	{ "L", "DIR", "look for firmware there first; may repeat", SECTION_EXPERT,
 	  .apply = apply_data_dir },

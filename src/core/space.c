@@ -7,10 +7,12 @@
  */
 #include "core/memory.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
 
 #include "core/lock.h"
+#include "core/log.h"
 
 struct AddressSpace {
 	char *name;
@@ -320,7 +322,16 @@ static void store_le(uint8_t *p, uint64_t value, unsigned size)
 	}
 }
 
-uint64_t as_load(AddressSpace *as, uint64_t addr, unsigned size)
+/* Ports are not worth a word: everybody probes them. */
+static void log_nowhere(AddressSpace *as, uint64_t addr, unsigned size, const char *what)
+{
+	Translation t;
+
+	if (as->last > UINT16_MAX && !as_translate(as, addr, &t))
+		log_printf("Invalid %s at addr 0x%" PRIX64 ", size %u, region '(null)', reason: rejected\n", what, addr, size);
+}
+
+static uint64_t load(AddressSpace *as, uint64_t addr, unsigned size)
 {
 	Translation t;
 	uint64_t value;
@@ -331,7 +342,7 @@ uint64_t as_load(AddressSpace *as, uint64_t addr, unsigned size)
 		/* Across ranges, or from nothing into something: each byte for itself. */
 		value = 0;
 		for (unsigned i = 0; i < size; i++)
-			value |= as_load(as, addr + i, 1) << (8 * i);
+			value |= load(as, addr + i, 1) << (8 * i);
 		return value;
 	}
 	machine_lock();
@@ -347,7 +358,14 @@ uint64_t as_load(AddressSpace *as, uint64_t addr, unsigned size)
 	return value;
 }
 
-void as_store(AddressSpace *as, uint64_t addr, uint64_t value, unsigned size)
+uint64_t as_load(AddressSpace *as, uint64_t addr, unsigned size)
+{
+	if (log_on(LOG_GUEST_ERRORS))
+		log_nowhere(as, addr, size, "read");
+	return load(as, addr, size);
+}
+
+static void store(AddressSpace *as, uint64_t addr, uint64_t value, unsigned size)
 {
 	Translation t;
 
@@ -358,7 +376,7 @@ void as_store(AddressSpace *as, uint64_t addr, uint64_t value, unsigned size)
 	}
 	if (size > 1 && t.contiguous < size) {
 		for (unsigned i = 0; i < size; i++)
-			as_store(as, addr + i, value >> (8 * i) & 0xff, 1);
+			store(as, addr + i, value >> (8 * i) & 0xff, 1);
 		return;
 	}
 	machine_lock();
@@ -371,4 +389,11 @@ void as_store(AddressSpace *as, uint64_t addr, uint64_t value, unsigned size)
 		ops_write(r->region, addr - r->start + r->offset, value & ones(size), size);
 	}
 	machine_unlock();
+}
+
+void as_store(AddressSpace *as, uint64_t addr, uint64_t value, unsigned size)
+{
+	if (log_on(LOG_GUEST_ERRORS))
+		log_nowhere(as, addr, size, "write");
+	store(as, addr, value, size);
 }

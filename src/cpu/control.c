@@ -54,6 +54,7 @@ static void write_cr0(Cpu *cpu, uint64_t value)
 		cpu_gp0(cpu); /* 4.4.1 lists these bits too */
 	}
 	cpu->cr0 = value;
+	cpu_log_cr(cpu, 0, value ^ changed);
 	if ((changed & CR0_PE) && !(value & CR0_PE))
 		cpu->cpl = 0;
 	if (changed & (CR0_PG | CR0_WP | CR0_PE))
@@ -77,6 +78,7 @@ static void write_cr3(Cpu *cpu, uint64_t value)
 			cpu_gp0(cpu);
 	}
 	cpu->cr3 = value;
+	cpu_log_cr(cpu, 3, 0);
 	cpu_tlb_switch(cpu, keep);
 }
 
@@ -115,6 +117,7 @@ static void write_cr4(Cpu *cpu, uint64_t value)
 	    !cpu_load_pdptes(cpu, cpu->cr3))
 		cpu_gp0(cpu);
 	cpu->cr4 = value;
+	cpu_log_cr(cpu, 4, value ^ changed);
 	if (changed & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE |
 		       CR4_LA57))
 		cpu_tlb_flush(cpu, true);

@@ -160,8 +160,7 @@ typedef struct CpuWorld {
 	/* MSRs outside the processor itself (KVM paravirtual clock, ...). False: #GP(0). NULL: none. */
 	bool (*msr_read)(void *opaque, Cpu *cpu, uint32_t msr, uint64_t *value);
 	bool (*msr_write)(void *opaque, Cpu *cpu, uint32_t msr, uint64_t value);
-	/* A log line of `-d int,cpu_reset,...`; NULL when off. */
-	void (*trace)(void *opaque, Cpu *cpu, const char *text);
+	bool (*a20)(void *opaque); /* is address line 20 free? NULL: always; only shown */
 } CpuWorld;
 
 /* CPUID as the guest sees it (cpuid.c builds it from a model, the host and -cpu's features). */
@@ -353,6 +352,18 @@ static inline bool cpu_code64(const Cpu *cpu) { return (cpu->mode & MODE_CODE_MA
 static inline bool cpu_protected(const Cpu *cpu) { return cpu->mode & MODE_PROT; }
 static inline bool cpu_v86(const Cpu *cpu) { return cpu->mode & MODE_V86; }
 
+/* ---- text (registers.c, log.c) ---- */
+enum { REGISTERS_FPU = 1, REGISTERS_CC = 2 /* how flags are kept */ };
+/* Appends lines; x87 and vector registers only if asked for. */
+void cpu_append_registers(const Cpu *cpu, unsigned what, GString *out);
+/* `-d mmu`: what a control register has become. */
+void cpu_log_cr(const Cpu *cpu, int cr, uint64_t before);
+/*
+ * What is logged of blocks (LOG_IN_BLOCKS) has changed: they are made anew when they are next entered. The vcpu stands
+ * still outside of interp_run.
+ */
+void interp_log_changed(Cpu *cpu);
+
 /* ---- exceptions (except.c) ---- */
 /* Raises: unwinds to the run loop, which delivers it. RIP must be the faulting instruction's. */
 G_NORETURN void cpu_exception(Cpu *cpu, int vector);
@@ -486,6 +497,8 @@ bool interp_run(Cpu *cpu);
 void interp_step(Cpu *cpu);
 bool interp_init(Cpu *cpu, GError **error);
 void interp_free(Cpu *cpu);
+/* From now on each block has one instruction, translated ones too. The vcpu stands still. */
+void interp_one_insn_blocks(Cpu *cpu);
 /*
  * From now on hot blocks are translated to host code; code_bytes: of the cache, 0 for the default. False: the host
  * allows no executable memory. After interp_init.

@@ -7,8 +7,10 @@
  * writes the stack, then commits registers, so that a fault leaves them as they were.
  * Thread: the vcpu's own.
  */
+#include <inttypes.h>
 #include <string.h>
 
+#include "cpu/log.h"
 #include "cpu/protect.h"
 
 /* An event on its way to its handler. */
@@ -247,18 +249,26 @@ static bool pushes_rf(const Event *ev)
 	}
 }
 
-static void trace_event(Cpu *cpu, const Event *ev)
+#define X64 "%016" PRIx64
+/* The number of events logged, whichever vcpu took them. */
+static atomic_uint logged;
+
+static void log_event(Cpu *cpu, const Event *ev)
 {
-	if (!cpu->world || !cpu->world->trace)
+	if (!log_on(LOG_INT))
 		return;
-	char text[240];
-	g_snprintf(text, sizeof(text),
-		   "v=%02x e=%04x i=%d cpl=%d IP=%04x:%016" G_GINT64_MODIFIER "x SP=%04x:%016"
-		   G_GINT64_MODIFIER "x %s=%016" G_GINT64_MODIFIER "x flags=%08x CPU=%u\n",
-		   ev->vector, ev->error, software(ev->kind), cpu->cpl, cpu->seg[CS].sel, ev->next,
-		   cpu->seg[SS].sel, cpu->regs[RSP], ev->vector == EXC_PF ? "CR2" : "RAX",
-		   ev->vector == EXC_PF ? cpu->cr2 : cpu->regs[RAX], cpu_rflags(cpu), cpu->index);
-	cpu->world->trace(cpu->world_opaque, cpu, text);
+	GString *out = g_string_new(NULL);
+	g_string_append_printf(out, "%6u: v=%02x e=%04x i=%d cpl=%d", atomic_fetch_add(&logged, 1), ev->vector, ev->error,
+		software(ev->kind), cpu->cpl);
+	g_string_append_printf(out, " IP=%04x:" X64 " pc=" X64 " SP=%04x:" X64, cpu->seg[CS].sel, ev->next,
+		cpu_pc(cpu, ev->next), cpu->seg[SS].sel, cpu->regs[RSP]);
+	if (ev->vector == EXC_PF)
+		g_string_append_printf(out, " CR2=" X64 "\n", cpu->cr2);
+	else
+		g_string_append_printf(out, " env->regs[R_EAX]=" X64 "\n", cpu->regs[RAX]);
+	cpu_append_registers(cpu, REGISTERS_CC, out);
+	log_write(out->str);
+	g_string_free(out, TRUE);
 }
 
 /* One attempt. False: it raised; cpu->exc_* says what. */
@@ -341,7 +351,7 @@ void cpu_deliver(Cpu *cpu, int vector, IntKind kind, bool has_error, uint32_t er
 		if (ev.vector == EXC_DB && (ev.kind == INT_EXCEPTION || ev.kind == INT_ICEBP))
 			enter_debug_exception(cpu);
 		cpu->exc_ext = !software(ev.kind);
-		trace_event(cpu, &ev);
+		log_event(cpu, &ev);
 		if (try_deliver(cpu, &ev)) {
 			shutdown = false;
 			break;
@@ -353,6 +363,8 @@ void cpu_deliver(Cpu *cpu, int vector, IntKind kind, bool has_error, uint32_t er
 	memcpy(&cpu->unwind, &outer, sizeof(outer));
 	if (shutdown) {
 		cpu->halted = true;
+		if (log_on(LOG_CPU_RESET))
+			log_write("Triple fault\n");
 		if (cpu->world && cpu->world->triple_fault)
 			cpu->world->triple_fault(cpu->world_opaque, cpu);
 	}
@@ -404,7 +416,7 @@ void cpu_soft_int(Cpu *cpu, int vector, IntKind kind, uint64_t next)
 		enter_debug_exception(cpu);
 		cpu->exc_ext = 1; /* INT1 counts as an external event (6.13) */
 	}
-	trace_event(cpu, &ev);
+	log_event(cpu, &ev);
 	deliver_once(cpu, &ev);
 	cpu->exc_ext = 0;
 }

@@ -8,8 +8,10 @@
  * asked of cpu->apic_ops and cpu->world. Performance counters are left out.
  * Thread: the vcpu's own.
  */
+#include <inttypes.h>
 #include <stddef.h>
 
+#include "core/log.h"
 #include "cpu/protect.h"
 #include "cpu/features.h"
 
@@ -390,8 +392,11 @@ uint64_t cpu_rdmsr(Cpu *cpu, uint32_t msr)
 		else if (cpu->world && cpu->world->msr_read)
 			ok = cpu->world->msr_read(cpu->world_opaque, cpu, msr, &value);
 	}
-	if (!ok)
+	if (!ok) {
+		if (log_on(LOG_UNIMP))
+			log_printf("RDMSR %08x: #GP\n", msr);
 		cpu_gp0(cpu);
+	}
 	return value;
 }
 
@@ -408,6 +413,9 @@ void cpu_wrmsr(Cpu *cpu, uint32_t msr, uint64_t value)
 		else if (cpu->world && cpu->world->msr_write)
 			ok = cpu->world->msr_write(cpu->world_opaque, cpu, msr, value);
 	}
-	if (!ok)
+	if (!ok) {
+		if (log_on(LOG_UNIMP))
+			log_printf("WRMSR %08x with %016" PRIx64 ": #GP\n", msr, value);
 		cpu_gp0(cpu);
+	}
 }

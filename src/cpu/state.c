@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/log.h"
 #include "cpu/cpu.h"
 #include "cpu/features.h"
 
@@ -85,15 +86,21 @@ static void reset_common(Cpu *cpu)
 	cpu_clear(cpu, CPU_EV_NMI | CPU_EV_INIT | CPU_EV_SMI);
 }
 
-static void finish_reset(Cpu *cpu, const char *what)
+static void log_reset(const Cpu *cpu, const char *what)
+{
+	if (!log_on(LOG_CPU_RESET))
+		return;
+	GString *out = g_string_new(NULL);
+	g_string_append_printf(out, "CPU %s (CPU %u)\n", what, cpu->index);
+	cpu_append_registers(cpu, REGISTERS_FPU | REGISTERS_CC, out);
+	log_write(out->str);
+	g_string_free(out, TRUE);
+}
+
+static void finish_reset(Cpu *cpu)
 {
 	cpu_update_mode(cpu);
 	cpu_tlb_flush(cpu, true);
-	if (cpu->world && cpu->world->trace) {
-		char *text = g_strdup_printf("CPU %s (CPU %u)\n", what, cpu->index);
-		cpu->world->trace(cpu->world_opaque, cpu, text);
-		g_free(text);
-	}
 }
 
 static void reset_vector(CpuVector *vec)
@@ -110,6 +117,7 @@ static void reset_vector(CpuVector *vec)
 
 void cpu_reset(Cpu *cpu)
 {
+	log_reset(cpu, "Reset");
 	reset_common(cpu);
 	cpu->cr0 = CR0_CD | CR0_NW | CR0_ET;
 	cpu->xcr0 = 1;
@@ -133,18 +141,19 @@ void cpu_reset(Cpu *cpu)
 	cpu->spec_ctrl = cpu->debugctl = cpu->feature_control = 0;
 	cpu->bios_sign_id = 0;
 	cpu->insn_count = 0;
-	finish_reset(cpu, "Reset");
+	finish_reset(cpu);
 }
 
 void cpu_init_ipi(Cpu *cpu)
 {
 	/* The caching controls survive INIT; so do x87, vectors, MTRRs, PAT, TSC and most MSRs. */
 	uint64_t caching = cpu->cr0 & (CR0_CD | CR0_NW);
+	log_reset(cpu, "INIT");
 	reset_common(cpu);
 	cpu->cr0 = caching | CR0_ET;
 	if (cpu->apic_ops && cpu->apic_ops->init)
 		cpu->apic_ops->init(cpu->apic);
-	finish_reset(cpu, "INIT");
+	finish_reset(cpu);
 }
 
 void cpu_sipi(Cpu *cpu, uint8_t vector)

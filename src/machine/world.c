@@ -106,6 +106,8 @@ static void world_flush_others(void *opaque, Cpu *cpu)
 		interp_flush_others(accel, cpu);
 }
 
+static bool world_a20(void *opaque) { return ((Vcpu *)opaque)->m->board.a20; }
+
 static void world_triple_fault(void *opaque, Cpu *cpu)
 {
 	board_request(&((Vcpu *)opaque)->m->board, RUN_TRIPLE_FAULT, 0);
@@ -221,7 +223,7 @@ const CpuWorld machine_world = {
 	.translate = world_translate, .mmio_read = world_mmio_read, .mmio_write = world_mmio_write,
 	.io_read = world_io_read, .io_write = world_io_write, .tsc = world_tsc,
 	.exclusive_begin = world_exclusive_begin, .exclusive_end = world_exclusive_end,
-	.flush_others = world_flush_others,
+	.flush_others = world_flush_others, .a20 = world_a20,
 	.triple_fault = world_triple_fault, .msr_read = world_msr_read, .msr_write = world_msr_write,
 };
 

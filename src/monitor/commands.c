@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/lock.h"
+#include "core/log.h"
 #include "monitor/private.h"
 
 static void append_args(const Command *c, GString *out)
@@ -43,6 +44,11 @@ static void run_help(Monitor *mon, const Args *args, GString *out)
 	const char *name = args->text[0] + (info ? 5 : 0);
 	if (!strcmp(name, "info")) {
 		help_table(monitor_info_commands, "info ", out);
+		return;
+	}
+	if (!strcmp(name, "log")) {
+		g_string_append(out, "none            nothing is logged\n");
+		log_list_items(out);
 		return;
 	}
 	const Command *c = command_find(info ? monitor_info_commands : monitor_commands, name);
@@ -165,6 +171,10 @@ const Command monitor_commands[] = {
 	{ "i", NULL, { FMT, ADDR }, "read an I/O port", run_in },
 	{ "info", NULL, { { "subcommand", ARG_WORD, true } }, "show something about the machine",
 	  run_info },
+	{ "log", NULL, { { "item1[,...]", ARG_WORD, false } }, "log these items from now on; none: nothing, "
+	  "help: lists them", command_log },
+	{ "logfile", NULL, { { "filename", ARG_WORD, false } }, "write the log to a file from now on",
+	  command_logfile },
 	{ "memsave", NULL, { ADDR, { "size", ARG_EXPR, false }, { "file", ARG_WORD, false } },
 	  "write virtual memory to a file", command_memsave },
 	{ "nmi", NULL, { { NULL } }, "inject an NMI into each vcpu", run_nmi },

@@ -72,7 +72,7 @@ static void info_registers(Monitor *mon, const Args *args, GString *out)
 			continue;
 		machine_sync_get(mon->m, b->cpus[i]);
 		g_string_append_printf(out, "\nCPU#%u\n", i);
-		append_registers(b->cpus[i], b->a20, out);
+		cpu_append_registers(b->cpus[i], REGISTERS_FPU, out);
 	}
 	monitor_release(mon);
 }

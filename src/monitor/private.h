@@ -85,11 +85,12 @@ void command_memsave(Monitor *mon, const Args *args, GString *out);
 void command_pmemsave(Monitor *mon, const Args *args, GString *out);
 void append_value(GString *out, char format, unsigned size, uint64_t value);
 
+/* log.c */
+void command_log(Monitor *mon, const Args *args, GString *out);
+void command_logfile(Monitor *mon, const Args *args, GString *out);
+
 /* info_block.c */
 void info_block(Monitor *mon, const Args *args, GString *out);
 void info_blockstats(Monitor *mon, const Args *args, GString *out);
-
-/* registers.c */
-void append_registers(const Cpu *cpu, bool a20, GString *out);
 
 #endif

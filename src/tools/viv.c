@@ -13,9 +13,9 @@
 
 #include "chardev/open.h"
 #include "cli/cli.h"
+#include "core/log.h"
 #include "machine/machine.h"
 #include "monitor/monitor.h"
-#include "tools/viv_log.h"
 
 static gboolean on_signal(gpointer opaque)
 {
@@ -37,12 +37,10 @@ static void advise_memory(const HostConfig *h, const RamArena *arena)
 		madvise(arena->host, arena->reserved, MADV_DONTDUMP);
 }
 
-/* The machine is there: monitors, signals, log, and leave for the background. */
+/* The machine is there: monitors, signals, and leave for the background. */
 static bool attend(Cli *cli, HostSide *host, Machine *m, GPtrArray *monitors, int ready_fd,
 	GError **error)
 {
-	if (!viv_log_start(cli, machine_board(m), error))
-		return false;
 	for (unsigned i = 0; i < host->monitors->len; i++) {
 		Monitor *monitor = monitor_new(m, g_ptr_array_index(host->monitors, i), error);
 		if (!monitor)
@@ -60,6 +58,18 @@ static bool attend(Cli *cli, HostSide *host, Machine *m, GPtrArray *monitors, in
 	return true;
 }
 
+static bool start_log(const HostConfig *h, GError **error)
+{
+	if (!log_set_filter(h->log_filter, error))
+		return false;
+	if (h->log_file && !log_set_file(h->log_file, error)) {
+		g_prefix_error(error, "-D %s: ", h->log_file);
+		return false;
+	}
+	log_set_items(h->log_items);
+	return true;
+}
+
 static bool run(Cli *cli, int *status, GError **error)
 {
 	HostSide host = { NULL };
@@ -74,7 +84,7 @@ static bool run(Cli *cli, int *status, GError **error)
 	}
 	if (cli->host.process_name)
 		prctl(PR_SET_NAME, cli->host.process_name);
-	bool ok = host_open(&host, cli, error);
+	bool ok = start_log(&cli->host, error) && host_open(&host, cli, error);
 	if (ok) {
 		if (cli->accel_note)
 			g_printerr("%s\n", cli->accel_note);

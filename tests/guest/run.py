@@ -22,6 +22,7 @@ import demo      # noqa: E402
 import disks     # noqa: E402
 import faults    # noqa: E402
 import linux     # noqa: E402
+import log       # noqa: E402
 import scsi      # noqa: E402
 import sd        # noqa: E402
 import virtio    # noqa: E402
@@ -96,7 +97,7 @@ def main():
     build = os.path.dirname(os.path.abspath(options.viv))
     options.images = os.path.join(build, "tests/bare")
     options.logs = os.path.join(build, "guest-logs")
-    modules = (badinput, bare, boots, demo, disks, faults, linux, scsi, sd, virtio)
+    modules = (badinput, bare, boots, demo, disks, faults, linux, log, scsi, sd, virtio)
     cases = [(n, f) for module in modules for n, f in module.cases(options) if re.search(options.only, n)]
     tap = Tap()
     with ThreadPoolExecutor(options.jobs) as pool:

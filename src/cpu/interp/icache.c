@@ -9,6 +9,7 @@
 #include "cpu/interp/interp.h"
 
 #include "cpu/interp/vector.h"
+#include "cpu/log.h"
 
 #define POOL_BYTES (24u << 20)
 #define JUMP_SLOTS G_N_ELEMENTS(((ICache *)0)->jump)
@@ -21,9 +22,16 @@ bool interp_init(Cpu *cpu, GError **error)
 	c->pool_size = POOL_BYTES;
 	c->pool = g_malloc(c->pool_size);
 	c->jump_generation = 1;
+	c->block_max = BLOCK_MAX;
 	cpu->icache = c;
 	c->thunks = thunk_pool_new(error);
 	return c->thunks != NULL;
+}
+
+void interp_one_insn_blocks(Cpu *cpu)
+{
+	cpu->icache->block_max = 1;
+	icache_forget_all(cpu);
 }
 
 void interp_free(Cpu *cpu)
@@ -187,6 +195,23 @@ static void bind_result(Cpu *cpu, DecodeResult r, const Decoded *d, unsigned end
 	i->fn = r == DECODE_UD ? x_ud : x_gp;
 }
 
+/* Counted with its block's instructions, and not one of them. */
+static const Insn *entered(Cpu *cpu, const Insn *i)
+{
+	cpu->insn_count--;
+	log_entered(cpu, i);
+	NEXT(cpu, i);
+}
+
+/* At insns[0], if entrances of the block at RIP are logged: gives the place of the block's own first instruction. */
+static unsigned bind_log(const Cpu *cpu, Insn *insns)
+{
+	if (!log_wants_block(cpu, LOG_EXEC | LOG_CPU))
+		return 0;
+	insns[0] = (Insn){ .fn = entered };
+	return 1;
+}
+
 static void terminate(Insn *i, unsigned end)
 {
 	memset(i, 0, sizeof(*i));
@@ -211,9 +236,12 @@ static const Block *single_block(Cpu *cpu, const uint8_t *p, unsigned left, uint
 	check_limit(cpu, d.len);
 	if (!thunk_pool_room(c->thunks, 1))
 		icache_forget_all(cpu);
-	bind_result(cpu, r, &d, d.len, &c->single.insns[0]);
-	terminate(&c->single.insns[1], d.len);
-	c->single.b = (Block){ .host = p, .bytes = d.len, .mode = cpu->mode, .count = 1, .insns = c->single.insns };
+	unsigned first = bind_log(cpu, c->single.insns);
+	bind_result(cpu, r, &d, d.len, &c->single.insns[first]);
+	terminate(&c->single.insns[first + 1], d.len);
+	log_in_asm(cpu, d.bytes, d.len);
+	c->single.b = (Block){ .host = p, .bytes = d.len, .mode = cpu->mode, .count = (uint8_t)(first + 1),
+			       .insns = c->single.insns };
 	return &c->single.b;
 }
 
@@ -227,30 +255,34 @@ static Block *build(Cpu *cpu, const uint8_t *p, unsigned left)
 {
 	ICache *c = cpu->icache;
 	Decoded d;
-	unsigned end = 0, n = 0;
+	unsigned end = 0;
 	uint64_t limit = cpu->seg[CS].limit;
 	bool code64 = (cpu->mode & MODE_CODE_MASK) == MODE_CODE64;
 
-	if (c->pool_used + sizeof(Block) + (BLOCK_MAX + 1) * sizeof(Insn) + 64 > c->pool_size ||
+	if (c->pool_used + sizeof(Block) + (BLOCK_MAX + 2) * sizeof(Insn) + 64 > c->pool_size ||
 	    !thunk_pool_room(c->thunks, BLOCK_MAX))
 		icache_forget_all(cpu);
 	Block *b = pool_take(c, sizeof(Block));
 	size_t mark = c->pool_used;
 	Insn *insns = (Insn *)(c->pool + c->pool_used);
+	unsigned first = bind_log(cpu, insns), n = first;
 	/* The claim covers the longest the block can be; lines it does not use cost a slow store at worst. */
 	uint32_t state = icache_claim(cpu, p, MIN(left, 64));
-	while (n < BLOCK_MAX && end < left) {
+	while (n - first < c->block_max && end < left) {
 		if (end + INSN_MAX > 64)
 			state = icache_claim(cpu, p + end, MIN(left - end, INSN_MAX)) == state ? state : 0;
 		DecodeResult r = decode(p + end, left - end, cpu->mode, cpu->features, &d);
 		if (r == DECODE_MORE || (!code64 && cpu->rip + end + d.len - 1 > limit))
 			break;
 		end += d.len;
-		bind_result(cpu, r, &d, end, &insns[n++]);
+		bind_result(cpu, r, &d, end, &insns[n]);
+		if (log_on(LOG_NOCHAIN))
+			insns[n].flags &= (uint8_t)~INSN_LINK;
+		n++;
 		if (r != DECODE_OK || (d.row->attrs & ATTR_END && d.row->exec != X_JCC) || d.row->attrs & ATTR_REP)
 			break;
 	}
-	if (n == 0) {
+	if (n == first) {
 		c->pool_used = mark - ((sizeof(Block) + 15) & ~(size_t)15);
 		return NULL;
 	}
@@ -259,6 +291,7 @@ static Block *build(Cpu *cpu, const uint8_t *p, unsigned left)
 	*b = (Block){ .host = p, .page = ram_page_state(cpu->arena, p), .page_state = state, .bytes = (uint16_t)end,
 		      .mode = cpu->mode, .count = (uint8_t)n, .insns = insns };
 	c->blocks_built++;
+	log_in_asm(cpu, p, end);
 	return b;
 }
 

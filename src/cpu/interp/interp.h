@@ -318,7 +318,7 @@ typedef struct Block {
 	uint8_t mode;
 	uint8_t count;
 	struct Block *next;          /* hash chain */
-	Insn *insns;                 /* count + 1 */
+	Insn *insns;                 /* count + 1; the first may be the log's own */
 } Block;
 
 /*
@@ -359,7 +359,8 @@ struct ICache {
 	bool retry_alone;
 	bool alone;                  /* the other vcpus stand still (interp_alone_begin) */
 	bool no_trap;                /* the instruction was INT n or its like: no single-step trap after it */
-	struct { Block b; Insn insns[2]; } single;
+	struct { Block b; Insn insns[3]; } single;
+	unsigned block_max;          /* instructions in a block: BLOCK_MAX, or 1 if that is wished */
 	struct ThunkPool *thunks;    /* host code of vector and x87 instructions (thunk.h) */
 	uint64_t blocks_built, flushes;
 };

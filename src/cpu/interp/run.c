@@ -8,6 +8,8 @@
 
 #include <setjmp.h>
 
+#include "core/log.h"
+
 #define DR6_BS (1u << 14)
 
 const Insn *x_ud(Cpu *cpu, const Insn *i)
@@ -83,6 +85,14 @@ void interp_alone_end(Cpu *cpu)
 		cpu->world->exclusive_end(cpu->world_opaque, cpu);
 }
 
+/* No SMM: the firmware in use works without. */
+static void ignore_smi(Cpu *cpu)
+{
+	cpu_clear(cpu, CPU_EV_SMI);
+	if (log_on(LOG_UNIMP))
+		log_printf("SMI of CPU %u: there is no system management mode\n", cpu->index);
+}
+
 /* INIT, SIPI, flushes, NMI and maskable interrupts. False: leave the loop. */
 static bool serve_events(Cpu *cpu)
 {
@@ -107,7 +117,7 @@ static bool serve_events(Cpu *cpu)
 	if (cpu->wait_sipi || cpu->inhibit)
 		return true;
 	if (ev & CPU_EV_SMI)
-		cpu_clear(cpu, CPU_EV_SMI); /* no SMM: the firmware in use works without */
+		ignore_smi(cpu);
 	if (ev & CPU_EV_NMI && !cpu->nmi_blocked) {
 		cpu_clear(cpu, CPU_EV_NMI);
 		cpu->halted = false;
@@ -117,6 +127,8 @@ static bool serve_events(Cpu *cpu)
 		int vector = cpu->apic_ops ? cpu->apic_ops->ack(cpu->apic) : -1;
 		if (vector >= 0) {
 			cpu->halted = false;
+			if (log_on(LOG_INT))
+				log_printf("Servicing hardware INT=0x%02x\n", vector);
 			cpu_deliver(cpu, vector, INT_HARDWARE, false, 0);
 		}
 	}

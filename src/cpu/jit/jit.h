@@ -93,7 +93,9 @@ struct Jit {
 	JitBlock **order;        /* blocks by address of their code, `ordered` of them, room for order_size */
 	size_t ordered, order_size;
 	uint64_t blocks, flushes, bytes_in, bytes_out, entries, links;
-	uint64_t unit_loads;
+	uint64_t unit_loads, logged;
+	size_t stubs;            /* bytes of the shared routines */
+	bool prologue_logged;
 };
 
 void *jit_take(Jit *j, size_t bytes);

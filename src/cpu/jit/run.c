@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "cpu/interp/thunk.h"
 #include "cpu/jit/translate.h"
 
@@ -57,6 +58,7 @@ bool jit_init(Cpu *cpu, size_t code_bytes, GError **error)
 	j->order = g_new(JitBlock *, j->order_size);
 	Emit e = { j->write, (intptr_t)(j->run - j->write) };
 	jit_emit_stubs(j, &e);
+	j->stubs = (size_t)(e.p - j->write);
 	j->fixed = j->used = ((size_t)(e.p - j->write) + 63) & ~(size_t)63;
 	cpu->jit = j;
 	cpu->jit_jumps = j->jumps;
@@ -248,7 +250,7 @@ static JitBlock *block_here(Cpu *cpu)
 	if (!host || !cpu->arena || !ram_arena_owns(cpu->arena, host))
 		return NULL;
 	JitBlock *b = find(cpu, host, left);
-	if (b) {
+	if (b && !log_on(LOG_NOCHAIN)) {
 		icache_note_jump(cpu, cpu->rip);
 		*jump = (JitJump){ cpu->rip, cpu->jit_key, b->code, b };
 	}
@@ -316,7 +318,7 @@ static void patch(Cpu *cpu, JitBlock *b)
 	JitLink *l = j->pending;
 
 	j->pending = NULL;
-	if (!l || !l->site || l->rip != b->rip || l->mode != b->base.mode || j->pending_key != cpu->jit_key)
+	if (!l || !l->site || log_on(LOG_NOCHAIN) || l->rip != b->rip || l->mode != b->base.mode || j->pending_key != cpu->jit_key)
 		return;
 	Emit e = { l->site, (intptr_t)(j->run - j->write) };
 	emit_rel(&e, b->code);

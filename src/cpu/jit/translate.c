@@ -39,13 +39,23 @@ static bool ends_block(const Decoded *d)
 	}
 }
 
+void emit_helper(Trans *t, InsnFn fn, uint64_t *runs)
+{
+	JitInsn *ji = jit_take(t->jit, sizeof(*ji));
+
+	*ji = (JitInsn){ .insn = { { .fn = fn } }, .block = t->b, .next = t->b->rip, .runs = runs };
+	emit_const(&t->e, H_T1, (uintptr_t)ji);
+	emit_call(&t->e, t->jit->slow);
+	emit_jcc(&t->e, CC_NE, t->jit->onward);
+}
+
 static bool decode_block(Trans *t, const uint8_t *p, unsigned left)
 {
 	Cpu *cpu = t->cpu;
 	unsigned end = 0;
 
 	t->count = 0;
-	while (t->count < JIT_INSNS_MAX && end < left) {
+	while (t->count < MIN(JIT_INSNS_MAX, cpu->icache->block_max) && end < left) {
 		Decoded *d = &t->d[t->count];
 		if (decode(p + end, left - end, cpu->mode, cpu->features, d) != DECODE_OK)
 			break;
@@ -87,12 +97,7 @@ static void emit_units(Trans *t)
 	for (unsigned u = 0; u < 2; u++)
 		if (absent[u])
 			emit_land(e, absent[u]);
-	JitInsn *ji = jit_take(t->jit, sizeof(*ji));
-	*ji = (JitInsn){ .insn = { { .fn = load_units } }, .block = b, .next = b->rip,
-			 .runs = &t->jit->unit_loads };
-	emit_const(e, H_T1, (uintptr_t)ji);
-	emit_call(e, t->jit->slow);
-	emit_jcc(e, CC_NE, t->jit->onward);
+	emit_helper(t, load_units, &t->jit->unit_loads);
 	emit_land(e, present);
 }
 
@@ -161,6 +166,8 @@ static void emit_insn(Trans *t)
 		by_handler(t);
 }
 
+static uint32_t code_bytes(const Trans *t) { return (uint32_t)(emit_here(&t->e) - t->b->code); }
+
 JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left)
 {
 	Jit *j = cpu->jit;
@@ -183,10 +190,14 @@ JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left)
 	flags_find_live(t);
 	find_units(t);
 	emit_entrance(t, &events, &changed);
-	for (t->k = 0; t->k < t->count; t->k++)
+	trans_log_entered(t);
+	for (t->k = 0; t->k < t->count; t->k++) {
+		t->host_at[t->k] = code_bytes(t);
 		emit_insn(t);
+	}
 	t->k = t->count - 1;
 	exit_to(t, next_of(t)); /* not reached behind a branch */
+	t->host_at[t->count] = code_bytes(t);
 	emit_detours(t);
 	emit_link_exits(t);
 	emit_land(&t->e, events);
@@ -199,6 +210,7 @@ JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left)
 	j->used = ((size_t)(t->e.p - j->write) + 15) & ~(size_t)15;
 	j->blocks++;
 	keep_x87(t);
+	trans_log_code(t);
 	j->order[j->ordered++] = b;
 	return b;
 }

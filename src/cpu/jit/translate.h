@@ -37,6 +37,7 @@ struct Trans {
 	unsigned links;
 	JitX87 x87[JIT_INSNS_MAX];
 	unsigned x87_count;
+	uint32_t host_at[JIT_INSNS_MAX + 1]; /* instruction k's code, in bytes from the block's; [count]: off the way */
 };
 
 /* ---- flags (flags.c) ---- */
@@ -71,6 +72,8 @@ static inline const Decoded *now(const Trans *t) { return &t->d[t->k]; }
 static inline uint64_t next_of(const Trans *t) { return t->b->rip + t->end[t->k]; }
 /* The handler runs it. */
 void by_handler(Trans *t);
+/* At the front of a block, calls fn with the guest's state in Cpu; it returns i + 1. `runs` counts the calls. */
+void emit_helper(Trans *t, InsnFn fn, uint64_t *runs);
 /* The guest register's host register: its own, or `scratch`, loaded if `read`. */
 unsigned use_reg(Trans *t, unsigned guest, unsigned size, bool read, unsigned scratch);
 /* Stores it if it was a scratch register. */
@@ -78,6 +81,12 @@ void done_reg(Trans *t, unsigned guest, unsigned scratch);
 void exit_to(Trans *t, uint64_t rip);
 /* To the RIP in R13, which is in Cpu.rip as well. */
 void exit_indirect(Trans *t);
+
+/* ---- log.c ---- */
+/* At the front of a block: its entrances are logged, if that is wished. */
+void trans_log_entered(Trans *t);
+/* The block is translated: guest and host instructions. */
+void trans_log_code(Trans *t);
 
 /* ---- by class; false: nothing was emitted, the handler has to do it ---- */
 bool trans_integer(Trans *t);   /* integer.c */

@@ -1,12 +1,12 @@
 /*
- * registers.c - `info registers` in the layout that scripts know.
+ * registers.c - all registers as text, in the layout that scripts know: `info registers`, the log.
  *
- * Main thread, vcpu stopped.
+ * The vcpu's own thread, or any while it is stopped.
  */
 #include <inttypes.h>
 #include <string.h>
 
-#include "monitor/private.h"
+#include "cpu/cpu.h"
 
 #define X64 "%016" PRIx64
 
@@ -117,8 +117,15 @@ static void append_system(const Cpu *cpu, bool wide, GString *out)
 	}
 	for (unsigned i = 0; i < 4; i++)
 		g_string_append_printf(out, "DR%u=" X64 " ", i, cpu->dr[i]);
-	g_string_append_printf(out, "\nDR6=" X64 " DR7=" X64 "\nEFER=" X64 "\n", cpu->dr[6],
-		cpu->dr[7], cpu->efer);
+	g_string_append_printf(out, "\nDR6=" X64 " DR7=" X64 "\n", cpu->dr[6], cpu->dr[7]);
+}
+
+/* How the flags are kept: as flags, so that they are their own source. */
+static void append_condition_codes(const Cpu *cpu, bool wide, GString *out)
+{
+	int digits = wide ? 16 : 8;
+	g_string_append_printf(out, "CCS=%0*x CCD=%0*x CCO=EFLAGS\n", digits, cpu_rflags(cpu) & FLAGS_ARITH,
+		digits, 0);
 }
 
 /* FXSAVE keeps ST(i); shown are the physical registers (SDM vol. 1, 8.1.2 and 10.5.1). */
@@ -145,11 +152,16 @@ static void append_fpu(const Cpu *cpu, bool wide, GString *out)
 	}
 }
 
-void append_registers(const Cpu *cpu, bool a20, GString *out)
+void cpu_append_registers(const Cpu *cpu, unsigned what, GString *out)
 {
 	bool wide = cpu_code64(cpu);
+	bool a20 = !cpu->world || !cpu->world->a20 || cpu->world->a20(cpu->world_opaque);
 	append_gprs(cpu, wide, out);
 	append_flags(cpu, wide, a20, out);
 	append_system(cpu, wide, out);
-	append_fpu(cpu, wide, out);
+	if (what & REGISTERS_CC)
+		append_condition_codes(cpu, wide, out);
+	g_string_append_printf(out, "EFER=" X64 "\n", cpu->efer);
+	if (what & REGISTERS_FPU)
+		append_fpu(cpu, wide, out);
 }

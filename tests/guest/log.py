@@ -1,0 +1,91 @@
+"""log.py - -d, -D and -dfilter of the software CPU, on an image whose instructions are known."""
+import os
+import re
+import tempfile
+
+from vm import run
+
+PASSED = 0x10 * 2 + 1
+
+
+def traced(case, accel, items, image="long", options=()):
+    """The log of an image's whole life."""
+    with tempfile.TemporaryDirectory(prefix="viv-log-") as folder:
+        status, out, err = run([case.viv, "-accel", accel, "-display", "none", "-serial", "none", "-monitor", "none",
+                                "-m", "64", "-bios", os.path.join(case.options.images, image + ".bin"), "-device",
+                                "isa-debug-exit", "-d", items, "-D", os.path.join(folder, "%d.log"), *options], 300)
+        case.check(status == PASSED, "%s: the guest is content" % items, "status %d\n%s%s" % (status, out, err))
+        names = os.listdir(folder)
+        case.check(len(names) == 1 and re.fullmatch(r"\d+\.log", names[0]), "%d is the process's id", names)
+        with open(os.path.join(folder, names[0])) as f:
+            return f.read()
+
+
+def pcs(text):
+    return [int(m, 16) for m in re.findall(r"^Trace 0: 0x[0-9a-f]+ \[[0-9a-f]{16}/([0-9a-f]{16})/", text, re.M)]
+
+
+def guest_lines(text):
+    """Address, bytes and instruction of each line of in_asm."""
+    parts = re.findall(r"^IN: \n(.*?)\n\n", text, re.M | re.S)
+    return [line for part in parts for line in re.findall(r"^0x([0-9a-f]{8,16}):  ((?:[0-9a-f]{2} )+) +(\S.*)$", part, re.M)]
+
+
+def in_asm(accel):
+    def case_fn(case):
+        lines = guest_lines(traced(case, accel, "in_asm"))
+        case.check(lines, "there are instructions")
+        first = lines[0]
+        case.check(first[0] == "fffffff0" and first[2].startswith("jmp "), "the first is the reset vector's", first)
+        for name in ("mov", "iretq", "wrmsr", "syscall", "lgdt"):
+            case.check(any(line[2].split()[0] == name for line in lines), "there is " + name)
+        case.check(all(len(b.split()) <= 8 for _, b, _ in lines), "eight bytes a line at most")
+    return "log in_asm %s" % accel, case_fn
+
+
+def entrances(accel):
+    def case_fn(case):
+        log = traced(case, accel, "exec,in_asm,cpu")
+        entered, known = pcs(log), {int(line[0], 16) for line in guest_lines(log)}
+        case.check(entered and entered[0] == 0xfffffff0, "the first block is the reset vector's")
+        case.check(set(entered) <= known, "every block was shown before", sorted(set(entered) - known)[:5])
+        case.equal(log.count("\nEFER="), len(entered), "each with its registers")
+        chained = pcs(traced(case, accel, "exec,nochain"))
+        case.equal(chained, entered, "chains hide no block")
+        half = entered[len(entered) // 2]
+        kept = pcs(traced(case, accel, "exec", options=["-dfilter", "0x%x+1,0x0..0x1" % half]))
+        case.equal(kept, [pc for pc in entered if pc == half], "-dfilter keeps one address")
+    return "log exec %s" % accel, case_fn
+
+
+def interrupts(accel):
+    def case_fn(case):
+        log = traced(case, accel, "int")
+        faults = re.findall(r"^ +\d+: v=(..) e=(....) i=(.) cpl=(.) IP=(\S+) pc=\S+ SP=\S+ (\S+)=(\S+)$", log, re.M)
+        case.check(len(faults) > 5, "there are exceptions", log[:500])
+        case.check(("0e", "0000", "0", "0") in [f[:4] for f in faults], "a page fault of a read")
+        case.check(all(f[5] == ("CR2" if f[0] == "0e" else "env->regs[R_EAX]") for f in faults), "CR2 with page faults")
+        case.equal([int(n) for n in re.findall(r"^ +(\d+): v=", log, re.M)], list(range(len(faults))), "they are counted")
+        case.check("Servicing hardware INT=0x" in traced(case, accel, "int", "irq"), "interrupts are named")
+    return "log int %s" % accel, case_fn
+
+
+def out_asm(case):
+    log = traced(case, "jit", "out_asm,in_asm")
+    case.equal(log.count("PROLOGUE: [size="), 1, "the shared routines are shown once")
+    blocks = re.findall(r"^IN: \n([^\n]*\n(?:0x.*\n)*)\nOUT: \[size=(\d+)\]\n((?:.+\n)+)\n", log, re.M)
+    case.check(blocks, "there is host code")
+    case.equal([b for b in blocks if not understood(*b)][:1], [], "each block: places, size, instructions")
+
+
+def understood(guest, size, host):
+    """Host code names each guest instruction, its bytes are as many as it says, and all of them mean something."""
+    count = len(re.findall(r"^0x[0-9a-f]+: (?: [0-9a-f]{2})+  +\S", guest, re.M))
+    code = sum(len(b.split()) for b in re.findall(r"^0x[0-9a-f]+: ((?: [0-9a-f]{2})+)(?:$|  )", host, re.M))
+    return (host.count("-- guest addr ") == count + 1 and code == int(size) and ".byte" not in host and
+            "cmp      dword ptr [r15+" in host)
+
+
+def cases(options):
+    accels = ("interp", "jit")
+    return ([make(a) for make in (in_asm, entrances, interrupts) for a in accels] + [("log out_asm", out_asm)])
