@@ -10,30 +10,19 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
-import tempfile
+
+from tap import Failed, main, run
 
 IMG, IO = sys.argv[1], sys.argv[2]
 QEMU = shutil.which("qemu-img") and shutil.which("qemu-io")
 SIZE = 4 << 20
 
 
-class Failed(Exception):
-    pass
-
-
-def run(*args):
-    p = subprocess.run(args, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
-    if p.returncode:
-        raise Failed("%s\n%s" % (" ".join(args), p.stdout[-2000:]))
-    return p.stdout
-
-
 def layout(fmt, path):
     """Where the top layer has data, merged."""
     runs = []
-    for e in json.loads(run(IMG, "map", "--output=json", "-f", fmt, path)):
+    for e in json.loads(run([IMG, "map", "--output=json", "-f", fmt, path])):
         if e["depth"] or not e["present"]:
             continue
         if runs and runs[-1][1] == e["start"]:
@@ -65,38 +54,26 @@ def one(fmt, seed, folder):
     layouts = []
     for io in [IO] + (["qemu-io"] if QEMU else []):
         top = os.path.join(folder, os.path.basename(io))
-        run(IMG, "create", "-q", "-f", fmt, "-b", base, "-F", "raw", top)
+        run([IMG, "create", "-q", "-f", fmt, "-b", base, "-F", "raw", top])
         spec = "driver=copy-on-read,file.driver=%s,file.file.filename=%s" % (fmt, top)
-        run(io, *words, "--image-opts", spec)
+        run([io, *words, "--image-opts", spec])
         raw = top + ".raw"
-        run(IMG, "convert", "-f", fmt, "-O", "raw", top, raw)
+        run([IMG, "convert", "-f", fmt, "-O", "raw", top, raw])
         with open(raw, "rb") as f:
             if f.read() != model:
                 raise Failed("%s: the disk holds something else" % io)
         layouts.append(layout(fmt, top))
         if io == IO:
-            run(IO, "-c", "read -q 0 %d" % SIZE, "--image-opts", spec)
+            run([IO, "-c", "read -q 0 %d" % SIZE, "--image-opts", spec])
             if layout(fmt, top) != [[0, SIZE]]:
                 raise Failed("not all that was read was kept: %s" % layout(fmt, top))
     if any(x != layouts[0] for x in layouts):
         raise Failed("kept elsewhere than qemu-io keeps it:\n%s\n%s" % tuple(layouts))
 
 
-def main():
-    tests = [(fmt, seed) for fmt in ("qcow2", "qed", "qcow") for seed in range(3)]
-    print("1..%d" % len(tests))
-    bad = 0
-    for i, (fmt, seed) in enumerate(tests, 1):
-        try:
-            with tempfile.TemporaryDirectory(prefix="viv-cor-") as folder:
-                one(fmt, seed, folder)
-            print("ok %d - %s, seed %d" % (i, fmt, seed), flush=True)
-        except (Failed, subprocess.TimeoutExpired) as e:
-            bad += 1
-            print("not ok %d - %s, seed %d" % (i, fmt, seed))
-            print("\n".join("# " + line for line in str(e).split("\n")), flush=True)
-    return bad != 0
+TESTS = [("%s, seed %d" % (fmt, seed), lambda d, fmt=fmt, seed=seed: one(fmt, seed, d))
+         for fmt in ("qcow2", "qed", "qcow") for seed in range(3)]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(TESTS))

@@ -12,23 +12,14 @@ import os
 import random
 import shutil
 import struct
-import subprocess
 import sys
-import tempfile
 import zlib
+
+from tap import Failed, call, main
 
 IMG, IO = sys.argv[1], sys.argv[2]
 QEMU = shutil.which("qemu-img")
 K = 1024
-
-
-class Failed(Exception):
-    pass
-
-
-def call(args):
-    p = subprocess.run(args, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
-    return p.returncode, p.stdout
 
 
 def content(size, seed=1):
@@ -190,20 +181,5 @@ TESTS = [("%s, %s" % i[:2], lambda d, i=i: read(d, *i)) for i in IMAGES] \
     + [("compressed clusters of qcow", compressed_qcow)]
 
 
-def main():
-    print("1..%d" % len(TESTS))
-    bad = 0
-    for i, (name, fn) in enumerate(TESTS, 1):
-        try:
-            with tempfile.TemporaryDirectory(prefix="viv-read-") as folder:
-                fn(folder)
-            print("ok %d - %s" % (i, name), flush=True)
-        except (Failed, subprocess.TimeoutExpired) as e:
-            bad += 1
-            print("not ok %d - %s" % (i, name))
-            print("\n".join("# " + line for line in str(e).split("\n")), flush=True)
-    return bad != 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(TESTS))

@@ -7,31 +7,23 @@ Where qemu-img is missing only our own side runs, and the test says so. Prints T
 
 usage: test-formats.py IMGTOOL [ROUNDS [SEED [NAME]]]
 """
+from functools import partial
 import os
 import random
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
+
+import tap
+from tap import NO_QEMU, Failed, main
 
 TOOL = sys.argv[1]
 ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 2
 SEED = int(sys.argv[3]) if len(sys.argv) > 3 else 1
 ONLY = sys.argv[4] if len(sys.argv) > 4 else ""
+run = partial(tap.run, timeout=120)
 QEMU = shutil.which("qemu-img") and shutil.which("qemu-io")
 M = 1 << 20
-
-
-class Failed(Exception):
-    pass
-
-
-def run(args, text=None):
-    p = subprocess.run(args, input=text, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
-    if p.returncode:
-        raise Failed("%s\nstatus %d: %s" % (" ".join(args), p.returncode, p.stdout[-2000:]))
-    return p.stdout
 
 
 class Kind:
@@ -152,35 +144,24 @@ class Image:
             raise Failed("%s\n-- script --\n%s" % (e, "\n".join(lines)))
 
 
-def one(kind, made_by_us, seed):
-    rng = random.Random(seed)
-    with tempfile.TemporaryDirectory(prefix="viv-formats-") as folder:
-        image = Image(rng, folder, kind)
-        image.create(made_by_us)
-        image.verify("new")
-        for i in range(ROUNDS):
-            image.turn(made_by_us if QEMU and not kind.packed else True, rng.randint(3, 10))
-            if QEMU and not kind.packed: # qemu-io writes a packed grain once, and only whole
-                image.turn(not made_by_us, rng.randint(3, 10))
+def one(kind, made_by_us, name, folder):
+    rng = random.Random("%d %s" % (SEED, name))
+    image = Image(rng, folder, kind)
+    image.create(made_by_us)
+    image.verify("new")
+    for _ in range(ROUNDS):
+        image.turn(made_by_us if QEMU and not kind.packed else True, rng.randint(3, 10))
+        if QEMU and not kind.packed: # qemu-io writes a packed grain once, and only whole
+            image.turn(not made_by_us, rng.randint(3, 10))
 
 
-def main():
-    tests = [(k, ours) for k in KINDS for ours in ((True, False) if QEMU else (True,)) if ONLY in k.name]
-    print("1..%d" % len(tests))
-    if not QEMU:
-        print("# qemu-img and qemu-io are missing: nothing is compared with them")
-    bad = 0
-    for i, (kind, ours) in enumerate(tests, 1):
-        name = "%s, made by %s" % (kind.name, "us" if ours else "qemu-img")
-        try:
-            one(kind, ours, "%d %s" % (SEED, name))
-            print("ok %d - %s" % (i, name), flush=True)
-        except (Failed, subprocess.TimeoutExpired) as e:
-            bad += 1
-            print("not ok %d - %s" % (i, name))
-            print("\n".join("# " + line for line in str(e).split("\n")), flush=True)
-    return bad != 0
+def tests():
+    for kind in KINDS:
+        for ours in (True, False) if QEMU else (True,):
+            name = "%s, made by %s" % (kind.name, "us" if ours else "qemu-img")
+            if ONLY in kind.name:
+                yield name, lambda d, args=(kind, ours, name): one(*args, d)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(list(tests()), "" if QEMU else NO_QEMU))

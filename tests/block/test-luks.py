@@ -13,9 +13,9 @@ import random
 import re
 import shutil
 import struct
-import subprocess
 import sys
-import tempfile
+
+from tap import NO_QEMU, Failed, call, main, run
 
 IMG, IO = sys.argv[1], sys.argv[2]
 QEMU = shutil.which("qemu-img") and shutil.which("qemu-io")
@@ -30,22 +30,6 @@ CIPHERS = ["", "cipher-alg=aes-128", "cipher-alg=aes-192", "cipher-mode=cbc,ivge
            "hash-alg=sha224", "hash-alg=sha384", "cipher-alg=serpent-256", "cipher-alg=twofish-256",
            "cipher-alg=serpent-128,cipher-mode=cbc,ivgen-alg=essiv,ivgen-hash-alg=md5",
            "cipher-alg=twofish-128,cipher-mode=cbc", "cipher-alg=cast5-128,cipher-mode=cbc"]
-
-
-class Failed(Exception):
-    pass
-
-
-def call(args):
-    p = subprocess.run(args, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
-    return p.returncode, p.stdout
-
-
-def run(*args):
-    status, out = call(list(args))
-    if status:
-        raise Failed("%s\nstatus %d: %s" % (" ".join(args), status, out[-2000:]))
-    return out
 
 
 def tools():
@@ -71,13 +55,12 @@ def create(img, fmt, path, words):
     prefix = "" if fmt == "luks" else "encrypt."
     words = ["key-secret=s"] + (["iter-time=10"] if inner(fmt) != "aes" else []) + [w for w in words.split(",") if w]
     words = [prefix + w for w in words] + ([] if fmt == "luks" else ["encrypt.format=" + inner(fmt)])
-    run(img, "create", "-q", *SECRETS, "-f", host(fmt), "-o", ",".join(words),
-        path, str(SIZE))
+    run([img, "create", "-q", *SECRETS, "-f", host(fmt), "-o", ",".join(words), path, str(SIZE)])
 
 
 def info(img, path):
     """What `info` says, without what differs from image to image."""
-    data = json.loads(run(img, "info", "--output=json", path))
+    data = json.loads(run([img, "info", "--output=json", path]))
     text = json.dumps(data.get("format-specific", {}))
     text = re.sub(r'("(uuid|iters|master-key-iters)": )("[^"]*"|\d+)', r"\1_", text)
     return text, data["virtual-size"], data.get("encrypted")
@@ -94,11 +77,11 @@ class Image:
             at, byte = rng.randrange((SIZE - length) // 512) * 512, rng.randint(1, 255)
             self.model[at:at + length] = bytes([byte]) * length
             args += ["-c", "write -P %d %d %d" % (byte, at, length)]
-        run(io, *SECRETS, *args, "--image-opts", opts(self.fmt, self.path))
+        run([io, *SECRETS, *args, "--image-opts", opts(self.fmt, self.path)])
 
     def verify(self, img, folder):
         raw = os.path.join(folder, "raw")
-        run(img, "convert", *SECRETS, "--image-opts", "-O", "raw", opts(self.fmt, self.path), raw)
+        run([img, "convert", *SECRETS, "--image-opts", "-O", "raw", opts(self.fmt, self.path), raw])
         with open(raw, "rb") as f:
             if f.read() != self.model:
                 raise Failed("%s reads something else" % img)
@@ -110,7 +93,7 @@ def both_ways(fmt, words, folder):
         image = Image(fmt, os.path.join(folder, who))
         create(img, fmt, image.path, words)
         if fmt == "luks": # a new one holds noise
-            run(IO, *SECRETS, "-c", "write -P 0 0 %d" % SIZE, "--image-opts", opts(fmt, image.path))
+            run([IO, *SECRETS, "-c", "write -P 0 0 %d" % SIZE, "--image-opts", opts(fmt, image.path)])
         for _, other, other_io in tools():
             image.write(other_io, rng)
             for _, reader, _ in tools():
@@ -158,7 +141,7 @@ def amend(fmt, folder):
             said.append((text, out[0], re.sub(r"^[^:]*: ", "", out[1])))
         answers.append(said)
         for _, reader, io in tools():
-            run(io, *SECRETS, "-c", "read 0 4096", "--image-opts", opts(fmt, path, "n"))
+            run([io, *SECRETS, "-c", "read 0 4096", "--image-opts", opts(fmt, path, "n")])
             if call([io] + SECRETS + ["-c", "read 0 4096", "--image-opts", opts(fmt, path, "s")])[0] == 0:
                 raise Failed("the erased passphrase still opens " + path)
     for said in answers:
@@ -235,22 +218,5 @@ TESTS = [("luks %s" % (c or "as it comes"), lambda d, c=c: both_ways("luks", c, 
     ("damaged headers", damage), ("hostile numbers of rounds", rounds), ("what is refused", refused)]
 
 
-def main():
-    print("1..%d" % len(TESTS))
-    if not QEMU:
-        print("# qemu-img and qemu-io are missing: nothing is compared with them")
-    bad = 0
-    for i, (name, fn) in enumerate(TESTS, 1):
-        try:
-            with tempfile.TemporaryDirectory(prefix="viv-luks-") as folder:
-                fn(folder)
-            print("ok %d - %s" % (i, name), flush=True)
-        except (Failed, subprocess.TimeoutExpired) as e:
-            bad += 1
-            print("not ok %d - %s" % (i, name))
-            print("\n".join("# " + line for line in str(e).split("\n")), flush=True)
-    return bad != 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(TESTS, "" if QEMU else NO_QEMU))

@@ -11,36 +11,29 @@ import os
 import re
 import shutil
 import struct
-import subprocess
 import sys
-import tempfile
+
+from tap import NO_QEMU, Failed, main, run
 
 TOOL = sys.argv[1]
 QEMU = shutil.which("qemu-img") and shutil.which("qemu-io")
-DIR = tempfile.mkdtemp(prefix="viv-qcow2-")
+DIR = None # of the test that runs
 M = 1 << 20
 TESTS = []
 
 
-class Failed(Exception):
-    pass
-
-
 def test(f):
-    TESTS.append(f)
+    def in_folder(folder):
+        global DIR
+        DIR = folder
+        f()
+    TESTS.append(("%s: %s" % (f.__name__, f.__doc__), in_folder))
     return f
 
 
 def need(what, why):
     if not what:
         raise Failed(why)
-
-
-def run(args, text=None, status=0):
-    p = subprocess.run(args, input=text, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
-    if status is not None and p.returncode != status:
-        raise Failed("%s\n%s\nstatus %d, not %d: %s" % (" ".join(args), text or "", p.returncode, status, p.stdout))
-    return p.stdout
 
 
 def tool(path, script, *words, status=0):
@@ -503,24 +496,5 @@ def empty():
     clean(path)
 
 
-def main():
-    print("1..%d" % len(TESTS))
-    if not QEMU:
-        print("# qemu-img and qemu-io are missing: the comparison with them is skipped")
-    bad = 0
-    for i, f in enumerate(TESTS, 1):
-        try:
-            f()
-            print("ok %d - %s: %s" % (i, f.__name__, f.__doc__))
-        except (Failed, subprocess.TimeoutExpired, StopIteration, ValueError) as e:
-            bad += 1
-            print("not ok %d - %s: %s" % (i, f.__name__, f.__doc__))
-            print("\n".join("# " + x for x in repr(e).replace("\\n", "\n").splitlines()[:40]))
-    if bad:
-        print("# images are kept in " + DIR)
-    else:
-        shutil.rmtree(DIR)
-    return 1 if bad else 0
-
-
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main(TESTS, "" if QEMU else NO_QEMU))

@@ -14,7 +14,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
+
+from tap import NO_QEMU, Failed, main
 
 parser = argparse.ArgumentParser()
 parser.add_argument("tool")
@@ -35,6 +36,7 @@ KINDS = [
     ("subclusters", {"extended_l2": "on"}, []),
     ("no host cache", {"cluster_size": "16384"}, ["cache.direct=on"]),
 ]
+ROUNDS = -(-ARGS.kills // len(KINDS))
 
 
 def script(n):
@@ -85,7 +87,7 @@ def killed_run(path, words, lines, viv_io):
     p.stdin.close()
     p.wait()
     if p.returncode != -signal.SIGKILL:
-        raise SystemExit("%s ended by itself: %s" % (argv[0], p.returncode))
+        raise Failed("%s ended by itself: %s" % (argv[0], p.returncode))
     return told
 
 
@@ -133,26 +135,15 @@ def one(folder, opts, words, viv_io):
     return why
 
 
-def main():
-    print("1..%d" % len(KINDS))
-    if not QEMU:
-        print("# qemu-img is missing: its check is skipped")
-    bad, rounds = 0, -(-ARGS.kills // len(KINDS))
-    for i, (name, opts, words) in enumerate(KINDS, 1):
-        folder = tempfile.mkdtemp(prefix="viv-kill-")
-        why = None
-        for n in range(rounds):
-            why = one(folder, opts, words, n & 1)
-            if why:
-                break
-        print("%sok %d - %s" % ("not " if why else "", i, "%s, %d kills" % (name, rounds)))
+def kills(opts, words, folder):
+    for n in range(ROUNDS):
+        why = one(folder, opts, words, n & 1)
         if why:
-            bad += 1
-            print("\n".join("# " + x for x in why.splitlines()[:20]))
-            print("# kept in " + folder)
-        else:
-            shutil.rmtree(folder)
-    return 1 if bad else 0
+            raise Failed(why)
 
 
-sys.exit(main())
+TESTS = [("%s, %d kills" % (kind[0], ROUNDS), lambda d, kind=kind: kills(*kind[1:], d)) for kind in KINDS]
+
+
+if __name__ == "__main__":
+    sys.exit(main(TESTS, "" if QEMU else NO_QEMU))

@@ -7,29 +7,21 @@ Where qemu-img is missing only our own side runs, and the test says so. Prints T
 
 usage: test-qcow2.py IMGTOOL [ROUNDS [SEED]]
 """
+from functools import partial
 import os
 import random
 import shutil
-import subprocess
 import sys
-import tempfile
+
+import tap
+from tap import NO_QEMU, Failed, main
 
 TOOL = sys.argv[1]
 ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
 SEED = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+run = partial(tap.run, timeout=120)
 QEMU = shutil.which("qemu-img") and shutil.which("qemu-io")
 M = 1 << 20
-
-
-class Failed(Exception):
-    pass
-
-
-def run(args, text=None, status=0):
-    p = subprocess.run(args, input=text, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
-    if status is not None and p.returncode != status:
-        raise Failed("%s\n%s\nstatus %d: %s" % (" ".join(args), "", p.returncode, p.stdout[-2000:]))
-    return p.stdout
 
 
 def tool(path, script, *words, status=0):
@@ -260,19 +252,16 @@ WORDS = [
 ]
 
 
-def images(folder, rng):
-    for i, (name, size, opts) in enumerate(KINDS):
-        yield name, Image(rng, folder, "k%d" % i, size, opts)
-    for i, (name, size, opts, backing) in enumerate(BACKED):
-        yield name, Image(rng, folder, "b%d" % i, size, opts, (os.path.join(folder, "b%d.base" % i), bytearray(backing)))
-    for i, (name, size, opts) in enumerate(DATA):
-        yield name, Image(rng, folder, "d%d" % i, size, opts, data_file=True)
-    for i, (name, size, opts, words) in enumerate(WORDS):
-        yield name, Image(rng, folder, "w%d" % i, size, opts, words=words)
+def image_of(rng, folder, options):
+    options = dict(options)
+    if "backing" in options:
+        options["backing"] = os.path.join(folder, "base"), bytearray(options["backing"])
+    return Image(rng, folder, "image", **options)
 
 
-def turns(image, creator_ours):
-    image.create(creator_ours)
+def turns(options, ours, title, folder):
+    image = image_of(random.Random("%d %s" % (SEED, title)), folder, options)
+    image.create(ours)
     image.verify("new")
     for _ in range(ROUNDS):
         image.our_turn(12)
@@ -280,32 +269,24 @@ def turns(image, creator_ours):
             image.their_turn(8)
 
 
-def main():
-    count = len(KINDS) + len(BACKED) + len(DATA) + len(WORDS)
-    print("1..%d" % (count * (2 if QEMU else 1)))
-    if not QEMU:
-        print("# qemu-img and qemu-io are missing: the comparison with them is skipped")
-    n, bad = 0, 0
+def images():
+    """What each is called, and Image's arguments."""
+    for name, size, opts in KINDS:
+        yield name, {"size": size, "opts": opts}
+    for name, size, opts, backing in BACKED:
+        yield name, {"size": size, "opts": opts, "backing": backing}
+    for name, size, opts in DATA:
+        yield name, {"size": size, "opts": opts, "data_file": True}
+    for name, size, opts, words in WORDS:
+        yield name, {"size": size, "opts": opts, "words": words}
+
+
+def tests():
     for ours in (True, False) if QEMU else (True,):
-        folder = tempfile.mkdtemp(prefix="viv-qcow2-")
-        for name, image in images(folder, random.Random(SEED)):
-            n += 1
+        for name, options in images():
             title = "%s, made by %s" % (name, "us" if ours else "qemu-img")
-            image.rng = random.Random("%d %s" % (SEED, title))
-            try:
-                turns(image, ours)
-                print("ok %d - %s" % (n, title))
-            except (Failed, subprocess.TimeoutExpired) as e:
-                bad += 1
-                print("not ok %d - %s" % (n, title))
-                print("\n".join("# " + line for line in str(e).splitlines()[:80]))
-                continue
-            sys.stdout.flush()
-        if not bad:
-            shutil.rmtree(folder)
-        else:
-            print("# images are kept in " + folder)
-    return 1 if bad else 0
+            yield title, lambda d, args=(options, ours, title): turns(*args, d)
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main(list(tests()), "" if QEMU else NO_QEMU))
