@@ -177,7 +177,7 @@ enum {
 	TLB_SLOW,      /* never filled: alignment checks or data breakpoints want to see every access */
 	TLB_MODES
 };
-#define TLB_BITS 10
+#define TLB_BITS 12
 #define TLB_SIZE (1u << TLB_BITS)
 #define TLB_NONE (1ull << 62)
 typedef struct TlbEntry {
@@ -190,7 +190,7 @@ enum { TLB_READ = 1, TLB_WRITE = 2, TLB_EXEC = 4, TLB_GLOBAL = 8 };
 #define TLB_BACK_BITS 10
 #define TLB_BACK_SETS (1u << TLB_BACK_BITS)
 #define TLB_BACK_WAYS 4
-#define TLB_LIST_MAX 512
+#define TLB_LIST_MAX 1024
 #define TLB_LARGE_KINDS 3
 typedef struct TlbBackEntry {
 	uint64_t key;               /* linear page, view, ASID; 0: empty */

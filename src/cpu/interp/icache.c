@@ -12,6 +12,7 @@
 #include "cpu/log.h"
 
 #define POOL_BYTES (24u << 20)
+#define CROSSING_SLOTS 256
 #define JUMP_SLOTS G_N_ELEMENTS(((ICache *)0)->jump)
 #define HASH_SLOTS G_N_ELEMENTS(((ICache *)0)->hash)
 
@@ -23,6 +24,7 @@ bool interp_init(Cpu *cpu, GError **error)
 	c->pool = g_malloc(c->pool_size);
 	c->jump_generation = 1;
 	c->block_max = BLOCK_MAX;
+	c->crossing = g_new0(Crossing, CROSSING_SLOTS);
 	cpu->icache = c;
 	c->thunks = thunk_pool_new(error);
 	return c->thunks != NULL;
@@ -39,6 +41,7 @@ void interp_free(Cpu *cpu)
 	jit_free(cpu);
 	if (cpu->icache) {
 		g_free(cpu->icache->pool);
+		g_free(cpu->icache->crossing);
 		thunk_pool_free(cpu->icache->thunks);
 	}
 	g_free(cpu->icache);
@@ -63,7 +66,7 @@ void interp_forget_jumps(Cpu *cpu)
 
 static unsigned page_hash(uint64_t linear)
 {
-	return (unsigned)((linear >> GUEST_PAGE_BITS) * 0x9e3779b97f4a7c15ull >> 49);
+	return (unsigned)((linear >> GUEST_PAGE_BITS) * 0x9e3779b97f4a7c15ull >> (64 - JUMP_PAGES_BITS));
 }
 
 void icache_note_jump(Cpu *cpu, uint64_t rip)
@@ -71,7 +74,6 @@ void icache_note_jump(Cpu *cpu, uint64_t rip)
 	ICache *c = cpu->icache;
 	unsigned h = page_hash(rip);
 
-	G_STATIC_ASSERT(JUMP_PAGES == 1 << 15);
 	c->jump_pages[h / 64] |= 1ull << h % 64;
 	if (cpu->mode & MODE_USER || c->local_kernel || tlb_is_global(cpu, rip))
 		return;
@@ -84,19 +86,15 @@ void interp_forget_jumps_to(Cpu *cpu, uint64_t linear)
 	ICache *c = cpu->icache;
 	unsigned h = page_hash(linear);
 
-	if (!c || !(c->jump_pages[h / 64] >> h % 64 & 1))
-		return;
-	for (unsigned i = 0; i < JUMP_SLOTS; i++)
-		if (!((c->jump[i].rip ^ linear) >> GUEST_PAGE_BITS))
-			c->jump[i].key = 0;
-	jit_forget_jumps_to(cpu, linear);
+	if (c && c->jump_pages[h / 64] >> h % 64 & 1)
+		interp_forget_jumps(cpu);
 }
 
 bool interp_own_block_hit(Cpu *cpu, const uint8_t *host, unsigned len)
 {
 	const Block *b = cpu->icache ? cpu->icache->running : NULL;
 
-	return b && b->count > 1 && b != &cpu->icache->single.b && host < b->host + b->bytes && host + len > b->host;
+	return b && b->count > 1 && host < b->host + b->bytes && host + len > b->host;
 }
 
 bool interp_own_block_hit_linear(Cpu *cpu, uint64_t linear, unsigned len)
@@ -226,6 +224,42 @@ static void check_limit(Cpu *cpu, unsigned len)
 		cpu_gp0(cpu);
 }
 
+/*
+ * An instruction of which `left` bytes, too few, are in the first page; what was decoded before serves again if the
+ * bytes are still those. NULL: it has to be decoded. Raises the second page's fault.
+ */
+static const Block *crossing_block(Cpu *cpu, const uint8_t *p, unsigned left, uint64_t linear)
+{
+	ICache *c = cpu->icache;
+	Crossing *x = &c->crossing[cpu->rip % CROSSING_SLOTS];
+	unsigned more;
+
+	if (x->rip != cpu->rip || x->mode != cpu->mode || x->flushes != c->flushes || x->split != left ||
+	    memcmp(x->bytes, p, left) != 0)
+		return NULL;
+	const uint8_t *q = cpu_lin_fetch(cpu, cpu_long_mode(cpu) ? linear + left : (uint32_t)(linear + left), &more);
+	return q && !memcmp(x->bytes + left, q, x->b.bytes - left) ? &x->b : NULL;
+}
+
+static void keep_crossing(Cpu *cpu, const uint8_t *p, unsigned left, uint64_t linear)
+{
+	ICache *c = cpu->icache;
+	const Block *b = &c->single.b;
+	Crossing *x = &c->crossing[cpu->rip % CROSSING_SLOTS];
+	unsigned more;
+
+	if (!p || left >= b->bytes || !b->bytes)
+		return;
+	const uint8_t *q = cpu_lin_fetch(cpu, cpu_long_mode(cpu) ? linear + left : (uint32_t)(linear + left), &more);
+	if (!q)
+		return;
+	*x = (Crossing){ .rip = cpu->rip, .flushes = c->flushes, .mode = cpu->mode, .split = (uint8_t)left, .b = *b };
+	memcpy(x->bytes, p, left);
+	memcpy(x->bytes + left, q, b->bytes - left);
+	memcpy(x->insns, c->single.insns, sizeof(x->insns));
+	x->b.insns = x->insns;
+}
+
 static const Block *single_block(Cpu *cpu, const uint8_t *p, unsigned left, uint64_t linear)
 {
 	ICache *c = cpu->icache;
@@ -345,9 +379,19 @@ const Block *icache_block(Cpu *cpu, bool single)
 	const uint8_t *p = cpu_lin_fetch(cpu, linear, &left);
 	if (single || !p || !cpu->arena || !ram_arena_owns(cpu->arena, p))
 		return single_block(cpu, p, left, linear);
+	bool crosses = left < INSN_MAX && (cpu->mode & MODE_CODE_MASK) == MODE_CODE64;
+	if (crosses) {
+		const Block *x = crossing_block(cpu, p, left, linear);
+		if (x)
+			return x;
+	}
 	Block *b = find(cpu, p, left);
-	if (!b)
-		return single_block(cpu, p, left, linear);
+	if (!b) {
+		const Block *one = single_block(cpu, p, left, linear);
+		if (crosses)
+			keep_crossing(cpu, p, left, linear);
+		return one;
+	}
 	if (plain) {
 		icache_note_jump(cpu, rip);
 		c->jump[slot].rip = rip;
@@ -370,7 +414,7 @@ const Insn *icache_follow(Cpu *cpu, const Insn *from)
 	if (unlikely(!b || !valid(b))) {
 		/* The loop finds or builds it; the next time round the link is there. */
 		unsigned slot = (unsigned)((cpu->rip ^ cpu->rip >> 12) & (JUMP_SLOTS - 1));
-		if (c->running == &c->single.b || c->jump[slot].rip != cpu->rip || c->jump[slot].key != jump_key(cpu))
+		if (!c->running->page || c->jump[slot].rip != cpu->rip || c->jump[slot].key != jump_key(cpu))
 			return NULL;
 		b = c->jump[slot].block;
 		if (!valid(b))

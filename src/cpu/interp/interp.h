@@ -94,6 +94,20 @@ static inline uint64_t sync_rip(Cpu *cpu, const Insn *i)
 	return next;
 }
 
+/*
+ * What holds for the next instruction only is settled where it makes no difference: without breakpoints armed RF
+ * says nothing, and events that come from now on may as well come behind that instruction. False: run it alone.
+ */
+static inline bool interp_settle(Cpu *cpu)
+{
+	if (cpu->mode & MODE_STEP)
+		return false;
+	cpu->rflags &= ~FLAG_RF;
+	if (cpu->inhibit && !atomic_load_explicit(&cpu->events, memory_order_relaxed))
+		cpu->inhibit = 0;
+	return !cpu->inhibit;
+}
+
 /* Around what must look atomic to other vcpus; what is raised in between ends it as well. */
 void interp_alone_begin(Cpu *cpu);
 void interp_alone_end(Cpu *cpu);
@@ -341,17 +355,23 @@ bool jit_suitable(const Cpu *cpu);
 void jit_forget_all(Cpu *cpu);
 void jit_new_key(Cpu *cpu);
 void jit_forget_jumps(Cpu *cpu);
-void jit_forget_jumps_to(Cpu *cpu, uint64_t linear);
 
 /* The block at the present RIP. Raises #PF, #GP of the fetch. `single`: one instruction, not cached. */
 const Block *icache_block(Cpu *cpu, bool single);
-#define JUMP_PAGES 32768
+#define JUMP_PAGES_BITS 18
+/* An instruction that lies in two pages, or outside RAM: good as long as its bytes are the same. */
+typedef struct Crossing {
+	uint64_t rip, flushes;       /* of the thunks it may use */
+	uint8_t bytes[INSN_MAX], mode, split;
+	Block b;
+	Insn insns[3];
+} Crossing;
 typedef struct ICache ICache;
 struct ICache {
 	struct { uint64_t rip, key; Block *block; } jump[4096];
 	uint32_t jump_generation;    /* changes when all jumps are forgotten */
 	bool local_kernel;           /* the kernel runs code in pages that are not global */
-	uint64_t jump_pages[JUMP_PAGES / 64]; /* a filter: pages that the tables of jumps lead to */
+	uint64_t jump_pages[(1u << JUMP_PAGES_BITS) / 64]; /* a filter: pages that the tables of jumps lead to */
 	Block *hash[16384];
 	uint8_t *pool;               /* blocks and instructions, filled from the front; all dropped when full */
 	size_t pool_used, pool_size;
@@ -361,6 +381,7 @@ struct ICache {
 	bool no_trap;                /* the instruction was INT n or its like: no single-step trap after it */
 	struct { Block b; Insn insns[3]; } single;
 	unsigned block_max;          /* instructions in a block: BLOCK_MAX, or 1 if that is wished */
+	Crossing *crossing;          /* CROSSING_SLOTS, by RIP */
 	struct ThunkPool *thunks;    /* host code of vector and x87 instructions (thunk.h) */
 	uint64_t blocks_built, flushes;
 };

@@ -227,11 +227,9 @@ bool interp_run(Cpu *cpu)
 		if (unlikely(atomic_load_explicit(&cpu->events, memory_order_relaxed)))
 			if (!serve_events(cpu))
 				return false;
-		if (unlikely(cpu->inhibit) && !(cpu->mode & MODE_STEP) && !atomic_load_explicit(&cpu->events, memory_order_relaxed))
-			cpu->inhibit = 0; /* what comes from now on may as well come behind the next instruction */
 		if (unlikely(cpu->halted))
 			return true;
-		if (unlikely(cpu->inhibit || cpu->mode & MODE_STEP || cpu->rflags & FLAG_RF)) {
+		if (unlikely(!interp_settle(cpu))) {
 			step(cpu);
 			continue;
 		}

@@ -3,21 +3,24 @@
  */
 #include "cpu/jit/translate.h"
 
-/* To a known target: through a link where it is in the block's own page, else through the jump table. */
+/* To a known target, through a link. */
 void exit_to(Trans *t, uint64_t rip)
 {
 	Emit *e = &t->e;
+	JitLink *l = jit_take(t->jit, sizeof(*l));
 
 	flags_save_all(t);
-	if ((rip ^ t->b->rip) & ~(uint64_t)(GUEST_PAGE_SIZE - 1)) {
-		emit_const(e, H_T1, rip);
-		exit_indirect(t);
-		return;
-	}
-	JitLink *l = jit_take(t->jit, sizeof(*l));
 	*l = (JitLink){ .rip = rip, .mode = t->b->base.mode };
-	l->site = emit_jmp(e, NULL);
 	t->link[t->links] = l;
+	t->link_stale[t->links] = NULL;
+	if ((rip ^ t->b->rip) & ~(uint64_t)(GUEST_PAGE_SIZE - 1)) {
+		emit_head(e, OP(0xb8 | (H_T1 & 7)), 8, 0, 0, H_T1, false); /* mov r13, key: none is 0 */
+		l->key = e->p;
+		e8(e, 0);
+		emit_rm(e, OP(0x3b), 8, H_T1, CPU_AT(jit_key));
+		t->link_stale[t->links] = emit_jcc(e, CC_NE, NULL);
+	}
+	l->site = emit_jmp(e, NULL);
 	t->link_site[t->links++] = l->site;
 }
 

@@ -336,7 +336,9 @@ bool trans_integer(Trans *t)
 	char first = d->row->operands[0] ? opnd_letter(d->row->operands[0]) : 0;
 	unsigned z = (d->opcode & 7) | (d->rex & 1 ? 8 : 0);
 
-	if (d->row->enc != ENC_LEGACY || ((d->rep || d->repne) && !mandatory(d)))
+	bool ignores_rep = exec == X_BSF || exec == X_BSR; /* TZCNT and LZCNT to processors that have them */
+
+	if (d->row->enc != ENC_LEGACY || ((d->rep || d->repne) && !mandatory(d) && !ignores_rep))
 		return false;
 	switch (exec) {
 	case X_NOP: case X_PAUSE: return true;

@@ -41,10 +41,14 @@ typedef struct JitInsn {
 	uint64_t *runs;          /* counts them, by row of the opcode table */
 } JitInsn;
 
-/* A way out of a block to a known RIP of the same page; patched to jump there once that is translated. */
+/*
+ * A way out of a block to a known RIP; patched to jump there once that is translated. Into another page it
+ * jumps only while Cpu.jit_key is what it was then: what that page is may change without this one's knowing.
+ */
 typedef struct JitLink {
 	uint64_t rip;
-	uint8_t *site;           /* the rel32; NULL: this exit is never patched */
+	uint8_t *site;           /* the rel32; NULL: this exit is not to be patched (any more) */
+	uint8_t *key;            /* where the key it is good for stands; NULL: to the same page, good for ever */
 	uint8_t mode;
 } JitLink;
 
@@ -65,10 +69,10 @@ struct JitBlock {
 typedef struct JitJump {
 	uint64_t rip, key;
 	const uint8_t *code;
-	JitBlock *block;
+	JitBlock *block;         /* NULL: there is nothing to translate here, code leads out */
 } JitJump;
 
-#define JIT_JUMP_BITS 12
+#define JIT_JUMP_BITS 15
 #define JIT_HASH_BITS 14
 #define JIT_INSNS_MAX 32
 

@@ -164,13 +164,6 @@ void jit_forget_jumps(Cpu *cpu)
 		memset(cpu->jit->jumps, 0, sizeof(JitJump) << JIT_JUMP_BITS);
 }
 
-void jit_forget_jumps_to(Cpu *cpu, uint64_t linear)
-{
-	for (unsigned i = 0; cpu->jit && i < 1u << JIT_JUMP_BITS; i++)
-		if (!((cpu->jit->jumps[i].rip ^ linear) >> GUEST_PAGE_BITS))
-			cpu->jit->jumps[i].key = 0;
-}
-
 bool jit_suitable(const Cpu *cpu)
 {
 	unsigned code = cpu->mode & MODE_CODE_MASK;
@@ -239,7 +232,7 @@ static JitBlock *block_here(Cpu *cpu)
 	JitJump *jump = &j->jumps[jump_slot(cpu->rip)];
 	unsigned left;
 
-	if (jump->rip == cpu->rip && jump->key == cpu->jit_key && valid(jump->block))
+	if (jump->rip == cpu->rip && jump->key == cpu->jit_key && (!jump->block || valid(jump->block)))
 		return jump->block;
 	uint8_t *heat = &j->heat[hash_of(NULL, cpu->rip * 0x9e3779b97f4a7c15ull)];
 	if (*heat < j->heat_needed) {
@@ -250,9 +243,9 @@ static JitBlock *block_here(Cpu *cpu)
 	if (!host || !cpu->arena || !ram_arena_owns(cpu->arena, host))
 		return NULL;
 	JitBlock *b = find(cpu, host, left);
-	if (b && !log_on(LOG_NOCHAIN)) {
+	if (!log_on(LOG_NOCHAIN)) {
 		icache_note_jump(cpu, cpu->rip);
-		*jump = (JitJump){ cpu->rip, cpu->jit_key, b->code, b };
+		*jump = (JitJump){ cpu->rip, cpu->jit_key, b ? b->code : j->leave_none, b };
 	}
 	return b;
 }
@@ -268,10 +261,8 @@ const Insn *jit_stay(Cpu *cpu, const Insn *i)
 /* Is there anything for the loop to look at before the next instruction? */
 static bool eventful(Cpu *cpu)
 {
-	if (atomic_load_explicit(&cpu->events, memory_order_relaxed))
-		return true;
-	cpu->inhibit = 0; /* what comes from now on may as well come behind the next instruction */
-	return cpu->halted || cpu->db_pending || cpu->rflags & FLAG_RF || !jit_suitable(cpu);
+	return atomic_load_explicit(&cpu->events, memory_order_relaxed) || cpu->halted || cpu->db_pending ||
+	       !interp_settle(cpu) || !jit_suitable(cpu);
 }
 
 /* Behind an instruction that ended its block: the code of the block at the new RIP, or the way out. */
@@ -279,7 +270,7 @@ static const uint8_t *onward(Cpu *cpu)
 {
 	const JitJump *jump = &cpu->jit->jumps[jump_slot(cpu->rip)];
 
-	if (jump->rip == cpu->rip && jump->key == cpu->jit_key && valid(jump->block))
+	if (jump->rip == cpu->rip && jump->key == cpu->jit_key && jump->block && valid(jump->block))
 		return jump->block->body;
 	return cpu->jit->leave_none;
 }
@@ -322,7 +313,10 @@ static void patch(Cpu *cpu, JitBlock *b)
 		return;
 	Emit e = { l->site, (intptr_t)(j->run - j->write) };
 	emit_rel(&e, b->code);
-	l->site = NULL;
+	if (l->key)
+		memcpy(l->key, &cpu->jit_key, sizeof(cpu->jit_key));
+	else
+		l->site = NULL;
 	j->links++;
 }
 

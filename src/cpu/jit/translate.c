@@ -155,6 +155,8 @@ static void emit_link_exits(Trans *t)
 {
 	for (unsigned i = 0; i < t->links; i++) {
 		emit_land(&t->e, t->link_site[i]);
+		if (t->link_stale[i])
+			emit_land(&t->e, t->link_stale[i]);
 		emit_const(&t->e, H_T1, (uintptr_t)t->link[i]);
 		emit_jmp(&t->e, t->jit->leave);
 	}

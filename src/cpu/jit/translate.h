@@ -33,7 +33,7 @@ struct Trans {
 	Detour detour[2 * JIT_INSNS_MAX];
 	unsigned detours;
 	JitLink *link[2 * JIT_INSNS_MAX];
-	uint8_t *link_site[2 * JIT_INSNS_MAX];
+	uint8_t *link_site[2 * JIT_INSNS_MAX], *link_stale[2 * JIT_INSNS_MAX]; /* jumps to where the link is handed over */
 	unsigned links;
 	JitX87 x87[JIT_INSNS_MAX];
 	unsigned x87_count;
