@@ -1,7 +1,6 @@
 /* irq.S - the 8254 through the 8259s, then the local APIC's timer and an interrupt to oneself. */
 #include "bare.inc"
 #include "pm32.inc"
-#define LAPIC 0xfee00000
 start:
 	ENTER_PM main
 	.code32

@@ -1,25 +1,17 @@
 /* smp.S - two cpus: INIT and SIPI, an interrupt between them, locked counting, code changed by the other. */
 #include "bare.inc"
 #include "pm32.inc"
-#define LAPIC 0xfee00000
+#include "mp.inc"
 #define ROUNDS 20000
 start:
-	/* at 0x8000, for the vector 8: a far jump here */
-	xorw %ax, %ax
-	movw %ax, %fs
-	movb $0xea, %fs:0x8000
-	movw $O(second), %fs:0x8001
-	movw $0x1000, %fs:0x8003
+	SECOND_AT_8000
 	ENTER_PM main
 	.code32
 main:
 	movl $on_call, %eax
 	movl $idt + 0x40*8, %edi
 	call one_gate
-	movl $0x13f, LAPIC + 0xf0
-	movl $0xc4500, LAPIC + 0x300            /* INIT, all but self */
-	call pause_a_bit
-	movl $0xc4608, LAPIC + 0x300            /* start at 0x8000 */
+	call start_second
 	call pause_a_bit
 	movl $0xc4608, LAPIC + 0x300            /* the second one must not start it again */
 1:	pause
@@ -68,11 +60,6 @@ main:
 	jb 1b
 	PASS
 
-pause_a_bit:
-	movl $20000, %ecx
-1:	pause
-	loop 1b
-	ret
 count_locked:
 	movl $ROUNDS, %ecx
 1:	lock btsl $0, spin
@@ -91,24 +78,7 @@ on_call:
 	movl $0, LAPIC + 0xb0
 	iretl
 
-	.code16
-second:
-	cli
-	movw $0x1000, %ax
-	movw %ax, %ds
-	lgdtl O(gdt_ptr)
-	lidtl O(idt_ptr)
-	movl %cr0, %eax
-	andl $0x9fffffff, %eax
-	orb $1, %al
-	movl %eax, %cr0
-	ljmpl $0x08, $1f
-	.code32
-1:	movw $0x10, %ax
-	movw %ax, %ds
-	movw %ax, %es
-	movw %ax, %ss
-	movl $0x1c000, %esp
+second_main:
 	movl $0x13f, LAPIC + 0xf0
 	lock incl arrived
 	sti

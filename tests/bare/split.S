@@ -4,25 +4,16 @@
  */
 #include "bare.inc"
 #include "pm32.inc"
-#define LAPIC 0xfee00000
+#include "mp.inc"
 #define ROUNDS 3000
 #define LINE 0x3003e
 #define PAGE 0x30ffe
 start:
-	xorw %ax, %ax
-	movw %ax, %fs
-	movb $0xea, %fs:0x8000
-	movw $O(second), %fs:0x8001
-	movw $0x1000, %fs:0x8003
+	SECOND_AT_8000
 	ENTER_PM main
 	.code32
 main:
-	movl $0x13f, LAPIC + 0xf0
-	movl $0xc4500, LAPIC + 0x300            /* INIT, all but self */
-	movl $20000, %ecx
-1:	pause
-	loop 1b
-	movl $0xc4608, LAPIC + 0x300            /* start at 0x8000 */
+	call start_second
 1:	pause
 	cmpl $1, arrived
 	jb 1b
@@ -98,23 +89,7 @@ work:
 	loop 2b
 	ret
 
-	.code16
-second:
-	cli
-	movw $0x1000, %ax
-	movw %ax, %ds
-	lgdtl O(gdt_ptr)
-	movl %cr0, %eax
-	andl $0x9fffffff, %eax
-	orb $1, %al
-	movl %eax, %cr0
-	ljmpl $0x08, $1f
-	.code32
-1:	movw $0x10, %ax
-	movw %ax, %ds
-	movw %ax, %es
-	movw %ax, %ss
-	movl $0x1c000, %esp
+second_main:
 	movl $1, arrived
 	movl $sum2, %esi
 	movl $1, %ebp
