@@ -81,14 +81,20 @@ void ram_written(RamArena *arena, const void *p, uint64_t len)
 	uint64_t end = (uint64_t)((const uint8_t *)p - arena->host) + len;
 	uint64_t last = (MIN(end, arena->used) - 1) >> GUEST_PAGE_BITS;
 
+	bool changed = false;
+
 	/* The bytes are visible before the page is seen to be changed. */
 	atomic_thread_fence(memory_order_seq_cst);
 	for (uint64_t i = first; i <= last; i++) {
 		uint32_t state = atomic_load_explicit(&arena->page[i], memory_order_relaxed);
 		while (state & PAGE_CODE)
-			if (atomic_compare_exchange_weak(&arena->page[i], &state, (state & ~PAGE_CODE) + 2))
+			if (atomic_compare_exchange_weak(&arena->page[i], &state, (state & ~PAGE_CODE) + 2)) {
+				changed = true;
 				break;
+			}
 	}
+	if (changed && arena->code_changed)
+		arena->code_changed(arena->code_opaque);
 }
 
 bool guest_read(AddressSpace *as, uint64_t addr, void *buf, uint64_t len)

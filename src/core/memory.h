@@ -32,6 +32,9 @@ typedef struct RamArena {
 	uint64_t reserved, used;    /* bytes */
 	_Atomic uint32_t *page;     /* one word a page: PAGE_CODE | generation << 1 */
 	_Atomic uint64_t *lines;    /* one bit for each 64 bytes of the page that hold decoded code */
+	/* Decoded code was written over: called by whichever thread did, after the generation moved. NULL: nobody asks. */
+	void (*code_changed)(void *opaque);
+	void *code_opaque;
 } RamArena;
 
 /* The page holds instructions that some vcpu keeps in decoded or translated form. */

@@ -128,6 +128,7 @@ enum {
 	CPU_EV_KICK = 1 << 5,  /* leave vcpu_run */
 	CPU_EV_FLUSH = 1 << 6, /* the memory map changed: forget translations */
 	CPU_EV_EXCLUSIVE = 1 << 7, /* another vcpu wants to run alone */
+	CPU_EV_CODE = 1 << 8,  /* code was written over: look whether what runs is still what is there */
 };
 
 /* The local APIC as its cpu calls it (hw/intc/lapic.c fills this in). Machine lock: taken inside. */

@@ -43,6 +43,16 @@ static int probe_jit(const char **why)
 	return 1;
 }
 
+/* RamArena.code_changed: translated code that jumps about in one page looks at the page only on its way in. */
+static void code_changed(void *opaque)
+{
+	Board *board = opaque;
+
+	for (unsigned i = 0; i < board->cpu_count; i++)
+		if (board->cpus[i])
+			atomic_fetch_or(&board->cpus[i]->events, CPU_EV_CODE);
+}
+
 static Accel *create_as(const AccelClass *cls, Board *board)
 {
 	InterpAccel *a = g_new0(InterpAccel, 1);
@@ -60,6 +70,7 @@ static void destroy(Accel *accel)
 {
 	InterpAccel *a = interp_of(accel);
 
+	accel->board->arena.code_changed = NULL;
 	pthread_cond_destroy(&a->changed);
 	pthread_mutex_destroy(&a->gate);
 	g_free(a);
@@ -73,6 +84,8 @@ static bool vcpu_create(Accel *accel, Cpu *cpu, GError **error)
 
 static bool vcpu_create_jit(Accel *accel, Cpu *cpu, GError **error)
 {
+	accel->board->arena.code_opaque = accel->board;
+	accel->board->arena.code_changed = code_changed;
 	return vcpu_create(accel, cpu, error) && jit_init(cpu, 0, error);
 }
 

@@ -98,6 +98,8 @@ static bool serve_events(Cpu *cpu)
 {
 	uint32_t ev = atomic_load(&cpu->events);
 
+	if (ev & CPU_EV_CODE) /* looked at by whoever finds the next block */
+		cpu_clear(cpu, CPU_EV_CODE);
 	if (ev & CPU_EV_FLUSH)
 		serve_flush(cpu);
 	if (ev & CPU_EV_INIT) {

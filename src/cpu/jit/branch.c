@@ -4,16 +4,17 @@
 #include "cpu/jit/translate.h"
 
 /* To a known target, through a link. */
-void exit_to(Trans *t, uint64_t rip)
+void exit_to(Trans *t, uint64_t rip, uint16_t live)
 {
 	Emit *e = &t->e;
 	JitLink *l = jit_take(t->jit, sizeof(*l));
 
-	flags_save_all(t);
-	*l = (JitLink){ .rip = rip, .mode = t->b->base.mode };
+	flags_save_if(t, live);
+	*l = (JitLink){ .rip = rip, .mode = t->b->base.mode, .forward = rip > t->b->rip,
+			.units = { t->b->units[0], t->b->units[1] } };
 	t->link[t->links] = l;
 	t->link_stale[t->links] = NULL;
-	if ((rip ^ t->b->rip) & ~(uint64_t)(GUEST_PAGE_SIZE - 1)) {
+	if (!same_page(t, rip)) {
 		emit_head(e, OP(0xb8 | (H_T1 & 7)), 8, 0, 0, H_T1, false); /* mov r13, key: none is 0 */
 		l->key = e->p;
 		e8(e, 0);
@@ -30,9 +31,9 @@ void exit_indirect(Trans *t)
 	emit_jmp(&t->e, t->jit->indirect);
 }
 
-static uint64_t target_of(const Trans *t)
+uint64_t target_of(const Trans *t, unsigned k)
 {
-	uint64_t rip = next_of(t) + (uint64_t)now(t)->imm;
+	uint64_t rip = t->b->rip + t->end[k] + (uint64_t)t->d[k].imm;
 
 	return t->code64 ? rip : (uint32_t)rip;
 }
@@ -44,7 +45,7 @@ static bool jcc(Trans *t)
 	flags_want(t);
 	uint8_t *skip = emit_jcc(&t->e, (now(t)->opcode & 15) ^ 1, NULL);
 	int flags = t->flags;
-	exit_to(t, target_of(t));
+	exit_to(t, target_of(t, t->k), t->live_taken[t->k]);
 	emit_land(&t->e, skip);
 	t->flags = flags;
 	return true;
@@ -106,9 +107,9 @@ static bool call(Trans *t)
 {
 	if (!t->code64 && now(t)->opsize != 4)
 		return false;
-	flags_save_all(t);
+	flags_save_if(t, t->live_taken[t->k]);
 	push_next(t);
-	exit_to(t, target_of(t));
+	exit_to(t, target_of(t, t->k), 0);
 	detours_end(t);
 	return true;
 }
@@ -155,14 +156,13 @@ static bool loops(Trans *t) /* LOOP and JCXZ, with the full width of RCX */
 	if (d->asize != width || kind < 2)
 		return false;
 	flags_save_all(t);
-	if (kind == 2) {
+	if (kind == 2)
 		emit_lea(e, width, H_RCX, at(H_RCX, -1));
-	}
 	emit_rr(e, OP(0x85), width, H_RCX, H_RCX);
 	uint8_t *skip = emit_jcc(e, kind == 2 ? CC_E : CC_NE, NULL);
-	exit_to(t, target_of(t));
+	exit_to(t, target_of(t, t->k), 0);
 	emit_land(e, skip);
-	exit_to(t, next_of(t));
+	exit_to(t, next_of(t), 0);
 	return true;
 }
 
@@ -173,7 +173,7 @@ bool trans_branch(Trans *t)
 	case X_JMP:
 		if (!t->code64 && now(t)->opsize == 2)
 			return false;
-		exit_to(t, target_of(t));
+		exit_to(t, target_of(t, t->k), t->live_taken[t->k]);
 		return true;
 	case X_CALL: return call(t);
 	case X_RET: case X_RET_IMM: return ret(t);

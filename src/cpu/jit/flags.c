@@ -2,7 +2,8 @@
  * flags.c - where the guest's arithmetic flags are, and which of them are still of use.
  *
  * A flag that is overwritten before anything reads it is not kept: only the frame of an exception raised in
- * between could show it. At every exit of a block all flags are in Cpu.arith.
+ * between could show it. At an exit of a block all flags are in Cpu.arith, unless the code it leads to, in the
+ * same page, overwrites every one of them.
  */
 #include "cpu/jit/translate.h"
 
@@ -50,13 +51,58 @@ static uint16_t flags_written(const Decoded *d)
 	return d->row->flags_written;
 }
 
+#define AHEAD_INSNS 6
+#define AHEAD_BYTES 48u
+
+/* The flags that code at `rip` reads before it writes them, as far as a look ahead shows. */
+static uint16_t live_at(Trans *t, uint64_t rip)
+{
+	uint16_t live = 0, open = ALL;
+
+	if (!same_page(t, rip))
+		return ALL;
+	const uint8_t *p = t->b->base.host + (int64_t)(rip - t->b->rip);
+	unsigned left = MIN(AHEAD_BYTES, GUEST_PAGE_SIZE - (unsigned)(rip & (GUEST_PAGE_SIZE - 1)));
+	/* A store there makes this block invalid as well. */
+	icache_claim(t->cpu, p, left);
+	for (unsigned n = 0; n < AHEAD_INSNS && open; n++) {
+		Decoded d;
+		if (decode(p, left, t->cpu->mode, t->cpu->features, &d) != DECODE_OK)
+			break;
+		if (d.row->attrs & (ATTR_END | ATTR_REP))
+			break;
+		live |= flags_read(&d) & open;
+		open &= (uint16_t)~flags_written(&d);
+		p += d.len;
+		left -= d.len;
+	}
+	return live | open;
+}
+
+/* Direct branches know where they go; of other ends of a block nothing is known. */
+static uint16_t live_behind(Trans *t, unsigned k)
+{
+	const Decoded *d = &t->d[k];
+	unsigned exec = d->row->exec;
+	uint16_t next = t->live[k + 1];
+
+	if (!d->code64 && d->opsize == 2 && d->row->attrs & ATTR_END) /* IP is cut to 16 bits: not looked into */
+		return ALL;
+	if (exec == X_JCC || exec == X_JMP || exec == X_CALL)
+		t->live_taken[k] = live_at(t, target_of(t, k));
+	if (exec == X_JCC)
+		return next | t->live_taken[k];
+	if (exec == X_JMP || exec == X_CALL)
+		return t->live_taken[k];
+	return d->row->attrs & ATTR_END ? ALL : next;
+}
+
 void flags_find_live(Trans *t)
 {
-	t->live[t->count] = ALL;
+	t->live[t->count] = live_at(t, t->b->rip + t->end[t->count - 1]);
 	for (unsigned k = t->count; k-- > 0;) {
 		const Decoded *d = &t->d[k];
-		/* a conditional jump has another way out */
-		uint16_t after = d->row->exec == X_JCC ? ALL : t->live[k + 1];
+		uint16_t after = live_behind(t, k);
 		t->live[k] = (uint16_t)((after & ~flags_written(d)) | flags_read(d));
 	}
 }
@@ -92,6 +138,13 @@ void flags_save_all(Trans *t)
 {
 	if (t->flags == FLAGS_HOST)
 		save(&t->e);
+	t->flags = FLAGS_CPU;
+}
+
+void flags_save_if(Trans *t, uint16_t live)
+{
+	if (live)
+		flags_save_all(t);
 	t->flags = FLAGS_CPU;
 }
 

@@ -44,20 +44,27 @@ typedef struct JitInsn {
 /*
  * A way out of a block to a known RIP; patched to jump there once that is translated. Into another page it
  * jumps only while Cpu.jit_key is what it was then: what that page is may change without this one's knowing.
+ * Within the page a way forward need not look at events: every loop has one backward.
  */
 typedef struct JitLink {
 	uint64_t rip;
 	uint8_t *site;           /* the rel32; NULL: this exit is not to be patched (any more) */
 	uint8_t *key;            /* where the key it is good for stands; NULL: to the same page, good for ever */
 	uint8_t mode;
+	bool forward;
+	uint8_t units[2];        /* that are loaded for sure */
 } JitLink;
 
 struct JitBlock {
 	Block base;              /* where its bytes are, valid while; insns is NULL */
 	uint64_t rip;
 	const TlbEntry *tlb;     /* in force when it was made */
-	const uint8_t *code;     /* executable */
-	const uint8_t *body;     /* the same behind the check for events, which the loop has seen */
+	/*
+	 * Where it can be entered, executable addresses in this order: `code` looks at everything; `units_at` not at the
+	 * page, which is for branches within it; `events_at` takes the units for given, `body` events as well. The loop
+	 * has seen all but the units: loop_at.
+	 */
+	const uint8_t *code, *units_at, *events_at, *body, *loop_at;
 	JitBlock *next;          /* hash chain */
 	JitLink again;           /* back to the loop at the block's start: events, or the page changed */
 	uint8_t units[2];        /* as Cpu.jit_units: needed throughout */

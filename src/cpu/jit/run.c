@@ -188,11 +188,15 @@ static unsigned hash_of(const uint8_t *host, uint64_t rip)
 	return (unsigned)(((uintptr_t)host ^ (uintptr_t)host >> 13 ^ rip >> 12) & ((1u << JIT_HASH_BITS) - 1));
 }
 
-/* Whoever still jumps to the block that was here is sent on to the new one. */
+/* Whoever still jumps to the block that was here is sent on to the new one: the latest entrance last, they may overlap. */
 static void forward(Jit *j, const JitBlock *from, const JitBlock *to)
 {
-	Emit e = { j->write + (from->code - j->run), (intptr_t)(j->run - j->write) };
-	emit_jmp(&e, to->code);
+	const uint8_t *const entrances[] = { from->body, from->events_at, from->units_at, from->code };
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(entrances); i++) {
+		Emit e = { j->write + (entrances[i] - j->run), (intptr_t)(j->run - j->write) };
+		emit_jmp(&e, to->code);
+	}
 }
 
 static JitBlock *find(Cpu *cpu, const uint8_t *host, unsigned left)
@@ -271,7 +275,7 @@ static const uint8_t *onward(Cpu *cpu)
 	const JitJump *jump = &cpu->jit->jumps[jump_slot(cpu->rip)];
 
 	if (jump->rip == cpu->rip && jump->key == cpu->jit_key && jump->block && valid(jump->block))
-		return jump->block->body;
+		return jump->block->loop_at;
 	return cpu->jit->leave_none;
 }
 
@@ -295,10 +299,12 @@ const uint8_t *jit_slow(Cpu *cpu, JitInsn *ji)
 		if (!ji->within || cpu->rip != ji->next || cpu->jit_key != key)
 			return onward(cpu);
 	}
-	if (units_want(cpu, ji->block))
+	/* What a block takes for granted on its way: its own bytes, and units. */
+	bool same = valid(ji->block);
+	if (same && units_want(cpu, ji->block))
 		return NULL;
 	cpu->rip = ji->next;
-	cpu->jit->cold = true;
+	cpu->jit->cold = same;
 	return cpu->jit->leave_none;
 }
 
@@ -312,11 +318,14 @@ static void patch(Cpu *cpu, JitBlock *b)
 	if (!l || !l->site || log_on(LOG_NOCHAIN) || l->rip != b->rip || l->mode != b->base.mode || j->pending_key != cpu->jit_key)
 		return;
 	Emit e = { l->site, (intptr_t)(j->run - j->write) };
-	emit_rel(&e, b->code);
-	if (l->key)
+	bool loaded = l->units[0] >= b->units[0] && l->units[1] >= b->units[1];
+	if (l->key) {
+		emit_rel(&e, b->code);
 		memcpy(l->key, &cpu->jit_key, sizeof(cpu->jit_key));
-	else
+	} else {
+		emit_rel(&e, !loaded ? b->units_at : l->forward ? b->body : b->events_at);
 		l->site = NULL;
+	}
 	j->links++;
 }
 
@@ -339,7 +348,7 @@ bool jit_run_here(Cpu *cpu)
 	}
 	patch(cpu, b);
 	j->entries++;
-	const JitLink *l = j->enter(cpu, b->body);
+	const JitLink *l = j->enter(cpu, b->loop_at);
 	if (l) {
 		cpu->rip = l->rip;
 		j->pending = (JitLink *)l;

@@ -121,20 +121,22 @@ static void keep_x87(Trans *t)
 	memcpy(t->b->x87, t->x87, t->x87_count * sizeof(JitX87));
 }
 
-/* Events, and the page as it was: else back to the loop. */
+/* The page is as it was, the units are loaded, no event is pending: else back to the loop. */
 static void emit_entrance(Trans *t, uint8_t **events, uint8_t **changed)
 {
 	Emit *e = &t->e;
 
-	emit_rm(e, OP(0x83), 4, 7, CPU_AT(events));
-	e1(e, 0);
-	*events = emit_jcc(e, CC_NE, NULL);
-	t->b->body = emit_here(e);
 	emit_const(e, H_T1, (uintptr_t)t->b->base.page);
 	emit_rm(e, OP(0x81), 4, 7, at(H_T1, 0));
 	e4(e, t->b->base.page_state);
 	*changed = emit_jcc(e, CC_NE, NULL);
+	t->b->units_at = emit_here(e);
 	emit_units(t);
+	t->b->events_at = emit_here(e);
+	emit_rm(e, OP(0x83), 4, 7, CPU_AT(events));
+	e1(e, 0);
+	*events = emit_jcc(e, CC_NE, NULL);
+	t->b->body = emit_here(e);
 }
 
 static void emit_detours(Trans *t)
@@ -160,6 +162,19 @@ static void emit_link_exits(Trans *t)
 		emit_const(&t->e, H_T1, (uintptr_t)t->link[i]);
 		emit_jmp(&t->e, t->jit->leave);
 	}
+}
+
+/* For the loop, which enters a block in spite of an event: an interrupt that is held off, say. */
+static void emit_loop_entrance(Trans *t)
+{
+	JitBlock *b = t->b;
+
+	b->loop_at = b->body;
+	if (b->units_at == b->events_at)
+		return;
+	b->loop_at = emit_here(&t->e);
+	emit_units(t);
+	emit_jmp(&t->e, b->body);
 }
 
 static void emit_insn(Trans *t)
@@ -198,10 +213,11 @@ JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left)
 		emit_insn(t);
 	}
 	t->k = t->count - 1;
-	exit_to(t, next_of(t)); /* not reached behind a branch */
+	exit_to(t, next_of(t), t->live[t->count]); /* not reached behind a branch */
 	t->host_at[t->count] = code_bytes(t);
 	emit_detours(t);
 	emit_link_exits(t);
+	emit_loop_entrance(t);
 	emit_land(&t->e, events);
 	emit_land(&t->e, changed);
 	b->again = (JitLink){ .rip = b->rip, .mode = b->base.mode };

@@ -26,6 +26,7 @@ struct Trans {
 	Decoded d[JIT_INSNS_MAX];
 	uint16_t end[JIT_INSNS_MAX];     /* bytes from the block's start */
 	uint16_t live[JIT_INSNS_MAX + 1]; /* FLAG_*: read before written, from instruction k on */
+	uint16_t live_taken[JIT_INSNS_MAX]; /* where a direct branch leads to */
 	unsigned count, k;               /* k: the one being translated */
 	int flags;                       /* FLAGS_* */
 	bool code64;
@@ -48,8 +49,9 @@ void flags_save(Trans *t);
 void flags_want(Trans *t);
 /* Host flags from Cpu.arith, unconditionally; R13 is used. */
 void flags_load(Emit *e);
-/* At an exit: all of them. */
+/* At an exit: all of them, or none if those of `live` are none. */
 void flags_save_all(Trans *t);
+void flags_save_if(Trans *t, uint16_t live);
 
 /* ---- memory (memory.c) ---- */
 /* Is the memory operand one that `mem_place` knows? */
@@ -78,7 +80,14 @@ void emit_helper(Trans *t, InsnFn fn, uint64_t *runs);
 unsigned use_reg(Trans *t, unsigned guest, unsigned size, bool read, unsigned scratch);
 /* Stores it if it was a scratch register. */
 void done_reg(Trans *t, unsigned guest, unsigned scratch);
-void exit_to(Trans *t, uint64_t rip);
+/* To a known RIP, where the flags of `live` are of use. */
+void exit_to(Trans *t, uint64_t rip, uint16_t live);
+/* Where the direct branch k leads to. */
+uint64_t target_of(const Trans *t, unsigned k);
+static inline bool same_page(const Trans *t, uint64_t rip)
+{
+	return !((rip ^ t->b->rip) & ~(uint64_t)(GUEST_PAGE_SIZE - 1));
+}
 /* To the RIP in R13, which is in Cpu.rip as well. */
 void exit_indirect(Trans *t);
 
