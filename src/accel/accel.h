@@ -17,6 +17,13 @@
 
 typedef struct Accel Accel;
 
+/* What -accel says beyond the name; KVM knows none of it. */
+typedef struct AccelOptions {
+	unsigned tb_size;  /* MiB of translated code for each vcpu; 0: the accelerator's choice */
+	bool one_insn;     /* one instruction a block */
+	bool perfmap;      /* /tmp/perf-PID.map tells perf(1) what translated code is */
+} AccelOptions;
+
 typedef enum RunResult {
 	RUN_AGAIN,  /* call run again (it was kicked; check for pause first) */
 	RUN_HALTED, /* nothing to do until an interrupt: wait on the vcpu's condition */
@@ -31,8 +38,8 @@ typedef struct AccelClass {
 	/* Can it run here, and well? Returns a score: 0 no (*why says so and the cure), 1 works but not
 	 * chosen by default (*why says the reason), 2 good. *why is static text or NULL. */
 	int (*probe)(const char **why);
-	/* opts: key=value words after -accel NAME, already split (NULL-terminated pairs). NULL with *error. */
-	Accel *(*create)(Board *board, GError **error);
+	/* options: copied. NULL with *error. */
+	Accel *(*create)(Board *board, const AccelOptions *options, GError **error);
 	void (*destroy)(Accel *accel);
 	bool (*vcpu_create)(Accel *accel, Cpu *cpu, GError **error); /* sets cpu->accel_data, cpu->ops_kick */
 	void (*vcpu_destroy)(Accel *accel, Cpu *cpu);
@@ -41,6 +48,7 @@ typedef struct AccelClass {
 	void (*vcpu_get)(Accel *accel, Cpu *cpu);
 	void (*vcpu_put)(Accel *accel, Cpu *cpu);
 	void (*info)(Accel *accel, GString *out); /* `info accel` */
+	void (*info_jit)(Accel *accel, GString *out); /* `info jit`, vcpus held; NULL: it translates nothing */
 	/* With irqchip: the chip's line, message and register access (for gsi, msi, reset). */
 	void (*set_gsi)(Accel *accel, int gsi, int level);
 	void (*msi)(Accel *accel, uint64_t addr, uint32_t data);

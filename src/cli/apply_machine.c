@@ -119,6 +119,21 @@ bool apply_machine(Cli *cli, const OptionDef *def, const char *text, GArray *kv,
 	return ok;
 }
 
+/* Keys that only some know, with the names that do. */
+static bool check_accel_keys(const char *name, GArray *kv, GError **error)
+{
+	static const struct { const char *key, *of; } keys[] = {
+		{ "tb-size", "jit" }, { "perfmap", "jit" }, { "one-insn-per-tb", "jit, interp" },
+	};
+	const AccelClass *cls = accel_find(name);
+	for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
+		bool knows = cls && strstr(keys[i].of, cls->name);
+		if (cls && !knows && kv_list_get(kv, keys[i].key))
+			return fail(error, VIV_ERROR_INVALID, "%s= is a key of %s, not of %s.", keys[i].key, keys[i].of, name);
+	}
+	return true;
+}
+
 bool apply_accel(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
 	const char *name = kv_list_get(kv, "accel");
@@ -128,6 +143,8 @@ bool apply_accel(Cli *cli, const OptionDef *def, const char *text, GArray *kv, G
 	if (cli->accel_in_machine)
 		return fail(error, VIV_ERROR_INVALID, "%s", accel_clash);
 	cli->accel_option = true;
+	if (!check_accel_keys(name, kv, error))
+		return false;
 	return set_irqchip(cli, kv_list_get(kv, "kernel-irqchip"), error) &&
 		add_accel(cli, name, error);
 }

@@ -242,6 +242,18 @@ static bool complete_memory(Cli *cli, GError **error)
 	return true;
 }
 
+/* -singlestep and -perfmap name no accelerator. */
+static bool check_accel_options(const Cli *cli, GError **error)
+{
+	const AccelOptions *o = &cli->machine.accel_options;
+	const char *name = cli->machine.accels[0];
+	if (o->one_insn && !strcmp(name, "kvm"))
+		return fail(error, VIV_ERROR_INVALID, "-singlestep: KVM makes no blocks; use -accel jit or interp.");
+	if (o->perfmap && strcmp(name, "jit"))
+		return fail(error, VIV_ERROR_INVALID, "-perfmap: %s translates nothing; use -accel jit.", name);
+	return true;
+}
+
 static bool complete(Cli *cli, GError **error)
 {
 	MachineConfig *c = &cli->machine;
@@ -257,6 +269,8 @@ static bool complete(Cli *cli, GError **error)
 			"vcpu hot-plug is not built "
 			"yet in this version", c->smp.cpus, c->smp.maxcpus - c->smp.cpus);
 	if (!accel_choose(cli, error))
+		return false;
+	if (!check_accel_options(cli, error))
 		return false;
 	if (!strcmp(c->accels[0], "kvm") && cli->host.log_items & (LOG_INT | LOG_MMU | LOG_IN_BLOCKS))
 		cli_warn(cli, "-d: KVM runs the guest by itself, so neither its blocks nor its interrupts are seen");

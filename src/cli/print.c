@@ -241,6 +241,14 @@ static void add_texts(GPtrArray *out, const char *name, const GPtrArray *texts)
 		add(out, name, "none");
 }
 
+static void add_accel(GPtrArray *out, const MachineConfig *c)
+{
+	GArray *kv = add_kv(out, "accel");
+	put(kv, "accel", "%s", c->accels[0]);
+	if (c->accel_options.tb_size)
+		put(kv, "tb-size", "%u", c->accel_options.tb_size);
+}
+
 static GPtrArray *effective(const Cli *cli)
 {
 	static const char *const stored[] = { "m", "smp", "name", "boot", "msg" };
@@ -248,7 +256,7 @@ static GPtrArray *effective(const Cli *cli)
 	GPtrArray *out = g_ptr_array_new_with_free_func(item_free);
 	add(out, "nodefaults", NULL);
 	add_machine(out, cli);
-	put(add_kv(out, "accel"), "accel", "%s", c->accels[0]);
+	add_accel(out, c);
 	add(out, "cpu", c->cpu_model ? c->cpu_model : "qemu64");
 	for (unsigned i = 0; i < G_N_ELEMENTS(stored); i++)
 		add_stored(out, cli, stored[i]);

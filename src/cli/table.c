@@ -68,6 +68,10 @@ static const SubKey accel_keys[] = {
 	  .only = "multi" },
 	{ "kernel-irqchip", KEY_ENUM, 0, NULL, "interrupt controllers in the kernel (KVM)",
 	  split_values },
+	{ "tb-size", KEY_UINT, M(accel_options.tb_size), "32", "MiB of translated code for each vcpu (jit); 0: the default",
+	  .min = 0, .max = 1024 },
+	{ "one-insn-per-tb", KEY_FLAG, M(accel_options.one_insn), "off", "one instruction a block (jit, interp)" },
+	{ "perfmap", KEY_FLAG, M(accel_options.perfmap), "off", "tell perf(1) of translated code: /tmp/perf-PID.map (jit)" },
 	END
 };
 
@@ -330,7 +334,8 @@ const OptionDef option_table[] = {
 	{ "debugcon", "DEV", "debug port E9h", SECTION_EXPERT, .at = H(debugcon) },
 	{ "pidfile", "FILE", "write and lock a file with the process id", SECTION_EXPERT,
 	  .at = H(pidfile) },
-	NOT("singlestep", NULL, "one instruction a block", SECTION_EXPERT, "leave it out"),
+	{ "singlestep", NULL, "the same as -accel ...,one-insn-per-tb=on", SECTION_EXPERT, .at = M(accel_options.one_insn) },
+	{ "perfmap", NULL, "the same as -accel jit,perfmap=on", SECTION_EXPERT, .at = M(accel_options.perfmap) },
 	NOT("preconfig", NULL, "wait before the machine is made", SECTION_EXPERT, "use -S"),
 	{ "S", NULL, "do not start; `c` in the monitor does", SECTION_EXPERT,
 	  .at = M(start_paused) },

@@ -202,6 +202,11 @@ typedef struct TlbList {
 	uint16_t slot[TLB_LIST_MAX];
 	unsigned count;
 } TlbList;
+/* What `info jit` tells. */
+typedef struct TlbCounts {
+	uint64_t misses, recalled; /* of the front; of these, the one behind had it */
+	uint64_t full, partial, pages, elided; /* flushes: with global pages, of an address space, of one page, avoided */
+} TlbCounts;
 typedef struct TlbBack {
 	_Alignas(64) TlbBackEntry set[TLB_BACK_SETS][TLB_BACK_WAYS];
 	uint16_t asid, global_asid; /* of what is in force, and of global pages; 1 and up */
@@ -308,6 +313,7 @@ struct Cpu {
 	uint64_t insn_count;    /* instructions retired, for `info` and tests */
 	TlbEntry tlbs[TLB_MODES][TLB_SIZE];
 	TlbBack tlb_back;
+	TlbCounts tlb_counts;
 };
 
 /* The execution mode as decoding sees it. Bit set, so that a block's key is one byte. */
@@ -507,8 +513,14 @@ void interp_one_insn_blocks(Cpu *cpu);
 bool jit_init(Cpu *cpu, size_t code_bytes, GError **error);
 /* How often a block runs in the interpreter before it is translated. */
 void jit_set_heat(Cpu *cpu, uint8_t runs);
-/* A line of counts, for `info jit`. */
-void jit_info(const Cpu *cpu, GString *out);
+/* Counts of each vcpu and their sum, for `info jit`; the vcpus stand still. */
+void jit_info(Cpu *const *cpus, unsigned count, GString *out);
+/*
+ * /tmp/perf-PID.map: from now on each block that any vcpu translates has a line there. Main thread, no vcpu runs; once,
+ * until it is closed.
+ */
+bool jit_perfmap_open(GError **error);
+void jit_perfmap_close(void);
 void jit_free(Cpu *cpu);
 
 #endif

@@ -136,9 +136,11 @@ bool tlb_recall(Cpu *cpu, unsigned view, uint64_t linear, unsigned right, uint8_
 	uint64_t local = key_of(linear, view, b->asid), global = key_of(linear, view, b->global_asid);
 	const TlbBackEntry *set = set_of(b, linear);
 
+	cpu->tlb_counts.misses++;
 	for (unsigned i = 0; i < TLB_BACK_WAYS; i++) {
 		if ((set[i].key != local && set[i].key != global) || !(set[i].page & right))
 			continue;
+		cpu->tlb_counts.recalled++;
 		*host = (uint8_t *)(uintptr_t)(set[i].page & PAGE_MASK);
 		tlb_install(cpu, view, linear, *host, set[i].page & ~PAGE_MASK);
 		return true;
@@ -193,9 +195,11 @@ void cpu_tlb_flush(Cpu *cpu, bool global)
 	TlbBack *b = &cpu->tlb_back;
 
 	if (!global) {
+		cpu->tlb_counts.partial++;
 		enter(cpu, new_asid(cpu));
 		return;
 	}
+	cpu->tlb_counts.full++;
 	uint16_t fresh = new_asid(cpu);
 	b->floor = fresh - 1; /* no PCID keeps anything */
 	b->global_asid = fresh;
@@ -210,7 +214,10 @@ void cpu_tlb_switch(Cpu *cpu, bool keep)
 	TlbBack *b = &cpu->tlb_back;
 	uint16_t asid = b->of_pcid[pcid_of(cpu)];
 
-	enter(cpu, keep && asid > b->floor ? asid : new_asid(cpu));
+	bool kept = keep && asid > b->floor;
+
+	*(kept ? &cpu->tlb_counts.elided : &cpu->tlb_counts.partial) += 1;
+	enter(cpu, kept ? asid : new_asid(cpu));
 }
 
 void cpu_tlb_flush_pcid(Cpu *cpu, unsigned pcid)
@@ -225,6 +232,7 @@ void cpu_tlb_flush_pcids(Cpu *cpu)
 {
 	uint16_t fresh = new_asid(cpu);
 
+	cpu->tlb_counts.partial++;
 	cpu->tlb_back.floor = fresh - 1;
 	enter(cpu, fresh);
 }
@@ -268,6 +276,7 @@ void cpu_tlb_flush_page(Cpu *cpu, uint64_t linear)
 		cpu_tlb_flush(cpu, true);
 		return;
 	}
+	cpu->tlb_counts.pages++;
 	for (unsigned view = 0; view < TLB_SLOW; view++) {
 		TlbEntry *e = slot_of(cpu, view, linear);
 		if (e->read == tag || e->exec == tag || e->write == tag)

@@ -99,7 +99,6 @@ static void rom_config_free(void *p)
 void machine_config_init(MachineConfig *c)
 {
 	memset(c, 0, sizeof(*c));
-	c->accel_opts = key_values_new();
 	c->numa = g_ptr_array_new_with_free_func(node_free);
 	c->data_dirs = g_ptr_array_new_with_free_func(g_free);
 	c->option_roms = g_ptr_array_new_with_free_func(rom_config_free);
@@ -124,7 +123,6 @@ void machine_config_free(MachineConfig *c)
 	g_free(c->props.oem_table_id);
 	for (unsigned i = 0; i < G_N_ELEMENTS(c->accels); i++)
 		g_free(c->accels[i]);
-	key_values_free(c->accel_opts);
 	g_free(c->cpu_model);
 	g_free(c->kernel);
 	g_free(c->initrd);

@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <glib.h>
 
+#include "accel/accel.h"
+
 #define MACHINE_SERIALS 4
 #define MACHINE_PARALLELS 3
 #define MACHINE_CPUS_MAX 255   /* xAPIC ids; 255 is broadcast */
@@ -112,7 +114,7 @@ typedef struct MachineConfig {
 	char *type;            /* "pc" or an alias; NULL: "pc" */
 	MachineProps props;
 	char *accels[8];       /* in order of preference, NULL-terminated; none: best that works */
-	GArray *accel_opts;    /* KeyValue of -accel (thread=..., ...) */
+	AccelOptions accel_options;
 	char *cpu_model;       /* -cpu's whole text; NULL: the accelerator's default */
 	SmpConfig smp;
 	uint64_t ram_size;     /* bytes; 0: 128 MiB */

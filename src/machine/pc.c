@@ -270,7 +270,7 @@ static bool choose_accel(Machine *m, GError **error)
 		if (!known)
 			g_string_append_printf(tried, " %s: no such accelerator.", m->config->accels[i]);
 	}
-	bool ok = best && (m->accel = best->create(&m->board, error));
+	bool ok = best && (m->accel = best->create(&m->board, &m->config->accel_options, error));
 	if (!best)
 		fail(error, VIV_ERROR_UNSUPPORTED, "No accelerator can run here.%s", tried->str);
 	g_string_free(tried, TRUE);

@@ -86,6 +86,18 @@ static void info_accel(Monitor *mon, const Args *args, GString *out)
 		g_string_append_printf(out, "%s: %s\n", a->cls->name, a->cls->desc);
 }
 
+static void info_jit(Monitor *mon, const Args *args, GString *out)
+{
+	Accel *a = machine_accel(mon->m);
+	if (!a->cls->info_jit) {
+		g_string_append(out, "JIT information is only available with accel=jit\n");
+		return;
+	}
+	machine_hold_vcpus(mon->m);
+	a->cls->info_jit(a, out);
+	machine_release_vcpus(mon->m);
+}
+
 static void info_kvm(Monitor *mon, const Args *args, GString *out)
 {
 	bool kvm = !strcmp(machine_accel(mon->m)->cls->name, "kvm");
@@ -389,6 +401,7 @@ const Command monitor_info_commands[] = {
 	{ "cpus", NULL, { { NULL } }, "vcpus and their threads", info_cpus },
 	{ "history", NULL, { { NULL } }, "lines typed before", info_history },
 	{ "irq", NULL, { { NULL } }, "interrupt controllers and local APICs", info_irq },
+	{ "jit", NULL, { { NULL } }, "what the translator did, with counts", info_jit },
 	{ "kvm", NULL, { { NULL } }, "is KVM in use?", info_kvm },
 	{ "lapic", NULL, { { NULL } }, "local APICs", info_lapic },
 	{ "mtree", NULL, { { "-f", ARG_FLAG, true } }, "memory and I/O as the guest sees them",

@@ -117,7 +117,7 @@ static Rig *rig_new(const AccelClass *cls, unsigned cpus)
 	machine_unlock();
 	r->board.cpus = g_new0(Cpu *, cpus);
 	r->board.cpu_count = r->board.cpu_max = cpus;
-	r->accel = cls->create(&r->board, &error);
+	r->accel = cls->create(&r->board, &(AccelOptions){ 0 }, &error);
 	g_assert_no_error(error);
 	for (unsigned i = 0; i < cpus; i++) {
 		Cpu *cpu = r->board.cpus[i] = cpu_new(i, &world, r, &r->board.arena);

@@ -3,9 +3,11 @@ import os
 import re
 import tempfile
 
-from vm import run
+from linux import CTRL_A
+from vm import Vm, run
 
 PASSED = 0x10 * 2 + 1
+INSN = r"^0x[0-9a-f]+: (?: [0-9a-f]{2})+  +\S"
 
 
 def traced(case, accel, items, image="long", options=()):
@@ -80,12 +82,76 @@ def out_asm(case):
 
 def understood(guest, size, host):
     """Host code names each guest instruction, its bytes are as many as it says, and all of them mean something."""
-    count = len(re.findall(r"^0x[0-9a-f]+: (?: [0-9a-f]{2})+  +\S", guest, re.M))
+    count = len(re.findall(INSN, guest, re.M))
     code = sum(len(b.split()) for b in re.findall(r"^0x[0-9a-f]+: ((?: [0-9a-f]{2})+)(?:$|  )", host, re.M))
     return (host.count("-- guest addr ") == count + 1 and code == int(size) and ".byte" not in host and
             "cmp      dword ptr [r15+" in host)
 
 
+def single(accel):
+    def case_fn(case):
+        log = traced(case, accel, "in_asm", options=["-singlestep"])
+        parts = re.findall(r"^IN: \n(.*?)\n\n", log, re.M | re.S)
+        case.check(parts and all(len(re.findall(INSN, p, re.M)) == 1 for p in parts), "one instruction a block")
+    return "singlestep %s" % accel, case_fn
+
+
+def monitor(case, options, commands, lines):
+    """What the monitor says to `commands`, when the firmware has looked for a disk in vain."""
+    with Vm([case.viv, "-accel", "jit" + options, "-nographic", "-m", "64", *lines], case.log()) as vm:
+        vm.expect("No bootable device")
+        vm.send(CTRL_A + "c")
+        vm.expect(r"\(qemu\) ")
+        said = []
+        for command in commands:
+            vm.send(command + "\n")
+            said.append(vm.expect(command + r"(.*?)\(qemu\) ").group(1))
+        perf = "/tmp/perf-%d.map" % vm.proc.pid
+        named = open(perf).read() if os.path.exists(perf) else None
+        vm.send("quit\n")
+        case.equal(vm.wait(), 0, "quit leaves with 0")
+        if named is not None:
+            os.unlink(perf)
+        return said, named
+
+
+def number(text, title):
+    return int(re.search(r"^%s +(\d+)" % title, text, re.M).group(1))
+
+
+def sums(case, text):
+    """Causes add up to what they are causes of; gives the counts that all vcpus share."""
+    for title in ("exits", "interpreted blocks"):
+        whole, parts = re.search(r"^%s +(\d+): (.*?)\s*$" % title, text, re.M).groups()
+        case.equal(sum(int(part.split()[-1]) for part in parts.split(",")), int(whole), title + " by their causes")
+    case.equal(number(text, "exits"), number(text, "entries"), "what was entered was left")
+    used, size = re.search(r"^gen code size +(\d+)/(\d+)", text, re.M).groups()
+    case.check(int(used) < int(size), "code lies in the cache")
+    return [number(text, t) for t in ("entries", "TB count", "TB made", "TLB misses", "TLB full flushes")] + [int(size)]
+
+
+def info_jit(case):
+    said, named = monitor(case, ",tb-size=2", ["info jit", "info accel", "log nochain", "info jit"], ["-smp", "2"])
+    parts = re.split(r"^(?:CPU \d+|All CPUs):\s*$", said[0], flags=re.M)
+    case.equal(len(parts), 4, "each vcpu and all")
+    each = [sums(case, part) for part in parts[1:]]
+    case.equal([a + b for a, b in zip(each[0], each[1])], each[2], "all is the sum of each")
+    case.equal(each[2][-1], 4 << 20, "tb-size is each vcpu's")
+    case.check(each[0][0] and each[0][1] and each[0][3], "there is something to tell", parts[1])
+    case.check(number(said[3], "TB flush count") > number(said[0], "TB flush count"), "a change of the log drops blocks")
+    case.equal(named, None, "no map for perf unasked")
+
+
+def perfmap(case):
+    said, named = monitor(case, ",perfmap=on", ["info jit"], [])
+    lines = [re.fullmatch(r"([0-9a-f]+) ([0-9a-f]+) (guest 0x[0-9a-f]+ (?:user|kernel)|viv: .*)", line)
+             for line in named.splitlines()]
+    case.check(lines and all(lines), "each line is start, size, name", named[:500])
+    case.equal(len(lines) - 1, number(said[0], "TB made"), "a line for each block")
+    spans = sorted((int(m[1], 16), int(m[2], 16)) for m in lines)
+    case.check(all(a + n <= b for (a, n), (b, _) in zip(spans, spans[1:])), "they do not overlap")
+
+
 def cases(options):
     accels = ("interp", "jit")
-    return ([make(a) for make in (in_asm, entrances, interrupts) for a in accels] + [("log out_asm", out_asm)])
+    return ([make(a) for make in (in_asm, entrances, interrupts, single) for a in accels] + [("log out_asm", out_asm), ("info jit", info_jit), ("perfmap", perfmap)])

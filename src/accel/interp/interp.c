@@ -16,6 +16,7 @@
 
 typedef struct InterpAccel {
 	Accel base;
+	AccelOptions options;
 	pthread_mutex_t gate;
 	pthread_cond_t changed;
 	unsigned running;      /* vcpus inside interp_run, the exclusive one not counted */
@@ -53,18 +54,28 @@ static void code_changed(void *opaque)
 			atomic_fetch_or(&board->cpus[i]->events, CPU_EV_CODE);
 }
 
-static Accel *create_as(const AccelClass *cls, Board *board)
+static Accel *create_as(const AccelClass *cls, Board *board, const AccelOptions *options)
 {
 	InterpAccel *a = g_new0(InterpAccel, 1);
 
 	a->base = (Accel){ cls, board };
+	a->options = *options;
 	pthread_mutex_init(&a->gate, NULL);
 	pthread_cond_init(&a->changed, NULL);
 	return &a->base;
 }
 
-static Accel *create(Board *board, GError **error) { return create_as(&accel_interp, board); }
-static Accel *create_jit(Board *board, GError **error) { return create_as(&accel_jit, board); }
+static Accel *create(Board *board, const AccelOptions *options, GError **error)
+{
+	return create_as(&accel_interp, board, options);
+}
+
+static Accel *create_jit(Board *board, const AccelOptions *options, GError **error)
+{
+	if (options->perfmap && !jit_perfmap_open(error))
+		return NULL;
+	return create_as(&accel_jit, board, options);
+}
 
 static void destroy(Accel *accel)
 {
@@ -73,20 +84,26 @@ static void destroy(Accel *accel)
 	accel->board->arena.code_changed = NULL;
 	pthread_cond_destroy(&a->changed);
 	pthread_mutex_destroy(&a->gate);
+	if (a->options.perfmap)
+		jit_perfmap_close();
 	g_free(a);
 }
 
 static bool vcpu_create(Accel *accel, Cpu *cpu, GError **error)
 {
 	cpu->accel_data = g_new0(InterpVcpu, 1);
-	return interp_init(cpu, error);
+	if (!interp_init(cpu, error))
+		return false;
+	if (interp_of(accel)->options.one_insn)
+		interp_one_insn_blocks(cpu);
+	return true;
 }
 
 static bool vcpu_create_jit(Accel *accel, Cpu *cpu, GError **error)
 {
 	accel->board->arena.code_opaque = accel->board;
 	accel->board->arena.code_changed = code_changed;
-	return vcpu_create(accel, cpu, error) && jit_init(cpu, 0, error);
+	return vcpu_create(accel, cpu, error) && jit_init(cpu, (size_t)interp_of(accel)->options.tb_size << 20, error);
 }
 
 static void vcpu_destroy(Accel *accel, Cpu *cpu)
@@ -176,11 +193,16 @@ static void info(Accel *accel, GString *out)
 		accel->cls == &accel_jit ? "what is run often is translated" : "every instruction is interpreted");
 	for (unsigned i = 0; i < accel->board->cpu_count; i++) {
 		Cpu *cpu = accel->board->cpus[i];
-		g_string_append_printf(out, "  CPU %u: %" G_GUINT64_FORMAT " instructions, %" G_GUINT64_FORMAT
-			" exclusive sections\n", i, cpu->insn_count, vcpu_of(cpu)->exclusives);
-		if (cpu->jit)
-			jit_info(cpu, out);
+		g_string_append_printf(out, "  CPU %u: %" G_GUINT64_FORMAT " instructions%s, %" G_GUINT64_FORMAT
+			" exclusive sections\n", i, cpu->insn_count, cpu->jit ? " interpreted" : "", vcpu_of(cpu)->exclusives);
 	}
+}
+
+static void info_jit(Accel *accel, GString *out)
+{
+	g_string_append_printf(out, "Accelerator settings:\none-insn-per-tb: %s\n",
+		interp_of(accel)->options.one_insn ? "on" : "off");
+	jit_info(accel->board->cpus, accel->board->cpu_count, out);
 }
 
 const AccelClass accel_interp = {
@@ -208,4 +230,5 @@ const AccelClass accel_jit = {
 	.vcpu_destroy = vcpu_destroy,
 	.vcpu_run = vcpu_run,
 	.info = info,
+	.info_jit = info_jit,
 };

@@ -114,7 +114,7 @@ static void destroy(Accel *accel)
 
 static void ignore_signal(int sig) {}
 
-static Accel *create(Board *board, GError **error)
+static Accel *create(Board *board, const AccelOptions *options, GError **error)
 {
 	KvmAccel *k = g_new0(KvmAccel, 1);
 	struct sigaction sa = { .sa_handler = ignore_signal };

@@ -353,6 +353,8 @@ bool jit_run_here(Cpu *cpu);
 /* May the present mode's code be translated? */
 bool jit_suitable(const Cpu *cpu);
 void jit_forget_all(Cpu *cpu);
+/* An exception unwinds to the loop: it may have come from translated code. */
+void jit_note_exception(Cpu *cpu);
 void jit_new_key(Cpu *cpu);
 void jit_forget_jumps(Cpu *cpu);
 

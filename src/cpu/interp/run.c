@@ -197,6 +197,8 @@ static void landed(Cpu *cpu, int how)
 {
 	const Insn *i = cpu->cur;
 
+	if (cpu->jit)
+		jit_note_exception(cpu);
 	if (cpu->icache->alone)
 		interp_alone_end(cpu);
 	if (i) {

@@ -83,6 +83,25 @@ typedef struct JitJump {
 #define JIT_HASH_BITS 14
 #define JIT_INSNS_MAX 32
 
+/* Why translated code is left. */
+typedef enum JitExit {
+	EXIT_EVENT,     /* something to look at before the next block */
+	EXIT_CHANGED,   /* the block's page is not what it was */
+	EXIT_LINK,      /* a branch whose target is not linked yet */
+	EXIT_INDIRECT,  /* a target that is not in the jump table */
+	EXIT_HANDLER,   /* behind an instruction that its handler ran */
+	EXIT_EXCEPTION,
+	JIT_EXITS
+} JitExit;
+/* Why a block is the interpreter's. */
+typedef enum JitRefusal { REFUSED_MODE, REFUSED_UNIT, REFUSED_COLD, REFUSED_CODE /* not RAM, or nothing decodes */, JIT_REFUSALS } JitRefusal;
+
+/* Counted where it is slow anyway. */
+typedef struct JitCounts {
+	uint64_t entries, exits[JIT_EXITS], refused[JIT_REFUSALS];
+	uint64_t made, replaced, drops, links; /* blocks, of them for changed pages; of the whole cache; jumps patched */
+} JitCounts;
+
 struct Jit {
 	uint8_t *write;          /* the code cache, and */
 	const uint8_t *run;      /* the same memory, executable */
@@ -98,12 +117,13 @@ struct Jit {
 	/* routines all blocks share, at the start of the cache */
 	const JitLink *(*enter)(Cpu *cpu, const uint8_t *code);
 	const uint8_t *leave, *leave_none, *slow, *onward, *indirect, *save_units, *load_units;
+	bool by_handler;         /* translated code was left by jit_slow */
 	bool cold;               /* what comes next is the interpreter's: a unit is not to be had */
 	struct Trans *trans;     /* the translator's workspace */
 	uint64_t *handled, *detours; /* [OPTAB_ROWS]: instructions run by their handlers: always; for their memory operand */
 	JitBlock **order;        /* blocks by address of their code, `ordered` of them, room for order_size */
 	size_t ordered, order_size;
-	uint64_t blocks, flushes, bytes_in, bytes_out, entries, links;
+	JitCounts counts;
 	uint64_t unit_loads, logged;
 	size_t stubs;            /* bytes of the shared routines */
 	bool prologue_logged;
@@ -112,6 +132,9 @@ struct Jit {
 void *jit_take(Jit *j, size_t bytes);
 /* translate.c: NULL when there is nothing to translate. */
 JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left);
+/* perfmap.c: [code, code + size) is the block at `rip`; nothing if no map is open. */
+void perfmap_add(const uint8_t *code, size_t size, uint64_t rip, bool user);
+void perfmap_add_stubs(const uint8_t *code, size_t size);
 /* stubs.c: emits the shared routines. */
 void jit_emit_stubs(Jit *j, Emit *e);
 /* run.c: what a slow exit calls. NULL: the block goes on; else where translated code goes on instead. */

@@ -4,9 +4,7 @@
 #include "cpu/jit/jit.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "core/error.h"
 #include "core/log.h"
@@ -21,20 +19,26 @@
 
 /* ---- memory ---- */
 
+/*
+ * One memory, mapped twice. Not a memfd: perf(1) takes names from a process's map only for code in mappings without
+ * a file (and such a one shows as /dev/zero).
+ */
 static bool map_code(Jit *j, GError **error)
 {
-	int fd = memfd_create("viv-jit", MFD_CLOEXEC);
+	void *write = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *run = write == MAP_FAILED ? MAP_FAILED : mremap(write, 0, j->size, MREMAP_MAYMOVE); /* from 0: a second one */
 
-	if (fd >= 0 && ftruncate(fd, (off_t)j->size) == 0) {
-		j->write = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		j->run = mmap(NULL, j->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	if (run != MAP_FAILED && !mprotect(run, j->size, PROT_READ | PROT_EXEC)) {
+		j->write = write;
+		j->run = run;
+		return true;
 	}
 	int err = errno;
-	if (fd >= 0)
-		close(fd);
-	if (j->write && j->write != MAP_FAILED && j->run != MAP_FAILED)
-		return true;
-	return fail(error, VIV_ERROR_FAILED, "Cannot map executable memory for the JIT: %s. Allow memfd mappings with "
+	if (run != MAP_FAILED)
+		munmap(run, j->size);
+	if (write != MAP_FAILED)
+		munmap(write, j->size);
+	return fail(error, VIV_ERROR_FAILED, "Cannot map executable memory for the JIT: %s. Allow shared mappings with "
 		"PROT_EXEC for this user, or use -accel interp.", g_strerror(err));
 }
 
@@ -60,6 +64,7 @@ bool jit_init(Cpu *cpu, size_t code_bytes, GError **error)
 	jit_emit_stubs(j, &e);
 	j->stubs = (size_t)(e.p - j->write);
 	j->fixed = j->used = ((size_t)(e.p - j->write) + 63) & ~(size_t)63;
+	perfmap_add_stubs(j->run, j->stubs);
 	cpu->jit = j;
 	cpu->jit_jumps = j->jumps;
 	return true;
@@ -112,43 +117,8 @@ void jit_forget_all(Cpu *cpu)
 	j->data_used = 0;
 	j->ordered = 0;
 	j->pending = NULL;
-	j->flushes++;
+	j->counts.drops++;
 	interp_forget_jumps(cpu);
-}
-
-/* The rows that ran most often, with their counts. */
-static void append_most(const uint64_t *runs, const char *title, GString *out)
-{
-	uint64_t total = 0, below = UINT64_MAX;
-
-	for (unsigned i = 0; i < optab_row_count; i++)
-		total += runs[i];
-	g_string_append_printf(out, "  %s: %" PRIu64, title, total);
-	for (unsigned n = 0; n < 12; n++) {
-		unsigned best = 0;
-		uint64_t most = 0;
-		for (unsigned i = 0; i < optab_row_count; i++)
-			if (runs[i] > most && runs[i] < below) {
-				most = runs[i];
-				best = i;
-			}
-		if (!most)
-			break;
-		g_string_append_printf(out, ", %s %" PRIu64, optab_rows[best].name, most);
-		below = most;
-	}
-	g_string_append_c(out, '\n');
-}
-
-void jit_info(const Cpu *cpu, GString *out)
-{
-	const Jit *j = cpu->jit;
-
-	g_string_append_printf(out, "  %" PRIu64 " blocks, %" PRIu64 " bytes of %" PRIu64 ", %" PRIu64 " links, entered %" PRIu64
-		" times; cache %zu of %zu KiB, dropped %" PRIu64 " times, units loaded %" PRIu64 " times\n", j->blocks, j->bytes_out, j->bytes_in, j->links,
-		j->entries, j->used >> 10, j->size >> 10, j->flushes, j->unit_loads);
-	append_most(j->handled, "by handlers", out);
-	append_most(j->detours, "for their memory operand", out);
 }
 
 /* ---- finding ---- */
@@ -213,6 +183,7 @@ static JitBlock *find(Cpu *cpu, const uint8_t *host, unsigned left)
 			return b;
 		stale = b;
 		*at = b->next;
+		j->counts.replaced++;
 		break;
 	}
 	if (!room(j) || !thunk_pool_room(cpu->icache->thunks, JIT_INSNS_MAX)) {
@@ -229,6 +200,12 @@ static JitBlock *find(Cpu *cpu, const uint8_t *host, unsigned left)
 	return b;
 }
 
+static JitBlock *refuse(Jit *j, JitRefusal why)
+{
+	j->counts.refused[why]++;
+	return NULL;
+}
+
 /* The block at the present RIP; NULL: not hot, or nothing to translate. May raise the fetch's fault. */
 static JitBlock *block_here(Cpu *cpu)
 {
@@ -241,12 +218,14 @@ static JitBlock *block_here(Cpu *cpu)
 	uint8_t *heat = &j->heat[hash_of(NULL, cpu->rip * 0x9e3779b97f4a7c15ull)];
 	if (*heat < j->heat_needed) {
 		++*heat;
-		return NULL;
+		return refuse(j, REFUSED_COLD);
 	}
 	const uint8_t *host = cpu_lin_fetch(cpu, cpu->rip, &left);
 	if (!host || !cpu->arena || !ram_arena_owns(cpu->arena, host))
-		return NULL;
+		return refuse(j, REFUSED_CODE);
 	JitBlock *b = find(cpu, host, left);
+	if (!b)
+		refuse(j, REFUSED_CODE);
 	if (!log_on(LOG_NOCHAIN)) {
 		icache_note_jump(cpu, cpu->rip);
 		*jump = (JitJump){ cpu->rip, cpu->jit_key, b ? b->code : j->leave_none, b };
@@ -260,6 +239,12 @@ const Insn *jit_stay(Cpu *cpu, const Insn *i)
 {
 	cpu->cur = NULL;
 	return i;
+}
+
+static const uint8_t *leave(Cpu *cpu)
+{
+	cpu->jit->by_handler = true;
+	return cpu->jit->leave_none;
 }
 
 /* Is there anything for the loop to look at before the next instruction? */
@@ -276,7 +261,7 @@ static const uint8_t *onward(Cpu *cpu)
 
 	if (jump->rip == cpu->rip && jump->key == cpu->jit_key && jump->block && valid(jump->block))
 		return jump->block->loop_at;
-	return cpu->jit->leave_none;
+	return leave(cpu);
 }
 
 const uint8_t *jit_slow(Cpu *cpu, JitInsn *ji)
@@ -293,7 +278,7 @@ const uint8_t *jit_slow(Cpu *cpu, JitInsn *ji)
 	cpu->jit_wanted[0] = cpu->jit_wanted[1] = 0;
 	if (i != &ji->insn[1]) {
 		if (eventful(cpu))
-			return cpu->jit->leave_none;
+			return leave(cpu);
 		jit_new_key(cpu);
 		/* A system instruction that changed nothing a block depends on stays in it. */
 		if (!ji->within || cpu->rip != ji->next || cpu->jit_key != key)
@@ -305,7 +290,7 @@ const uint8_t *jit_slow(Cpu *cpu, JitInsn *ji)
 		return NULL;
 	cpu->rip = ji->next;
 	cpu->jit->cold = same;
-	return cpu->jit->leave_none;
+	return leave(cpu);
 }
 
 /* A link goes straight to the block from now on, if nothing was dropped since it was left. */
@@ -326,16 +311,29 @@ static void patch(Cpu *cpu, JitBlock *b)
 		emit_rel(&e, !loaded ? b->units_at : l->forward ? b->body : b->events_at);
 		l->site = NULL;
 	}
-	j->links++;
+	j->counts.links++;
+}
+
+/* Why the code that gave back `l` was left. A link that nobody may patch leads to its own block's start. */
+static JitExit reason(Cpu *cpu, const JitLink *l)
+{
+	if (!l)
+		return cpu->jit->by_handler ? EXIT_HANDLER : EXIT_INDIRECT;
+	if (l->site)
+		return EXIT_LINK;
+	return atomic_load_explicit(&cpu->events, memory_order_relaxed) ? EXIT_EVENT : EXIT_CHANGED;
 }
 
 bool jit_run_here(Cpu *cpu)
 {
 	Jit *j = cpu->jit;
 
-	if (!jit_suitable(cpu))
+	if (!jit_suitable(cpu)) {
+		refuse(j, REFUSED_MODE);
 		return false;
+	}
 	if (j->cold) {
+		refuse(j, REFUSED_UNIT);
 		j->cold = false;
 		j->pending = NULL;
 		return false;
@@ -347,8 +345,10 @@ bool jit_run_here(Cpu *cpu)
 		return false;
 	}
 	patch(cpu, b);
-	j->entries++;
+	j->counts.entries++;
+	j->by_handler = false;
 	const JitLink *l = j->enter(cpu, b->loop_at);
+	j->counts.exits[reason(cpu, l)]++;
 	if (l) {
 		cpu->rip = l->rip;
 		j->pending = (JitLink *)l;

@@ -223,10 +223,9 @@ JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left)
 	b->again = (JitLink){ .rip = b->rip, .mode = b->base.mode };
 	emit_const(&t->e, H_T1, (uintptr_t)&b->again);
 	emit_jmp(&t->e, j->leave);
-	j->bytes_in += b->base.bytes;
-	j->bytes_out += (size_t)(t->e.p - (j->write + j->used));
+	perfmap_add(b->code, code_bytes(t), cpu->rip, cpu->mode & MODE_USER);
 	j->used = ((size_t)(t->e.p - j->write) + 15) & ~(size_t)15;
-	j->blocks++;
+	j->counts.made++;
 	keep_x87(t);
 	trans_log_code(t);
 	j->order[j->ordered++] = b;
