@@ -53,4 +53,24 @@ json_t *crypto_info(BlockCrypto *crypto, const char *format);
 /* Key slots by "encrypt.state", "encrypt.new-secret", ... of opts. */
 bool crypto_amend(BlockCrypto *crypto, json_t *opts, bool force, const CryptoIo *io, GError **error);
 
+/* Entries of a format's create_options, which stand sorted: its own may come between the two. */
+#define CRYPTO_CIPHER_OPTIONS(prefix) \
+	{ prefix "cipher-alg", OPT_STRING, 0, NULL, "Name of encryption cipher algorithm" }, \
+	{ prefix "cipher-mode", OPT_STRING, 0, NULL, "Name of encryption cipher mode" }
+#define CRYPTO_KEY_OPTIONS(prefix) \
+	{ prefix "hash-alg", OPT_STRING, 0, NULL, "Name of encryption hash algorithm" }, \
+	{ prefix "iter-time", OPT_INT, 0, NULL, "Time to spend in PBKDF in milliseconds" }, \
+	{ prefix "ivgen-alg", OPT_STRING, 0, NULL, "Name of IV generator algorithm" }, \
+	{ prefix "ivgen-hash-alg", OPT_STRING, 0, NULL, "Name of IV generator hash algorithm" }
+/* Entries of a format's amend_options. */
+#define CRYPTO_AMEND_OPTIONS(prefix) \
+	{ prefix "iter-time", OPT_INT, 0, NULL, "Time to spend in PBKDF in milliseconds" }, \
+	{ prefix "keyslot", OPT_INT, 0, NULL, "Select a single keyslot to modify explicitly" }, \
+	{ prefix "new-secret", OPT_STRING, 0, NULL, \
+		"New secret to set in the matching keyslots. Empty string to erase" }, \
+	{ prefix "old-secret", OPT_STRING, 0, NULL, \
+		"Select all keyslots that match this password" }, \
+	{ prefix "state", OPT_STRING, 0, NULL, \
+		"Select new state of affected keyslots (active/inactive)" }
+
 #endif

@@ -12,4 +12,7 @@ extern const Driver bochs_driver, cloop_driver, copy_on_read_driver, dmg_driver,
 extern const Driver luks_driver, parallels_driver, qed_driver, vdi_driver, vhdx_driver, vmdk_driver,
 	vpc_driver;
 
+/* A raw image is made by the same words as the file that it is. */
+extern const BlockOption file_create_options[];
+
 #endif

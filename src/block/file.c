@@ -45,7 +45,7 @@ static const BlockOption file_options[] = {
     {0}};
 
 static const char *const prealloc_values[] = { "off", "falloc", "full", NULL };
-static const BlockOption file_create_options[] = {
+const BlockOption file_create_options[] = {
     {"size", OPT_SIZE, 0, NULL, "Virtual disk size"},
     {"preallocation", OPT_ENUM, 0, NULL, "Preallocation mode (allowed values: off, falloc, full)",
      prealloc_values},

@@ -21,12 +21,8 @@ static const BlockOption options[] = {
 	{ 0 }
 };
 static const BlockOption create_options[] = {
-	{ "cipher-alg", OPT_STRING, 0, NULL, "Name of encryption cipher algorithm" },
-	{ "cipher-mode", OPT_STRING, 0, NULL, "Name of encryption cipher mode" },
-	{ "hash-alg", OPT_STRING, 0, NULL, "Name of encryption hash algorithm" },
-	{ "iter-time", OPT_INT, 0, NULL, "Time to spend in PBKDF in milliseconds" },
-	{ "ivgen-alg", OPT_STRING, 0, NULL, "Name of IV generator algorithm" },
-	{ "ivgen-hash-alg", OPT_STRING, 0, NULL, "Name of IV generator hash algorithm" },
+	CRYPTO_CIPHER_OPTIONS(""),
+	CRYPTO_KEY_OPTIONS(""),
 	{ "key-secret", OPT_STRING, 0, NULL,
 		"ID of the secret that provides the keyslot passphrase" },
 	{ "size", OPT_SIZE, 0, NULL, "Virtual disk size" },
@@ -34,12 +30,7 @@ static const BlockOption create_options[] = {
 };
 
 static const BlockOption amend_options[] = {
-	{ "iter-time", OPT_INT, 0, NULL, "Time to spend in PBKDF in milliseconds" },
-	{ "keyslot", OPT_INT, 0, NULL, "Select a single keyslot to modify explicitly" },
-	{ "new-secret", OPT_STRING, 0, NULL,
-		"New secret to set in the matching keyslots. Empty string to erase" },
-	{ "old-secret", OPT_STRING, 0, NULL, "Select all keyslots that match this password" },
-	{ "state", OPT_STRING, 0, NULL, "Select new state of affected keyslots (active/inactive)" },
+	CRYPTO_AMEND_OPTIONS(""),
 	{ 0 }
 };
 

@@ -19,15 +19,6 @@ static const BlockOption raw_options[] = {
     {"size", OPT_SIZE, offsetof(Raw, size), NULL, "virtual disk size"},
     {0}};
 
-static const char *const prealloc_values[] = { "off", "falloc", "full", NULL };
-static const BlockOption raw_create_options[] = {
-    {"size", OPT_SIZE, 0, NULL, "Virtual disk size"},
-    {"preallocation", OPT_ENUM, 0, NULL, "Preallocation mode (allowed values: off, falloc, full)",
-     prealloc_values},
-    {"extent_size_hint", OPT_SIZE, 0, NULL, "Extent size hint for the image file, 0 to disable"},
-    {"nocow", OPT_BOOL, 0, NULL, "Turn off copy-on-write (valid only on btrfs)"},
-    {0}};
-
 static bool raw_open(Node *node, GError **error)
 {
 	Raw *raw = node->state;
@@ -142,7 +133,7 @@ const Driver raw_driver = {
     .filter = true,
     .size = sizeof(Raw),
     .options = raw_options,
-    .create_options = raw_create_options,
+    .create_options = file_create_options,
     .probe = raw_probe,
     .open = raw_open,
     .close = raw_close,

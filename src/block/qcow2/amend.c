@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 
+#include "block/crypto.h"
 #include "block/qcow2/qcow2.h"
 
 const BlockOption qcow2_amend_options[] = {
@@ -13,12 +14,7 @@ const BlockOption qcow2_amend_options[] = {
 	{ "compat", OPT_STRING, 0, NULL, "Compatibility level (v2 [0.10] or v3 [1.1])" },
 	{ "data_file", OPT_STRING, 0, NULL, "File name of an external data file" },
 	{ "data_file_raw", OPT_BOOL, 0, NULL, "The external data file must stay valid as a raw image" },
-	{ "encrypt.iter-time", OPT_INT, 0, NULL, "Time to spend in PBKDF in milliseconds" },
-	{ "encrypt.keyslot", OPT_INT, 0, NULL, "Select a single keyslot to modify explicitly" },
-	{ "encrypt.new-secret", OPT_STRING, 0, NULL,
-		"New secret to set in the matching keyslots. Empty string to erase" },
-	{ "encrypt.old-secret", OPT_STRING, 0, NULL, "Select all keyslots that match this password" },
-	{ "encrypt.state", OPT_STRING, 0, NULL, "Select new state of affected keyslots (active/inactive)" },
+	CRYPTO_AMEND_OPTIONS("encrypt."),
 	{ "lazy_refcounts", OPT_BOOL, 0, NULL, "Postpone refcount updates" },
 	{ "refcount_bits", OPT_INT, 0, NULL, "Width of a reference count entry in bits" },
 	{ "size", OPT_SIZE, 0, NULL, "Virtual disk size" },

@@ -3,6 +3,7 @@
  */
 #include <inttypes.h>
 
+#include "block/crypto.h"
 #include "block/qcow2/qcow2.h"
 
 static const char *const prealloc_values[] = { "off", "metadata", "falloc", "full", NULL };
@@ -17,13 +18,9 @@ const BlockOption qcow2_create_options[] = {
 		"Compression method used for image cluster compression", compression_values },
 	{ "data_file", OPT_STRING, 0, NULL, "File name of an external data file" },
 	{ "data_file_raw", OPT_BOOL, 0, NULL, "The external data file must stay valid as a raw image" },
-	{ "encrypt.cipher-alg", OPT_STRING, 0, NULL, "Name of encryption cipher algorithm" },
-	{ "encrypt.cipher-mode", OPT_STRING, 0, NULL, "Name of encryption cipher mode" },
+	CRYPTO_CIPHER_OPTIONS("encrypt."),
 	{ "encrypt.format", OPT_STRING, 0, NULL, "Encrypt the image, format choices: 'aes', 'luks'" },
-	{ "encrypt.hash-alg", OPT_STRING, 0, NULL, "Name of encryption hash algorithm" },
-	{ "encrypt.iter-time", OPT_INT, 0, NULL, "Time to spend in PBKDF in milliseconds" },
-	{ "encrypt.ivgen-alg", OPT_STRING, 0, NULL, "Name of IV generator algorithm" },
-	{ "encrypt.ivgen-hash-alg", OPT_STRING, 0, NULL, "Name of IV generator hash algorithm" },
+	CRYPTO_KEY_OPTIONS("encrypt."),
 	{ "encrypt.key-secret", OPT_STRING, 0, NULL,
 		"ID of secret providing qcow AES key or LUKS passphrase" },
 	{ "encryption", OPT_BOOL, 0, NULL,
