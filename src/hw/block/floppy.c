@@ -9,6 +9,7 @@
 
 #include "core/board.h"
 #include "core/error.h"
+#include "hw/block/policy.h"
 #include "hw/classes.h"
 
 static const FloppyFormat formats[] = {
@@ -93,15 +94,14 @@ static bool realize(Device *dev, GError **error)
 	if (unit[f->unit])
 		return fail(error, VIV_ERROR_INVALID, "Device 'floppy': Floppy unit %u is in use.",
 			f->unit);
-	if (!f->blk) {
-		char *id = g_strdup_printf("#floppy%u", f->unit);
-		f->blk = blk_new(id);
-		f->has_own_blk = true;
-		g_free(id);
-	}
-	BlkDevice side = { .changed = medium_changed, .name = device_label(&f->dev) };
-	if (!blk_attach(f->blk, &side, f, error))
+	g_autofree char *id = g_strdup_printf("#floppy%u", f->unit);
+	if (!disk_choose_blk(&f->blk, &f->own_blk, id, false, error))
 		return false;
+	BlkDevice side = { .changed = medium_changed, .name = device_label(&f->dev) };
+	if (!blk_attach(f->blk, &side, f, error)) {
+		disk_release_blk(&f->blk, &f->own_blk);
+		return false;
+	}
 	look(f);
 	f->changed = true;
 	unit[f->unit] = f;
@@ -113,8 +113,7 @@ static void unrealize(Device *dev)
 	Floppy *f = (Floppy *)dev;
 	((Floppy **)dev->bus->opaque)[f->unit] = NULL;
 	blk_detach(f->blk, f);
-	if (f->has_own_blk)
-		blk_free(f->blk);
+	disk_release_blk(&f->blk, &f->own_blk);
 }
 
 static char *boot_path(Device *dev)

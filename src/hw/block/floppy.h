@@ -25,7 +25,7 @@ typedef struct Floppy {
 	Blk *blk;
 	uint32_t unit;
 	int type;              /* property */
-	bool has_own_blk;      /* without drive=: an empty one of its own */
+	bool own_blk;          /* without drive=: an empty one of its own */
 	FloppyFormat format;   /* of the medium; sectors 0: none is in */
 	uint8_t cylinder;      /* where the head is */
 	bool changed;          /* the change line */

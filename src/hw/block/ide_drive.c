@@ -64,16 +64,9 @@ static bool choose_blk(IdeDevice *s, bool cd, GError **error)
 			"discard_granularity must be a multiple of 512 bytes");
 	if (!power_of_two(s->physical))
 		return fail(error, VIV_ERROR_INVALID, "physical_block_size must be a power of 2 between 512 and 2097152");
-	if (!s->blk && !cd)
-		return fail(error, VIV_ERROR_INVALID, "drive property not set");
-	if (!s->blk) {
-		char *id = g_strdup_printf("#ide-cd%u", s->drive->channel->number * 2 + s->unit);
-		s->blk = blk_new(id);
-		s->own_blk = true;
-		g_free(id);
-	}
-	if (!cd && !blk_inserted(s->blk))
-		return fail(error, VIV_ERROR_INVALID, "Device needs media, but drive is empty");
+	g_autofree char *id = cd ? g_strdup_printf("#ide-cd%u", s->drive->channel->number * 2 + s->unit) : NULL;
+	if (!disk_choose_blk(&s->blk, &s->own_blk, id, !cd, error))
+		return false;
 	if (!cd && blk_read_only(s->blk))
 		return fail(error, VIV_ERROR_INVALID, "Block node is read-only");
 	return true;
@@ -194,20 +187,12 @@ static void describe(IdeDevice *s, bool cd)
 	d->scsi.wwn = s->wwn;
 }
 
-static void release(IdeDevice *s)
-{
-	if (s->own_blk)
-		blk_free(s->blk);
-	s->blk = NULL;
-	s->own_blk = false;
-}
-
 static bool realize(IdeDevice *s, bool cd, GError **error)
 {
 	if (!choose_unit(s, error))
 		return false;
 	if (!choose_blk(s, cd, error) || (!cd && !choose_geometry(s, error)) || !attach(s, cd, error)) {
-		release(s);
+		disk_release_blk(&s->blk, &s->own_blk);
 		return false;
 	}
 	describe(s, cd);
@@ -240,7 +225,7 @@ static void unrealize(Device *dev)
 	d->dev = NULL;
 	d->cd = false;
 	ide_reset_drive(d);
-	release(s);
+	disk_release_blk(&s->blk, &s->own_blk);
 }
 
 static char *boot_path(Device *dev)

@@ -1,5 +1,6 @@
 /*
- * policy.h - write-cache=, rerror= and werror=, which every disk device has; "auto" leaves what the drive says.
+ * policy.h - what every disk device does with drive=, and write-cache=, rerror= and werror=; "auto" leaves what the
+ * drive says. Machine lock.
  */
 #ifndef VIV_HW_BLOCK_POLICY_H
 #define VIV_HW_BLOCK_POLICY_H
@@ -22,7 +23,14 @@ extern const char *const disk_cache_words[], *const disk_error_words[];
 	{ "werror", PROP_ENUM, offsetof(type, field.werror), "auto", \
 	  "what a failed write does (auto: as the drive says)", disk_error_words }
 
-/* In realize, with the drive attached. Machine lock. */
+/*
+ * In realize, before the drive is attached. Without drive= an empty one called own_id takes its place, which the
+ * device owns (*own); own_id NULL: there must be one. needs_media: it may not be empty.
+ */
+bool disk_choose_blk(Blk **blk, bool *own, const char *own_id, bool needs_media, GError **error);
+/* In unrealize, with the drive detached, or after a failure: *blk is NULL then. */
+void disk_release_blk(Blk **blk, bool *own);
+/* In realize, with the drive attached. */
 void disk_apply_policy(const DiskPolicy *p, Blk *blk);
 
 #endif

@@ -115,19 +115,13 @@ static bool check_sizes(ScsiDevice *s, bool cd, GError **error)
 
 static bool choose_blk(ScsiDevice *s, bool cd, GError **error)
 {
-	bool may_be_empty = cd || s->removable;
-	if (!s->blk && !cd)
-		return fail(error, VIV_ERROR_INVALID, "drive property not set");
-	if (!s->blk) {
-		char *id =
-			g_strdup_printf("#scsi-cd%u.%u.%s", s->target, s->lun, s->bus->bus->name);
-		s->blk = blk_new(id);
+	g_autofree char *id = cd ?
+		g_strdup_printf("#scsi-cd%u.%u.%s", s->target, s->lun, s->bus->bus->name) : NULL;
+	bool needs_media = !cd && !s->removable;
+	if (!disk_choose_blk(&s->blk, &s->own_blk, id, needs_media, error))
+		return false;
+	if (s->own_blk)
 		blk_set_read_only(s->blk, true);
-		s->own_blk = true;
-		g_free(id);
-	}
-	if (!may_be_empty && !blk_inserted(s->blk))
-		return fail(error, VIV_ERROR_INVALID, "Device needs media, but drive is empty");
 	return true;
 }
 
@@ -189,14 +183,6 @@ static void describe(ScsiDevice *s, bool cd)
 
 /* ---- life ---- */
 
-static void release(ScsiDevice *s)
-{
-	if (s->own_blk)
-		blk_free(s->blk);
-	s->blk = NULL;
-	s->own_blk = false;
-}
-
 static bool realize(ScsiDevice *s, bool cd, GError **error)
 {
 	s->bus = s->dev.bus->opaque;
@@ -204,12 +190,12 @@ static bool realize(ScsiDevice *s, bool cd, GError **error)
 		!scsi_bus_place(s->bus, s->channel, &s->target, &s->lun, error))
 		return false;
 	if (!choose_blk(s, cd, error)) {
-		release(s);
+		disk_release_blk(&s->blk, &s->own_blk);
 		return false;
 	}
 	describe(s, cd);
 	if (!attach(s, error)) {
-		release(s);
+		disk_release_blk(&s->blk, &s->own_blk);
 		return false;
 	}
 	scsi_bus_add(s->bus, &s->unit);
@@ -247,7 +233,7 @@ static void unrealize(Device *dev)
 	if (s->bus->loop != loop_main())
 		blk_set_loop(s->blk, loop_main());
 	blk_detach(s->blk, s);
-	release(s);
+	disk_release_blk(&s->blk, &s->own_blk);
 }
 
 static char *boot_path(Device *dev)
