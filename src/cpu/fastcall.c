@@ -16,11 +16,20 @@ static bool is_amd(const Cpu *cpu)
 	return cpu->cpuid_count && cpu->cpuid[0].leaf == 0 && cpu->cpuid[0].ebx == AMD_EBX;
 }
 
+/* Field by field: a struct built and then copied waits for its own stores. */
+static inline void set_flat(Segment *s, uint16_t sel, uint32_t attr)
+{
+	s->base = 0;
+	s->limit = UINT32_MAX;
+	s->attr = attr | SEG_P | SEG_S | SEG_W | SEG_A | SEG_G;
+	s->sel = sel;
+}
+
 static void flat_code_and_stack(Cpu *cpu, uint16_t cs, uint16_t ss, unsigned level, bool wide)
 {
-	cpu->seg[CS] = cpu_flat_segment((uint16_t)((cs & 0xfffc) | level),
-					SEG_CODE | (wide ? SEG_L : SEG_DB) | level << 5);
-	cpu->seg[SS] = cpu_flat_segment((uint16_t)((ss & 0xfffc) | level), SEG_DB | level << 5);
+	set_flat(&cpu->seg[CS], (uint16_t)((cs & 0xfffc) | level),
+		 SEG_CODE | (wide ? SEG_L : SEG_DB) | level << 5);
+	set_flat(&cpu->seg[SS], (uint16_t)((ss & 0xfffc) | level), SEG_DB | level << 5);
 	cpu->cpl = (uint8_t)level;
 }
 

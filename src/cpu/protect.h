@@ -76,8 +76,6 @@ bool cpu_desc_read_upper(Cpu *cpu, uint16_t sel, const Desc *d, Desc *upper);
 void cpu_desc_touch(Cpu *cpu, Desc *d);
 /* The null selector with hidden attributes as 64-bit SS has them at `cpl`. */
 Segment cpu_null_segment(uint16_t sel, unsigned cpl);
-/* CS and SS as SYSCALL, SYSENTER and their returns set them: flat, 4 GiB. */
-Segment cpu_flat_segment(uint16_t sel, uint32_t attr);
 /* DS, ES, FS and GS that an outer level may not see become null (5.8.2.1, RET/IRET). */
 void cpu_drop_inner_segments(Cpu *cpu);
 /* The rest of the segment is in reach: [offset, offset+size). */

@@ -72,12 +72,6 @@ Segment cpu_null_segment(uint16_t sel, unsigned cpl)
 				  cpl << 5 };
 }
 
-Segment cpu_flat_segment(uint16_t sel, uint32_t attr)
-{
-	return (Segment){ .sel = sel, .limit = UINT32_MAX,
-			  .attr = attr | SEG_P | SEG_S | SEG_W | SEG_A | SEG_G };
-}
-
 void cpu_drop_inner_segments(Cpu *cpu)
 {
 	static const int outer[] = { ES, FS, GS, DS };

@@ -31,6 +31,7 @@ IMAGES = {
     "exit": ([], PASSED),
     "triple": ([], PASSED),
     "wild": (["-no-reboot"], 0),
+    "tlb": (["-cpu", "max"], PASSED),
 }
 # A KVM without VMX or SVM runs supervisor code in its emulator, which looks at no table limits, switches no tasks
 # and knows no 32-bit paging. These pass on it too; the others are not tried.

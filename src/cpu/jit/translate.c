@@ -179,7 +179,7 @@ static void emit_loop_entrance(Trans *t)
 
 static void emit_insn(Trans *t)
 {
-	if (!trans_branch(t) && !trans_integer(t) && !trans_vector(t))
+	if (!trans_branch(t) && !trans_integer(t) && !trans_vector(t) && !trans_system(t))
 		by_handler(t);
 }
 

@@ -100,6 +100,7 @@ void trans_log_code(Trans *t);
 /* ---- by class; false: nothing was emitted, the handler has to do it ---- */
 bool trans_integer(Trans *t);   /* integer.c */
 bool trans_branch(Trans *t);    /* branch.c: *also* ends the block where the instruction does */
+bool trans_system(Trans *t);    /* system.c */
 bool trans_vector(Trans *t);    /* vector.c */
 /* vector.c: the units that the host's own instruction needs for d; false: its handler runs it. */
 bool vector_needs(const Decoded *d, uint8_t units[2]);
