@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""boot.py VIV GUEST - one boot of the same kernel to its shell, viv's software CPU against QEMU's TCG.
+"""boot.py VIV GUEST [ACCEL...] - one boot of the same kernel to its shell, viv's software CPU against QEMU's TCG.
 
-GUEST is a folder with vmlinuz and initrd.gz (scripts/guest.sh). CPU seconds, user and system, of the
+GUEST is a folder with vmlinuz and initrd.gz (scripts/guest.sh); ACCEL: jit and interp. CPU seconds, user and system, of the
 whole process from exec to the guest's banner, both in this one run.
 """
 import sys
@@ -11,20 +11,20 @@ from common import QEMU, cpu_type, usage
 
 def main():
     viv, guest = sys.argv[1:3]
+    accels = sys.argv[3:] or ["jit", "interp"]
     rest = ["-nographic", "-m", "256", "-smp", "1", "-cpu", "qemu64", "-kernel", guest + "/vmlinuz",
             "-initrd", guest + "/initrd.gz", "-append", "console=ttyS0 quiet"]
-    rows = [("viv -accel interp", [viv, "-accel", "interp"] + rest)]
+    rows = [("viv -accel " + name, [viv, "-accel", name] + rest) for name in accels]
     if QEMU:
-        rows.append(("qemu -accel tcg", [QEMU, "-accel", "tcg", "-machine", "pc"] + rest))
+        rows.insert(0, ("qemu -accel tcg", [QEMU, "-accel", "tcg", "-machine", "pc"] + rest))
     print("Boot of %s to its shell, -m 256 -smp 1 -cpu qemu64, on %s" % (guest, cpu_type()))
-    print("%-20s %10s %10s" % ("", "CPU s", "wall s"))
-    results = []
+    print("%-20s %10s %10s %10s" % ("", "CPU s", "wall s", "of qemu's"))
+    theirs = None
     for name, argv in rows:
         cpu, wall, _ = usage(argv, rb"This is a guest of Vivarium")
-        results.append(cpu)
-        print("%-20s %10.1f %10.1f" % (name, cpu, wall), flush=True)
-    if len(results) == 2:
-        print("%-20s %10.2f" % ("viv / qemu", results[0] / results[1]))
+        theirs = cpu if name.startswith("qemu") else theirs
+        share = "%10.2f" % (cpu / theirs) if theirs else ""
+        print("%-20s %10.1f %10.1f %s" % (name, cpu, wall, share), flush=True)
 
 
 main()

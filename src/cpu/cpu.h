@@ -129,6 +129,7 @@ enum {
 	CPU_EV_FLUSH = 1 << 6, /* the memory map changed: forget translations */
 	CPU_EV_EXCLUSIVE = 1 << 7, /* another vcpu wants to run alone */
 	CPU_EV_CODE = 1 << 8,  /* code was written over: look whether what runs is still what is there */
+	CPU_EV_WRITES = 1 << 9, /* another vcpu decoded code: no page is known to be free of it */
 };
 
 /* The local APIC as its cpu calls it (hw/intc/lapic.c fills this in). Machine lock: taken inside. */
@@ -155,7 +156,7 @@ typedef struct CpuWorld {
 	uint64_t (*tsc)(void *opaque);  /* guest TSC before IA32_TSC_ADJUST */
 	void (*exclusive_begin)(void *opaque, Cpu *cpu); /* other vcpus stand between instructions */
 	void (*exclusive_end)(void *opaque, Cpu *cpu);
-	/* Returns once every other vcpu has forgotten its translations or will before its next instruction. */
+	/* Returns once CPU_EV_WRITES is posted to every other vcpu, which stands between two instructions meanwhile. */
 	void (*flush_others)(void *opaque, Cpu *cpu);
 	void (*triple_fault)(void *opaque, Cpu *cpu);
 	/* MSRs outside the processor itself (KVM paravirtual clock, ...). False: #GP(0). NULL: none. */

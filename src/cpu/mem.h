@@ -30,7 +30,7 @@ bool tlb_recall(Cpu *cpu, unsigned view, uint64_t linear, unsigned right, uint8_
 void tlb_note_large(Cpu *cpu, uint64_t linear, unsigned page_bits);
 /* Is the page that was just fetched from global? False if that is not known. */
 bool tlb_is_global(Cpu *cpu, uint64_t linear);
-/* Forgets write entries to the page at `host_page`, which now holds decoded code. */
+/* Forgets write entries to the page at `host_page`, which now holds decoded code; NULL: to whatever page. */
 void cpu_tlb_drop_writes(Cpu *cpu, const uint8_t *host_page);
 
 /* interp/icache.c: does [host, host+len) overlap the block being run (of more than one instruction)? */

@@ -292,10 +292,16 @@ void cpu_tlb_flush_page(Cpu *cpu, uint64_t linear)
 
 void cpu_tlb_drop_writes(Cpu *cpu, const uint8_t *host_page)
 {
+	const uint8_t *used = cpu->tlb_back.slot;
+
 	/* What lies behind asks for the page's state before it gives a write entry. */
-	for (unsigned i = 0; i < TLB_SLOW * TLB_SIZE; i++) {
-		TlbEntry *e = &all_slots(cpu)[i];
-		if (e->write != TLB_NONE && e->page == host_page)
-			e->write = TLB_NONE;
+	for (unsigned i = 0; i < TLB_SLOW * TLB_SIZE; i += 8) {
+		uint64_t eight;
+		memcpy(&eight, used + i, 8);
+		for (unsigned k = i; eight; eight >>= 8, k++) {
+			TlbEntry *e = &all_slots(cpu)[k];
+			if (!host_page || e->page == host_page)
+				e->write = TLB_NONE;
+		}
 	}
 }

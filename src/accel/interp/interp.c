@@ -183,7 +183,7 @@ void interp_flush_others(Accel *accel, Cpu *cpu)
 	interp_exclusive_begin(accel, cpu);
 	for (unsigned i = 0; i < accel->board->cpu_count; i++)
 		if (accel->board->cpus[i] && accel->board->cpus[i] != cpu)
-			atomic_fetch_or(&accel->board->cpus[i]->events, CPU_EV_FLUSH);
+			atomic_fetch_or(&accel->board->cpus[i]->events, CPU_EV_WRITES);
 	interp_exclusive_end(accel, cpu);
 }
 

@@ -142,6 +142,9 @@ uint32_t icache_claim(Cpu *cpu, const uint8_t *host, unsigned len)
 		cpu_tlb_drop_writes(cpu, (const uint8_t *)((uintptr_t)host & ~(uintptr_t)0xfff));
 		if (cpu->world->flush_others)
 			cpu->world->flush_others(cpu->world_opaque, cpu);
+		/* Others may have asked the same of this vcpu, which is not between two instructions for long. */
+		if (atomic_load(&cpu->events) & (CPU_EV_WRITES | CPU_EV_FLUSH))
+			cpu_tlb_drop_writes(cpu, NULL);
 	}
 	atomic_fetch_or(lines, mask);
 	atomic_thread_fence(memory_order_seq_cst);

@@ -61,11 +61,15 @@ void interp_retry_alone(Cpu *cpu)
 	longjmp(cpu->unwind, 2);
 }
 
-static void serve_flush(Cpu *cpu)
+static void serve_flush(Cpu *cpu, uint32_t events)
 {
-	cpu_clear(cpu, CPU_EV_FLUSH);
-	cpu->region.size = 0;
-	cpu_tlb_flush(cpu, true);
+	cpu_clear(cpu, events & (CPU_EV_FLUSH | CPU_EV_WRITES));
+	if (events & CPU_EV_FLUSH) {
+		cpu->region.size = 0;
+		cpu_tlb_flush(cpu, true);
+	} else {
+		cpu_tlb_drop_writes(cpu, NULL);
+	}
 }
 
 void interp_alone_begin(Cpu *cpu)
@@ -74,8 +78,9 @@ void interp_alone_begin(Cpu *cpu)
 		cpu->world->exclusive_begin(cpu->world_opaque, cpu);
 	cpu->icache->alone = true;
 	/* Waiting was like standing between instructions: what was asked for meanwhile counts. */
-	if (atomic_load(&cpu->events) & CPU_EV_FLUSH)
-		serve_flush(cpu);
+	uint32_t events = atomic_load(&cpu->events);
+	if (events & (CPU_EV_FLUSH | CPU_EV_WRITES))
+		serve_flush(cpu, events);
 }
 
 void interp_alone_end(Cpu *cpu)
@@ -100,8 +105,8 @@ static bool serve_events(Cpu *cpu)
 
 	if (ev & CPU_EV_CODE) /* looked at by whoever finds the next block */
 		cpu_clear(cpu, CPU_EV_CODE);
-	if (ev & CPU_EV_FLUSH)
-		serve_flush(cpu);
+	if (ev & (CPU_EV_FLUSH | CPU_EV_WRITES))
+		serve_flush(cpu, ev);
 	if (ev & CPU_EV_INIT) {
 		cpu_clear(cpu, CPU_EV_INIT | CPU_EV_NMI);
 		cpu_init_ipi(cpu);
