@@ -24,6 +24,7 @@ IMAGES = {
     "v86": ([], PASSED),
     "debug": ([], PASSED),
     "smc": ([], PASSED),
+    "much": ([], PASSED),
     "irq": ([], PASSED),
     "smp": (["-smp", "2"], PASSED),
     "split": (["-smp", "2"], PASSED),

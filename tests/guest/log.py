@@ -152,6 +152,17 @@ def perfmap(case):
     case.check(all(a + n <= b for (a, n), (b, _) in zip(spans, spans[1:])), "they do not overlap")
 
 
+def small_cache(case):
+    """Where the code does not fit, the oldest is dropped and made again; the guest sees nothing of it."""
+    made = {}
+    for size in (1, 0):
+        log = traced(case, "jit,tb-size=%d" % size, "out_asm", "much", ["-dfilter", "0x200000+1"])
+        made[size] = log.count("OUT: [size=")
+    case.check(made[0] >= 1, "its first piece is translated", made)
+    case.check(made[1] > made[0] + 5, "and again in a cache that is too small", made)
+
+
 def cases(options):
     accels = ("interp", "jit")
-    return ([make(a) for make in (in_asm, entrances, interrupts, single) for a in accels] + [("log out_asm", out_asm), ("info jit", info_jit), ("perfmap", perfmap)])
+    return [make(a) for make in (in_asm, entrances, interrupts, single) for a in accels] + [
+        ("log out_asm", out_asm), ("info jit", info_jit), ("perfmap", perfmap), ("tb-size", small_cache)]

@@ -30,6 +30,17 @@ static void add_counters(void *sum, const void *more, size_t bytes)
 		((uint64_t *)sum)[i] += ((const uint64_t *)more)[i];
 }
 
+static void add_region(Sum *s, const JitRegion *r)
+{
+	s->used += r->used - r->code;
+	s->host_bytes += r->used - r->code;
+	s->blocks += r->ordered;
+	for (size_t i = 0; i < r->ordered; i++) {
+		s->guest_bytes += r->order[i]->base.bytes;
+		s->longest = MAX(s->longest, r->order[i]->base.bytes);
+	}
+}
+
 static void add_vcpu(Sum *s, const Cpu *cpu)
 {
 	const Jit *j = cpu->jit;
@@ -38,15 +49,11 @@ static void add_vcpu(Sum *s, const Cpu *cpu)
 	add_counters(&s->tlb, &cpu->tlb_counts, sizeof(s->tlb));
 	add_counters(s->handled, j->handled, optab_row_count * sizeof(uint64_t));
 	add_counters(s->detours, j->detours, optab_row_count * sizeof(uint64_t));
-	s->used += j->used;
+	s->used += j->region[0].code; /* the stubs */
 	s->size += j->size;
-	s->host_bytes += j->used - j->fixed;
-	s->blocks += j->ordered;
 	s->unit_loads += j->unit_loads;
-	for (size_t i = 0; i < j->ordered; i++) {
-		s->guest_bytes += j->order[i]->base.bytes;
-		s->longest = MAX(s->longest, j->order[i]->base.bytes);
-	}
+	for (unsigned i = 0; i < j->regions; i++)
+		add_region(s, &j->region[i]);
 }
 
 static uint64_t total(const uint64_t *counts, unsigned n)
@@ -85,7 +92,8 @@ static void append_statistics(const Sum *s, GString *out)
 		"exception" };
 	static const char *const refusals[JIT_REFUSALS] = { "mode", "unit", "not hot", "not translatable" };
 
-	g_string_append_printf(out, "TB flush count      %" PRIu64 "\n", s->c.drops);
+	g_string_append_printf(out, "TB flush count      %" PRIu64 " (and of the oldest part %" PRIu64 ")\n", s->c.drops,
+		s->c.evicted);
 	g_string_append_printf(out, "TB invalidate count %" PRIu64 "\n", s->c.replaced);
 	g_string_append_printf(out, "TLB misses          %" PRIu64 " (%" PRIu64 " found behind)\n", s->tlb.misses,
 		s->tlb.recalled);

@@ -53,6 +53,10 @@ typedef struct JitLink {
 	uint8_t mode;
 	bool forward;
 	uint8_t units[2];        /* that are loaded for sure */
+	/* For when the target is dropped: the rel32 always, where it goes unpatched, the block's next link. */
+	uint8_t *jump;
+	const uint8_t *exit;
+	struct JitLink *sibling;
 } JitLink;
 
 struct JitBlock {
@@ -66,6 +70,9 @@ struct JitBlock {
 	 */
 	const uint8_t *code, *units_at, *events_at, *body, *loop_at;
 	JitBlock *next;          /* hash chain */
+	JitLink *links;          /* its ways out that can be patched */
+	const uint8_t *forwarded; /* the entrance of the block that has replaced it; NULL: none */
+	const uint8_t *again_at; /* code that takes `again` */
 	JitLink again;           /* back to the loop at the block's start: events, or the page changed */
 	uint8_t units[2];        /* as Cpu.jit_units: needed throughout */
 	uint16_t x87_count;
@@ -94,20 +101,36 @@ typedef enum JitExit {
 	JIT_EXITS
 } JitExit;
 /* Why a block is the interpreter's. */
-typedef enum JitRefusal { REFUSED_MODE, REFUSED_UNIT, REFUSED_COLD, REFUSED_CODE /* not RAM, or nothing decodes */, JIT_REFUSALS } JitRefusal;
+typedef enum JitRefusal {
+	REFUSED_MODE, REFUSED_UNIT, REFUSED_COLD,
+	REFUSED_CODE,   /* not RAM, or nothing decodes */
+	JIT_REFUSALS
+} JitRefusal;
 
 /* Counted where it is slow anyway. */
 typedef struct JitCounts {
 	uint64_t entries, exits[JIT_EXITS], refused[JIT_REFUSALS];
-	uint64_t made, replaced, drops, links; /* blocks, of them for changed pages; of the whole cache; jumps patched */
+	uint64_t made, replaced; /* blocks; of them for changed pages */
+	uint64_t drops, evicted; /* of the whole cache; of regions */
+	uint64_t links;          /* jumps patched */
 } JitCounts;
+
+#define JIT_REGIONS 8
+typedef struct JitRegion {
+	size_t code, code_end, used;      /* bytes from the cache's start */
+	size_t data, data_end, data_used;
+	JitBlock **order;                 /* its blocks by address of their code, `ordered` of them, room for order_size */
+	size_t ordered, order_size;
+} JitRegion;
 
 struct Jit {
 	uint8_t *write;          /* the code cache, and */
 	const uint8_t *run;      /* the same memory, executable */
-	size_t size, used, fixed;
+	size_t size;
 	uint8_t *data;           /* blocks, instructions, links: dropped with the code */
-	size_t data_size, data_used;
+	size_t data_size;
+	JitRegion region[JIT_REGIONS];
+	unsigned regions, at;    /* how many there are; the one that is being filled */
 	JitBlock *hash[1u << JIT_HASH_BITS];
 	JitJump *jumps;
 	uint8_t heat_needed;
@@ -121,15 +144,29 @@ struct Jit {
 	bool cold;               /* what comes next is the interpreter's: a unit is not to be had */
 	struct Trans *trans;     /* the translator's workspace */
 	uint64_t *handled, *detours; /* [OPTAB_ROWS]: instructions run by their handlers: always; for their memory operand */
-	JitBlock **order;        /* blocks by address of their code, `ordered` of them, room for order_size */
-	size_t ordered, order_size;
 	JitCounts counts;
 	uint64_t unit_loads, logged;
 	size_t stubs;            /* bytes of the shared routines */
 	bool prologue_logged;
 };
 
+/* ---- cache.c: where code and data lie ---- */
+static inline JitRegion *jit_region(Jit *j) { return &j->region[j->at]; }
+bool cache_open(Jit *j, size_t bytes, GError **error);
+void cache_close(Jit *j);
+/* What is behind the first `fixed` bytes of code is for blocks. */
+void cache_divide(Jit *j, size_t fixed);
+/* Data beside the code of the region that is being filled. */
 void *jit_take(Jit *j, size_t bytes);
+/* Room for a block of any size. True: that was at the expense of other blocks; pointers to blocks may be wild. */
+bool cache_make_room(Jit *j);
+/* Drops all blocks; the jump table is the caller's. */
+void cache_empty(Jit *j);
+/* run.c: b is no longer found by hash and jump table. */
+void jit_unfind(Jit *j, const JitBlock *b);
+/* run.c: whoever enters block b from now on comes to `to`. */
+void jit_forward(Jit *j, const JitBlock *b, const uint8_t *to);
+
 /* translate.c: NULL when there is nothing to translate. */
 JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left);
 /* perfmap.c: [code, code + size) is the block at `rip`; nothing if no map is open. */

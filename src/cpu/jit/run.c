@@ -3,67 +3,33 @@
  */
 #include "cpu/jit/jit.h"
 
-#include <errno.h>
-#include <sys/mman.h>
-
 #include "core/error.h"
 #include "core/log.h"
 #include "cpu/interp/thunk.h"
 #include "cpu/jit/translate.h"
 
 #define HEAT_DEFAULT 12   /* runs in the interpreter before a block is worth translating */
-#define CODE_MARGIN (64u << 10)
-#define DATA_MARGIN (32u << 10)
-#define BLOCK_BYTES_LEAST 64 /* entrance and way out alone take more */
 #define CODE_DEFAULT (32u << 20)
 
 /* ---- memory ---- */
-
-/*
- * One memory, mapped twice. Not a memfd: perf(1) takes names from a process's map only for code in mappings without
- * a file (and such a one shows as /dev/zero).
- */
-static bool map_code(Jit *j, GError **error)
-{
-	void *write = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	void *run = write == MAP_FAILED ? MAP_FAILED : mremap(write, 0, j->size, MREMAP_MAYMOVE); /* from 0: a second one */
-
-	if (run != MAP_FAILED && !mprotect(run, j->size, PROT_READ | PROT_EXEC)) {
-		j->write = write;
-		j->run = run;
-		return true;
-	}
-	int err = errno;
-	if (run != MAP_FAILED)
-		munmap(run, j->size);
-	if (write != MAP_FAILED)
-		munmap(write, j->size);
-	return fail(error, VIV_ERROR_FAILED, "Cannot map executable memory for the JIT: %s. Allow shared mappings with "
-		"PROT_EXEC for this user, or use -accel interp.", g_strerror(err));
-}
 
 bool jit_init(Cpu *cpu, size_t code_bytes, GError **error)
 {
 	Jit *j = g_new0(Jit, 1);
 
 	j->heat_needed = HEAT_DEFAULT;
-	j->size = code_bytes ? code_bytes : CODE_DEFAULT;
-	if (!map_code(j, error)) {
+	if (!cache_open(j, code_bytes ? code_bytes : CODE_DEFAULT, error)) {
 		g_free(j);
 		return false;
 	}
-	j->data_size = j->size;
-	j->data = mmap(NULL, j->data_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	j->trans = g_new0(Trans, 1);
 	j->handled = g_new0(uint64_t, 2 * optab_row_count);
 	j->detours = j->handled + optab_row_count;
 	j->jumps = g_new0(JitJump, 1u << JIT_JUMP_BITS);
-	j->order_size = j->size / BLOCK_BYTES_LEAST;
-	j->order = g_new(JitBlock *, j->order_size);
 	Emit e = { j->write, (intptr_t)(j->run - j->write) };
 	jit_emit_stubs(j, &e);
 	j->stubs = (size_t)(e.p - j->write);
-	j->fixed = j->used = ((size_t)(e.p - j->write) + 63) & ~(size_t)63;
+	cache_divide(j, (j->stubs + 63) & ~(size_t)63);
 	perfmap_add_stubs(j->run, j->stubs);
 	cpu->jit = j;
 	cpu->jit_jumps = j->jumps;
@@ -81,29 +47,12 @@ void jit_free(Cpu *cpu)
 
 	if (!j)
 		return;
-	munmap(j->write, j->size);
-	munmap((void *)j->run, j->size);
-	munmap(j->data, j->data_size);
+	cache_close(j);
 	g_free(j->jumps);
-	g_free(j->order);
 	g_free(j->trans);
 	g_free(j->handled);
 	g_free(j);
 	cpu->jit = NULL;
-}
-
-void *jit_take(Jit *j, size_t bytes)
-{
-	void *p = j->data + j->data_used;
-
-	j->data_used += (bytes + 15) & ~(size_t)15;
-	g_assert(j->data_used <= j->data_size);
-	return p;
-}
-
-static bool room(const Jit *j)
-{
-	return j->used + CODE_MARGIN <= j->size && j->data_used + DATA_MARGIN <= j->data_size && j->ordered < j->order_size;
 }
 
 void jit_forget_all(Cpu *cpu)
@@ -112,12 +61,7 @@ void jit_forget_all(Cpu *cpu)
 
 	if (!j)
 		return;
-	memset(j->hash, 0, sizeof(j->hash));
-	j->used = j->fixed;
-	j->data_used = 0;
-	j->ordered = 0;
-	j->pending = NULL;
-	j->counts.drops++;
+	cache_empty(j);
 	interp_forget_jumps(cpu);
 }
 
@@ -158,14 +102,27 @@ static unsigned hash_of(const uint8_t *host, uint64_t rip)
 	return (unsigned)(((uintptr_t)host ^ (uintptr_t)host >> 13 ^ rip >> 12) & ((1u << JIT_HASH_BITS) - 1));
 }
 
-/* Whoever still jumps to the block that was here is sent on to the new one: the latest entrance last, they may overlap. */
-static void forward(Jit *j, const JitBlock *from, const JitBlock *to)
+void jit_unfind(Jit *j, const JitBlock *b)
 {
-	const uint8_t *const entrances[] = { from->body, from->events_at, from->units_at, from->code };
+	JitBlock **at = &j->hash[hash_of(b->base.host, b->rip)];
+	JitJump *jump = &j->jumps[jump_slot(b->rip)];
+
+	while (*at && *at != b)
+		at = &(*at)->next;
+	if (*at)
+		*at = b->next;
+	if (jump->block == b)
+		*jump = (JitJump){ 0 };
+}
+
+/* The latest entrance last, they may overlap. */
+void jit_forward(Jit *j, const JitBlock *b, const uint8_t *to)
+{
+	const uint8_t *const entrances[] = { b->body, b->events_at, b->units_at, b->code };
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(entrances); i++) {
 		Emit e = { j->write + (entrances[i] - j->run), (intptr_t)(j->run - j->write) };
-		emit_jmp(&e, to->code);
+		emit_jmp(&e, to);
 	}
 }
 
@@ -184,19 +141,24 @@ static JitBlock *find(Cpu *cpu, const uint8_t *host, unsigned left)
 		stale = b;
 		*at = b->next;
 		j->counts.replaced++;
+		jit_forward(j, stale, stale->again_at);
 		break;
 	}
-	if (!room(j) || !thunk_pool_room(cpu->icache->thunks, JIT_INSNS_MAX)) {
+	if (!thunk_pool_room(cpu->icache->thunks, JIT_INSNS_MAX)) {
 		icache_forget_all(cpu); /* and the code cache with it */
 		stale = NULL;
+	} else if (cache_make_room(j)) {
+		stale = NULL; /* if it is still there, it leads back to the loop */
 	}
 	JitBlock *b = jit_translate(cpu, host, left);
 	if (!b || !valid(b))
 		return NULL;
 	b->next = j->hash[h];
 	j->hash[h] = b;
-	if (stale)
-		forward(j, stale, b);
+	if (stale) {
+		jit_forward(j, stale, b->code);
+		stale->forwarded = b->code;
+	}
 	return b;
 }
 

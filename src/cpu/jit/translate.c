@@ -159,7 +159,12 @@ static void emit_link_exits(Trans *t)
 		emit_land(&t->e, t->link_site[i]);
 		if (t->link_stale[i])
 			emit_land(&t->e, t->link_stale[i]);
-		emit_const(&t->e, H_T1, (uintptr_t)t->link[i]);
+		JitLink *l = t->link[i];
+		l->jump = t->link_site[i];
+		l->exit = emit_here(&t->e);
+		l->sibling = t->b->links;
+		t->b->links = l;
+		emit_const(&t->e, H_T1, (uintptr_t)l);
 		emit_jmp(&t->e, t->jit->leave);
 	}
 }
@@ -192,7 +197,7 @@ JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left)
 	uint8_t *events, *changed;
 
 	*t = (Trans){ .cpu = cpu, .jit = j, .flags = FLAGS_CPU };
-	t->e = (Emit){ j->write + j->used, (intptr_t)(j->run - j->write) };
+	t->e = (Emit){ j->write + jit_region(j)->used, (intptr_t)(j->run - j->write) };
 	t->code64 = cpu_code64(cpu);
 	t->tlb = (uint32_t)((uint8_t *)cpu->tlb - (uint8_t *)cpu);
 	JitBlock *b = t->b = jit_take(j, sizeof(*b));
@@ -220,14 +225,15 @@ JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left)
 	emit_loop_entrance(t);
 	emit_land(&t->e, events);
 	emit_land(&t->e, changed);
+	b->again_at = emit_here(&t->e);
 	b->again = (JitLink){ .rip = b->rip, .mode = b->base.mode };
 	emit_const(&t->e, H_T1, (uintptr_t)&b->again);
 	emit_jmp(&t->e, j->leave);
 	perfmap_add(b->code, code_bytes(t), cpu->rip, cpu->mode & MODE_USER);
-	j->used = ((size_t)(t->e.p - j->write) + 15) & ~(size_t)15;
+	jit_region(j)->used = ((size_t)(t->e.p - j->write) + 15) & ~(size_t)15;
 	j->counts.made++;
 	keep_x87(t);
 	trans_log_code(t);
-	j->order[j->ordered++] = b;
+	jit_region(j)->order[jit_region(j)->ordered++] = b;
 	return b;
 }

@@ -54,16 +54,20 @@ bool units_want(Cpu *cpu, const JitBlock *b)
 /* The block whose code the host address lies in. */
 static const JitBlock *block_at(const Jit *j, const uint8_t *code)
 {
-	size_t low = 0, high = j->ordered;
+	const JitRegion *r = j->region;
+
+	while (r < &j->region[j->regions - 1] && code >= j->run + r->code_end)
+		r++;
+	size_t low = 0, high = r->ordered;
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
-		if (j->order[middle]->code <= code)
+		if (r->order[middle]->code <= code)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low ? j->order[low - 1] : NULL;
+	return low ? r->order[low - 1] : NULL;
 }
 
 /* FIP is that of the last x87 instruction; a host that keeps FDP without an exception would show its own address. */
