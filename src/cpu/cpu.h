@@ -231,6 +231,8 @@ typedef struct CpuVector {
 	uint32_t pkru;
 } CpuVector;
 
+#define JIT_SHARES 8
+
 struct Cpu {
 	/* What generated code touches most stands first. */
 	union {
@@ -309,6 +311,8 @@ struct Cpu {
 	 * vector unit, [1] x87 and MMX. Elsewhere 0 and 0, and `vec` is true. jit_wanted: what is to be loaded next.
 	 */
 	_Alignas(2) uint8_t jit_units[2], jit_wanted[2];
+	uint64_t jit_share[JIT_SHARES]; /* what to add to guest addresses of a stretch that was checked (jit/share.c) */
+	uint64_t tlb_drops;     /* counts what makes translations in use wrong */
 	struct ICache *icache;  /* decoded instructions; interp/ owns it */
 	const void *cur;        /* the decoded instruction that may fault; NULL: rip is exact */
 	uint64_t insn_count;    /* instructions retired, for `info` and tests */

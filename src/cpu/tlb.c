@@ -62,6 +62,7 @@ static void drop_front(Cpu *cpu, bool global)
 	bool every = l->count > TLB_LIST_MAX;
 	unsigned n = every ? TLB_MODES * TLB_SIZE : l->count;
 
+	cpu->tlb_drops++;
 	for (unsigned i = 0; i < n; i++) {
 		unsigned slot = every ? i : l->slot[i];
 		b->slot[slot] &= (uint8_t)~bit;
@@ -272,6 +273,7 @@ void cpu_tlb_flush_page(Cpu *cpu, uint64_t linear)
 	TlbBackEntry *set = set_of(b, linear);
 	uint64_t tag = linear & PAGE_MASK;
 
+	cpu->tlb_drops++;
 	if (perhaps_large(cpu, linear)) {
 		cpu_tlb_flush(cpu, true);
 		return;
@@ -294,6 +296,7 @@ void cpu_tlb_drop_writes(Cpu *cpu, const uint8_t *host_page)
 {
 	const uint8_t *used = cpu->tlb_back.slot;
 
+	cpu->tlb_drops++;
 	/* What lies behind asks for the page's state before it gives a write entry. */
 	for (unsigned i = 0; i < TLB_SLOW * TLB_SIZE; i += 8) {
 		uint64_t eight;

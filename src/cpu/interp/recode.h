@@ -11,12 +11,15 @@ typedef struct Recode {
 	uint8_t g;      /* a general register in modrm.reg */
 	uint8_t e;      /* one in modrm.rm */
 	uint8_t v;      /* one in VEX.vvvv */
-	uint8_t mem;    /* the memory operand is at this one, which is not RSP or R12 */
+	uint8_t mem;    /* the memory operand is at this one, */
+	int8_t index;   /* plus this one << scale (-1: none), */
+	uint8_t scale;
+	int32_t disp;   /* plus this */
 } Recode;
 
 /* Is an operand of d a general register in modrm.reg ('G'), modrm.rm ('E'), VEX.vvvv ('B')? */
 bool recode_names(const Decoded *d, char which);
-/* Writes it at p, 17 bytes at most; gives the end. SDM vol. 2, 2.1 to 2.7. Any thread. */
+/* Writes it at p, 20 bytes at most; gives the end. SDM vol. 2, 2.1 to 2.7. Any thread. */
 uint8_t *recode(uint8_t *p, const Decoded *d, const Recode *with);
 
 #endif

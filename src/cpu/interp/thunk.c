@@ -259,7 +259,7 @@ static void note_implicit(Emit *m)
 /* RAX is modrm.reg, RCX modrm.rm, RSI where the memory operand is. */
 static void put_instruction(Emit *m)
 {
-	static const Recode with = { .g = 0, .e = 1, .mem = 6 };
+	static const Recode with = { .g = 0, .e = 1, .mem = 6, .index = -1 };
 
 	m->p = recode(m->p, m->d, &with);
 }

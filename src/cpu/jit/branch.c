@@ -76,8 +76,7 @@ static bool ret(Trans *t)
 	if (size != width)
 		return false;
 	flags_save_all(t);
-	stack_place(t, H_GUEST_RSP, 0, size, false);
-	emit_load(e, size, H_T1, at(H_T1, 0));
+	emit_load(e, size, H_T1, stack_place(t, RSP, 0, size, false));
 	check_canonical(t);
 	emit_lea(e, width, H_GUEST_RSP, at(H_GUEST_RSP, (int)(size + (unsigned)now(t)->imm)));
 	exit_indirect(t);
@@ -92,12 +91,12 @@ static void push_next(Trans *t)
 	unsigned width = t->code64 ? 8 : 4;
 	uint64_t next = next_of(t);
 
-	stack_place(t, H_GUEST_RSP, -(int)width, width, true);
+	Place m = stack_place(t, RSP, -(int)width, width, true);
 	if (width == 8 && (uint64_t)(int32_t)next != next) {
 		emit_const(e, H_T2, next);
-		emit_store(e, 8, H_T2, at(H_T1, 0));
+		emit_store(e, 8, H_T2, m);
 	} else {
-		emit_rm(e, OP(0xc7), width, 0, at(H_T1, 0));
+		emit_rm(e, OP(0xc7), width, 0, m);
 		e4(e, (uint32_t)next);
 	}
 	emit_lea(e, width, H_GUEST_RSP, at(H_GUEST_RSP, -(int)width));
@@ -121,8 +120,7 @@ static void load_target(Trans *t)
 	const Decoded *d = now(t);
 
 	if (d->is_mem) {
-		mem_place(t, d->opsize, false);
-		emit_load(e, d->opsize, H_T1, at(H_T1, 0));
+		emit_load(e, d->opsize, H_T1, mem_place(t, d->opsize, false));
 	} else {
 		emit_mov_rr(e, d->opsize, H_T1, use_reg(t, d->rm, d->opsize, true, H_T1));
 	}

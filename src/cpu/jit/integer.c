@@ -3,10 +3,7 @@
  */
 #include "cpu/jit/translate.h"
 
-enum { NO = 0, RD = 1, WR = 2, RW = 3 };
-
-/* What happens to the first operand; the others are read. */
-static int first_access(unsigned exec)
+int integer_access(unsigned exec)
 {
 	switch (exec) {
 	case X_ADD: case X_OR: case X_ADC: case X_SBB: case X_AND: case X_SUB: case X_XOR:
@@ -110,8 +107,9 @@ static bool with_modrm(Trans *t, int access)
 	if (d->row->map == 0 && d->opcode == 0x82) /* 80h's twin of 32-bit code */
 		op.code = 0x80;
 	unsigned size = rm_size == 1 && (!reg_access || reg_size == 1) ? 1 : d->opsize;
+	Place m = {0};
 	if (d->is_mem)
-		mem_place(t, rm_size, rm_access & WR);
+		m = mem_place(t, rm_size, rm_access & WR);
 	if (d->is_mem && (d->lock || d->row->exec == X_XCHG))
 		mem_within_line(t, rm_size);
 	flags_want(t);
@@ -121,7 +119,7 @@ static bool with_modrm(Trans *t, int access)
 	if (d->is_mem) {
 		if (d->lock)
 			e1(&t->e, 0xf0);
-		emit_rm(&t->e, op, size, reg, at(H_T1, 0));
+		emit_rm(&t->e, op, size, reg, m);
 	} else {
 		unsigned rm = high_rm ? REG_AH + d->rm - 4u : use_reg(t, d->rm, rm_size, rm_access & RD, H_T1);
 		/* Byte forms of either operand want REX for SPL to DIL. */
@@ -229,8 +227,9 @@ static bool divide(Trans *t, bool is_signed)
 		return false;
 	flags_save(t);
 	unsigned rm = H_T1;
+	Place m = {0};
 	if (d->is_mem)
-		mem_place(t, size, false);
+		m = mem_place(t, size, false);
 	else
 		rm = use_reg(t, d->rm, size, true, H_T1);
 	if (is_signed) {
@@ -240,7 +239,7 @@ static bool divide(Trans *t, bool is_signed)
 		emit_rr(e, OP(0x3b), size, H_T2, H_RDX);
 		detour(t, emit_jcc(e, CC_NE, NULL));
 		if (d->is_mem)
-			emit_load(e, size, H_T2, at(H_T1, 0));
+			emit_load(e, size, H_T2, m);
 		else
 			emit_mov_rr(e, size, H_T2, rm);
 		emit_rr(e, OP(0x83), size, 0, H_T2); /* add, 1: 0 and -1 are now 1 and 0 */
@@ -250,13 +249,13 @@ static bool divide(Trans *t, bool is_signed)
 		detour(t, emit_jcc(e, CC_BE, NULL));
 	} else {
 		if (d->is_mem)
-			emit_rm(e, OP(0x3b), size, H_RDX, at(H_T1, 0));
+			emit_rm(e, OP(0x3b), size, H_RDX, m);
 		else
 			emit_rr(e, OP(0x3b), size, H_RDX, rm);
 		detour(t, emit_jcc(e, CC_AE, NULL));
 	}
 	if (d->is_mem)
-		emit_rm(e, OP(0xf7), size, is_signed ? 7 : 6, at(H_T1, 0));
+		emit_rm(e, OP(0xf7), size, is_signed ? 7 : 6, m);
 	else
 		emit_rr(e, OP(0xf7), size, is_signed ? 7 : 6, rm);
 	t->flags = FLAGS_HOST; /* undefined ones */
@@ -272,11 +271,11 @@ static bool push_value(Trans *t, int guest, uint64_t imm)
 
 	if (size == 2 || (size == 4) == t->code64)
 		return false;
-	stack_place(t, H_GUEST_RSP, -(int)size, size, true);
+	Place m = stack_place(t, RSP, -(int)size, size, true);
 	if (guest >= 0) {
-		emit_store(&t->e, size, use_reg(t, (unsigned)guest, size, true, H_T2), at(H_T1, 0));
+		emit_store(&t->e, size, use_reg(t, (unsigned)guest, size, true, H_T2), m);
 	} else {
-		emit_rm(&t->e, OP(0xc7), size, 0, at(H_T1, 0));
+		emit_rm(&t->e, OP(0xc7), size, 0, m);
 		e4(&t->e, (uint32_t)imm);
 	}
 	emit_lea(&t->e, t->code64 ? 8 : 4, H_GUEST_RSP, at(H_GUEST_RSP, -(int)size));
@@ -290,12 +289,12 @@ static bool push_mem(Trans *t)
 
 	if (size == 2 || (size == 4) == t->code64 || !mem_known(t))
 		return false;
-	mem_place(t, size, false);
-	emit_load(&t->e, size, H_T1, at(H_T1, 0));
+	Place m = mem_place(t, size, false);
+	emit_load(&t->e, size, H_T1, m);
 	emit_store(&t->e, 8, H_T1, CPU_AT(jit_scratch));
-	stack_place(t, H_GUEST_RSP, -(int)size, size, true);
+	m = stack_place(t, RSP, -(int)size, size, true);
 	emit_load(&t->e, size, H_T2, CPU_AT(jit_scratch));
-	emit_store(&t->e, size, H_T2, at(H_T1, 0));
+	emit_store(&t->e, size, H_T2, m);
 	emit_lea(&t->e, t->code64 ? 8 : 4, H_GUEST_RSP, at(H_GUEST_RSP, -(int)size));
 	detours_end(t);
 	return true;
@@ -307,9 +306,10 @@ static bool pop_reg(Trans *t, unsigned guest)
 
 	if (size == 2 || (size == 4) == t->code64)
 		return false;
-	stack_place(t, H_GUEST_RSP, 0, size, false);
-	emit_lea(&t->e, t->code64 ? 8 : 4, H_GUEST_RSP, at(H_GUEST_RSP, (int)size));
-	emit_load(&t->e, size, use_reg(t, guest, size, false, H_T2), at(H_T1, 0));
+	Place m = stack_place(t, RSP, 0, size, false);
+	emit_load(&t->e, size, use_reg(t, guest, size, false, H_T2), m);
+	if (guest != RSP)
+		emit_lea(&t->e, t->code64 ? 8 : 4, H_GUEST_RSP, at(H_GUEST_RSP, (int)size));
 	done_reg(t, guest, H_T2);
 	detours_end(t);
 	return true;
@@ -322,9 +322,9 @@ static bool leave(Trans *t)
 
 	if (size != width)
 		return false;
-	stack_place(t, H_RBP, 0, size, false);
+	Place m = stack_place(t, RBP, 0, size, false);
 	emit_lea(e, width, H_GUEST_RSP, at(H_RBP, (int)size));
-	emit_load(e, size, H_RBP, at(H_T1, 0));
+	emit_load(e, size, H_RBP, m);
 	detours_end(t);
 	return true;
 }
@@ -379,6 +379,6 @@ bool trans_integer(Trans *t)
 			return false;
 		break;
 	}
-	int access = first_access(exec);
+	int access = integer_access(exec);
 	return access && with_modrm(t, access);
 }

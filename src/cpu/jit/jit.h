@@ -52,6 +52,7 @@ typedef struct JitLink {
 	uint8_t *key;            /* where the key it is good for stands; NULL: to the same page, good for ever */
 	uint8_t mode;
 	bool forward;
+	bool plain;              /* to the version that shares no checks */
 	uint8_t units[2];        /* that are loaded for sure */
 	/* For when the target is dropped: the rel32 always, where it goes unpatched, the block's next link. */
 	uint8_t *jump;
@@ -75,6 +76,7 @@ struct JitBlock {
 	const uint8_t *again_at; /* code that takes `again` */
 	JitLink again;           /* back to the loop at the block's start: events, or the page changed */
 	uint8_t units[2];        /* as Cpu.jit_units: needed throughout */
+	bool plain;              /* shares no checks (share.c): taken up where another one could not go on */
 	uint16_t x87_count;
 	JitX87 *x87;
 };
@@ -168,7 +170,7 @@ void jit_unfind(Jit *j, const JitBlock *b);
 void jit_forward(Jit *j, const JitBlock *b, const uint8_t *to);
 
 /* translate.c: NULL when there is nothing to translate. */
-JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left);
+JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left, bool plain);
 /* perfmap.c: [code, code + size) is the block at `rip`; nothing if no map is open. */
 void perfmap_add(const uint8_t *code, size_t size, uint64_t rip, bool user);
 void perfmap_add_stubs(const uint8_t *code, size_t size);

@@ -87,8 +87,7 @@ void detours_end(Trans *t)
 	x->want_flags = t->flags == FLAGS_HOST && t->live[t->k + 1];
 }
 
-/* R13: linear address in, host address out. */
-static void check(Trans *t, unsigned size, bool write)
+uint8_t *mem_check(Trans *t, unsigned size, bool write)
 {
 	Emit *e = &t->e;
 	int32_t tag = (int32_t)(t->tlb + (write ? offsetof(TlbEntry, write) : offsetof(TlbEntry, read)));
@@ -102,9 +101,10 @@ static void check(Trans *t, unsigned size, bool write)
 	emit_rm(e, OP(0x33), 8, H_T1, entry);
 	emit_rr(e, OP(0x81), 8, 7, H_T1); /* cmp */
 	e4(e, GUEST_PAGE_SIZE - size);
-	detour(t, emit_jcc(e, CC_A, NULL));
+	uint8_t *miss = emit_jcc(e, CC_A, NULL);
 	entry.disp = (int32_t)(t->tlb + offsetof(TlbEntry, page));
 	emit_rm(e, OP(0x03), 8, H_T1, entry);
+	return miss;
 }
 
 void mem_within_line(Trans *t, unsigned size)
@@ -121,16 +121,33 @@ void mem_within_line(Trans *t, unsigned size)
 	detour(t, emit_jcc(e, CC_A, NULL));
 }
 
-void mem_place(Trans *t, unsigned size, bool write)
+void mem_place_alone(Trans *t, unsigned size, bool write)
 {
 	flags_save(t);
 	mem_address(t, true);
-	check(t, size, write);
+	detour(t, mem_check(t, size, write));
 }
 
-void stack_place(Trans *t, unsigned base, int disp, unsigned size, bool write)
+Place mem_place(Trans *t, unsigned size, bool write)
 {
+	Access a;
+	Place m;
+
+	if (access_of_operand(t, now(t), size, write, &a) && shared_place(t, &a, &m))
+		return m;
+	mem_place_alone(t, size, write);
+	return at(H_T1, 0);
+}
+
+Place stack_place(Trans *t, unsigned base, int disp, unsigned size, bool write)
+{
+	Access a;
+	Place m;
+
+	if (access_of_stack(t, base, disp, size, write, &a) && shared_place(t, &a, &m))
+		return m;
 	flags_save(t);
-	emit_lea(&t->e, t->code64 ? 8 : 4, H_T1, at(base, disp));
-	check(t, size, write);
+	emit_lea(&t->e, t->code64 ? 8 : 4, H_T1, at((unsigned)host_of(base), disp));
+	detour(t, mem_check(t, size, write));
+	return at(H_T1, 0);
 }

@@ -126,7 +126,7 @@ void jit_forward(Jit *j, const JitBlock *b, const uint8_t *to)
 	}
 }
 
-static JitBlock *find(Cpu *cpu, const uint8_t *host, unsigned left)
+static JitBlock *find(Cpu *cpu, const uint8_t *host, unsigned left, bool plain)
 {
 	Jit *j = cpu->jit;
 	unsigned h = hash_of(host, cpu->rip);
@@ -134,7 +134,8 @@ static JitBlock *find(Cpu *cpu, const uint8_t *host, unsigned left)
 
 	for (; *at; at = &(*at)->next) {
 		JitBlock *b = *at;
-		if (b->base.host != host || b->rip != cpu->rip || b->base.mode != cpu->mode || b->tlb != cpu->tlb)
+		if (b->base.host != host || b->rip != cpu->rip || b->base.mode != cpu->mode || b->tlb != cpu->tlb ||
+		    b->plain != plain)
 			continue;
 		if (valid(b))
 			return b;
@@ -150,7 +151,7 @@ static JitBlock *find(Cpu *cpu, const uint8_t *host, unsigned left)
 	} else if (cache_make_room(j)) {
 		stale = NULL; /* if it is still there, it leads back to the loop */
 	}
-	JitBlock *b = jit_translate(cpu, host, left);
+	JitBlock *b = jit_translate(cpu, host, left, plain);
 	if (!b || !valid(b))
 		return NULL;
 	b->next = j->hash[h];
@@ -173,22 +174,23 @@ static JitBlock *block_here(Cpu *cpu)
 {
 	Jit *j = cpu->jit;
 	JitJump *jump = &j->jumps[jump_slot(cpu->rip)];
+	bool plain = j->pending && j->pending->plain;
 	unsigned left;
 
-	if (jump->rip == cpu->rip && jump->key == cpu->jit_key && (!jump->block || valid(jump->block)))
+	if (!plain && jump->rip == cpu->rip && jump->key == cpu->jit_key && (!jump->block || valid(jump->block)))
 		return jump->block;
 	uint8_t *heat = &j->heat[hash_of(NULL, cpu->rip * 0x9e3779b97f4a7c15ull)];
-	if (*heat < j->heat_needed) {
+	if (!plain && *heat < j->heat_needed) {
 		++*heat;
 		return refuse(j, REFUSED_COLD);
 	}
 	const uint8_t *host = cpu_lin_fetch(cpu, cpu->rip, &left);
 	if (!host || !cpu->arena || !ram_arena_owns(cpu->arena, host))
 		return refuse(j, REFUSED_CODE);
-	JitBlock *b = find(cpu, host, left);
+	JitBlock *b = find(cpu, host, left, plain);
 	if (!b)
 		refuse(j, REFUSED_CODE);
-	if (!log_on(LOG_NOCHAIN)) {
+	if (!plain && !log_on(LOG_NOCHAIN)) {
 		icache_note_jump(cpu, cpu->rip);
 		*jump = (JitJump){ cpu->rip, cpu->jit_key, b ? b->code : j->leave_none, b };
 	}
@@ -229,7 +231,7 @@ static const uint8_t *onward(Cpu *cpu)
 const uint8_t *jit_slow(Cpu *cpu, JitInsn *ji)
 {
 	ICache *c = cpu->icache;
-	uint64_t key = cpu->jit_key;
+	uint64_t key = cpu->jit_key, drops = cpu->tlb_drops;
 
 	cpu->rip = ji->block->rip;
 	c->running = &ji->block->base;
@@ -246,8 +248,8 @@ const uint8_t *jit_slow(Cpu *cpu, JitInsn *ji)
 		if (!ji->within || cpu->rip != ji->next || cpu->jit_key != key)
 			return onward(cpu);
 	}
-	/* What a block takes for granted on its way: its own bytes, and units. */
-	bool same = valid(ji->block);
+	/* What a block takes for granted on its way: its own bytes, translations it has checked, and units. */
+	bool same = valid(ji->block) && cpu->tlb_drops == drops;
 	if (same && units_want(cpu, ji->block))
 		return NULL;
 	cpu->rip = ji->next;
@@ -262,7 +264,7 @@ static void patch(Cpu *cpu, JitBlock *b)
 	JitLink *l = j->pending;
 
 	j->pending = NULL;
-	if (!l || !l->site || log_on(LOG_NOCHAIN) || l->rip != b->rip || l->mode != b->base.mode || j->pending_key != cpu->jit_key)
+	if (!l || !l->site || log_on(LOG_NOCHAIN) || l->rip != b->rip || l->plain != b->plain || l->mode != b->base.mode || j->pending_key != cpu->jit_key)
 		return;
 	Emit e = { l->site, (intptr_t)(j->run - j->write) };
 	bool loaded = l->units[0] >= b->units[0] && l->units[1] >= b->units[1];

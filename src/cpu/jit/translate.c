@@ -24,6 +24,7 @@ static void emit_handler(Trans *t, unsigned k, uint64_t *runs)
 void by_handler(Trans *t)
 {
 	flags_save_all(t);
+	share_end(t);
 	emit_handler(t, t->k, t->jit->handled);
 }
 
@@ -190,19 +191,19 @@ static void emit_insn(Trans *t)
 
 static uint32_t code_bytes(const Trans *t) { return (uint32_t)(emit_here(&t->e) - t->b->code); }
 
-JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left)
+JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left, bool plain)
 {
 	Jit *j = cpu->jit;
 	Trans *t = j->trans;
 	uint8_t *events, *changed;
 
-	*t = (Trans){ .cpu = cpu, .jit = j, .flags = FLAGS_CPU };
+	*t = (Trans){ .cpu = cpu, .jit = j, .flags = FLAGS_CPU, .plain = plain };
 	t->e = (Emit){ j->write + jit_region(j)->used, (intptr_t)(j->run - j->write) };
 	t->code64 = cpu_code64(cpu);
 	t->tlb = (uint32_t)((uint8_t *)cpu->tlb - (uint8_t *)cpu);
 	JitBlock *b = t->b = jit_take(j, sizeof(*b));
 	*b = (JitBlock){ .base = { .host = host, .page = ram_page_state(cpu->arena, host), .mode = cpu->mode },
-			 .rip = cpu->rip, .tlb = cpu->tlb, .code = emit_here(&t->e) };
+			 .rip = cpu->rip, .tlb = cpu->tlb, .plain = plain, .code = emit_here(&t->e) };
 	if (!decode_block(t, host, left))
 		return NULL;
 	/* Another vcpu may have changed it before the claim: what counts is what is there after it. */
@@ -216,6 +217,7 @@ JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left)
 	for (t->k = 0; t->k < t->count; t->k++) {
 		t->host_at[t->k] = code_bytes(t);
 		emit_insn(t);
+		share_behind(t);
 	}
 	t->k = t->count - 1;
 	exit_to(t, next_of(t), t->live[t->count]); /* not reached behind a branch */

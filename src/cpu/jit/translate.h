@@ -17,6 +17,25 @@ typedef struct Detour {
 	bool want_flags;         /* the straight way comes back with FLAGS_HOST */
 } Detour;
 
+/* What happens to an operand. */
+enum { NO = 0, RD = 1, WR = 2, RW = 3 };
+
+/* Memory that an instruction touches, by the parts of its address: [disp, disp+size) from base + (index << scale). */
+typedef struct Access {
+	uint8_t base, index, scale;
+	bool write;
+	int64_t disp;
+	unsigned size;
+} Access;
+
+/* Bytes checked at once (share.c), by their distance from the address's parts as they were then. */
+typedef struct Stretch {
+	Access a;
+	int64_t low, high;
+	int64_t moved;           /* the base, since then */
+	bool live;
+} Stretch;
+
 typedef struct Trans Trans;
 struct Trans {
 	Cpu *cpu;
@@ -29,13 +48,15 @@ struct Trans {
 	uint16_t live_taken[JIT_INSNS_MAX]; /* where a direct branch leads to */
 	unsigned count, k;               /* k: the one being translated */
 	int flags;                       /* FLAGS_* */
-	bool code64;
+	bool code64, plain;
 	uint32_t tlb;                    /* offset of its TLB in Cpu */
 	Detour detour[2 * JIT_INSNS_MAX];
 	unsigned detours;
 	JitLink *link[2 * JIT_INSNS_MAX];
 	uint8_t *link_site[2 * JIT_INSNS_MAX], *link_stale[2 * JIT_INSNS_MAX]; /* jumps to where the link is handed over */
 	unsigned links;
+	Stretch stretch[JIT_SHARES];
+	unsigned stretches;
 	JitX87 x87[JIT_INSNS_MAX];
 	unsigned x87_count;
 	uint32_t host_at[JIT_INSNS_MAX + 1]; /* instruction k's code, in bytes from the block's; [count]: off the way */
@@ -56,18 +77,36 @@ void flags_save_if(Trans *t, uint16_t live);
 /* ---- memory (memory.c) ---- */
 /* Is the memory operand one that `mem_place` knows? */
 bool mem_known(const Trans *t);
-/* The memory operand's host address in R13, checked; flags are saved before. R14 is used. */
-void mem_place(Trans *t, unsigned size, bool write);
+/*
+ * The memory operand's place on the host, checked: at R13, perhaps with a guest register as the index, so it is good
+ * until that changes. R14 is used; the flags are saved where they get lost.
+ */
+Place mem_place(Trans *t, unsigned size, bool write);
+/* The same in R13 alone. */
+void mem_place_alone(Trans *t, unsigned size, bool write);
+/* R13: linear address in, host address out, unless the jump given back is taken; then neither. Flags are lost. */
+uint8_t *mem_check(Trans *t, unsigned size, bool write);
 /* A locked access at R13: across cache lines the handler does it, alone. */
 void mem_within_line(Trans *t, unsigned size);
-/* The same on the stack, of a host register and disp. */
-void stack_place(Trans *t, unsigned base, int disp, unsigned size, bool write);
+/* As mem_place, on the stack: of RSP or RBP and disp. */
+Place stack_place(Trans *t, unsigned base, int disp, unsigned size, bool write);
 /* The linear address in R13, without a check (LEA's too with seg false). */
 void mem_address(Trans *t, bool seg);
 /* This instruction goes through its handler from here on, if the jump at `from` is taken. */
 void detour(Trans *t, uint8_t *from);
 /* The straight way is over for this instruction: detours come back here. */
 void detours_end(Trans *t);
+
+/* ---- one check for several accesses (share.c) ---- */
+/* False: it cannot share; else as what is needed for shared_place. */
+bool access_of_operand(const Trans *t, const Decoded *d, unsigned size, bool write, Access *a);
+bool access_of_stack(const Trans *t, unsigned base, int64_t disp, unsigned size, bool write, Access *a);
+/* False: nobody to share with; nothing was emitted. */
+bool shared_place(Trans *t, const Access *a, Place *m);
+/* After each instruction: what it did to the registers. */
+void share_behind(Trans *t);
+/* Nothing that was checked holds any more. */
+void share_end(Trans *t);
 
 /* ---- translate.c ---- */
 static inline const Decoded *now(const Trans *t) { return &t->d[t->k]; }
@@ -99,6 +138,8 @@ void trans_log_code(Trans *t);
 
 /* ---- by class; false: nothing was emitted, the handler has to do it ---- */
 bool trans_integer(Trans *t);   /* integer.c */
+/* What happens to the first operand, while the others are read; NO: not known to integer.c's general form. */
+int integer_access(unsigned exec);
 bool trans_branch(Trans *t);    /* branch.c: *also* ends the block where the instruction does */
 bool trans_system(Trans *t);    /* system.c */
 bool trans_vector(Trans *t);    /* vector.c */

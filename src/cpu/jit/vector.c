@@ -52,10 +52,12 @@ bool vector_needs(const Decoded *d, uint8_t units[2])
 	return true;
 }
 
-/* The operand at R13 is aligned, or the handler raises what is due. */
-static void check_alignment(Trans *t, unsigned size)
+/* The operand is aligned, or the handler raises what is due. */
+static void check_alignment(Trans *t, Place m, unsigned size)
 {
-	emit_rr(&t->e, OP(0xf6), 1, 0, H_T1); /* test r13b */
+	flags_save(t);
+	emit_lea(&t->e, 8, H_T2, m);
+	emit_rr(&t->e, OP(0xf6), 1, 0, H_T2); /* test r14b */
 	e1(&t->e, size - 1);
 	detour(t, emit_jcc(&t->e, CC_NE, NULL));
 }
@@ -74,12 +76,13 @@ static bool mxcsr(Trans *t, bool load)
 {
 	if (!mem_known(t))
 		return false;
-	mem_place(t, 4, !load);
+	Place m = mem_place(t, 4, !load);
 	if (load) {
-		emit_load(&t->e, 4, H_T2, at(H_T1, 0));
+		flags_save(t);
+		emit_load(&t->e, 4, H_T2, m);
 		check_masks(t, ~MXCSR_MAY_SET | MXCSR_MASKS, MXCSR_MASKS);
 	}
-	emit_rm(&t->e, OP0F(0xae), 4, load ? 2 : 3, at(H_T1, 0));
+	emit_rm(&t->e, OP0F(0xae), 4, load ? 2 : 3, m);
 	detours_end(t);
 	return true;
 }
@@ -93,16 +96,18 @@ static bool host_instruction(Trans *t)
 
 	if (d->is_mem && (!size || !mem_known(t)))
 		return false;
+	Place m = at(H_T1, 0);
 	if (d->is_mem)
-		mem_place(t, size, vec & (VEC_STORE | VEC_RMW));
+		m = mem_place(t, size, vec & (VEC_STORE | VEC_RMW));
 	if (d->is_mem && vec & VEC_ALIGN)
-		check_alignment(t, size);
+		check_alignment(t, m, size);
 	if (is_fldcw(d)) {
-		emit_rm(&t->e, OP0F(0xb7), 4, H_T2, at(H_T1, 0)); /* movzx */
+		flags_save(t);
+		emit_rm(&t->e, OP0F(0xb7), 4, H_T2, m); /* movzx */
 		check_masks(t, FCW_MASKS, FCW_MASKS);
 	}
 	flags_want(t);
-	Recode with = { .mem = H_T1 };
+	Recode with = { .mem = (uint8_t)m.base, .index = m.index, .scale = m.scale, .disp = m.disp };
 	if (g)
 		with.g = (uint8_t)use_reg(t, d->reg, 8, true, H_T2);
 	if (e)
