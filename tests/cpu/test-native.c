@@ -57,6 +57,11 @@ static const CpuWorld world_ops = {
 
 static void put64(World *w, uint64_t at, uint64_t v) { memcpy(w->tables + at, &v, 8); }
 
+/* Neighbouring pages of data are no neighbours in memory: an access across them that is not cut in two is found. */
+static unsigned data_frame(unsigned page) { return page ^ 1; }
+
+static uint8_t *data_page(World *w, unsigned page) { return w->data + data_frame(page) * 4096u; }
+
 /* 4 KiB pages for code and data only, user accessible; everything else faults. */
 static void build_tables(World *w)
 {
@@ -67,7 +72,7 @@ static void build_tables(World *w)
 	for (unsigned i = 0; i < NATIVE_CODE_SIZE >> 12; i++)
 		put64(w, 0x4000 + i * 8, (NATIVE_CODE + i * 4096ull) | 0x65);
 	for (unsigned i = 0; i < NATIVE_DATA_SIZE >> 12; i++)
-		put64(w, 0x5000 + i * 8, (NATIVE_DATA + i * 4096ull) | 0x67 | 1ull << 63);
+		put64(w, 0x5000 + i * 8, (NATIVE_DATA + data_frame(i) * 4096ull) | 0x67 | 1ull << 63);
 }
 
 static void enter_user(Cpu *cpu, bool code32)
@@ -158,10 +163,26 @@ static GPtrArray *rows_to_test(const char *only, bool code32)
 	return rows;
 }
 
-/* ModRM and what follows; memory operands point into the data area through RBX, RSI, RDI or RBP. */
-static unsigned put_modrm(const OpRow *r, uint8_t *p)
+/* In a frame sequence most memory operands are near one register, and it moves: what shared checks are about. */
+static bool frame;
+
+/* RBX, RSI, RDI or RBP. */
+static uint8_t a_base(void)
 {
 	static const uint8_t bases[] = {3, 6, 7, 5};
+
+	return frame && below(4) ? 3 : bases[below(4)];
+}
+
+static bool frame_row(const OpRow *r)
+{
+	return r->exec == X_MOV || r->exec == X_ADD || r->exec == X_SUB || r->exec == X_LEA || r->exec == X_PUSH ||
+	       r->exec == X_POP || r->exec == X_INC || r->exec == X_DEC || r->exec == X_CMP;
+}
+
+/* ModRM and what follows; memory operands point into the data area through a_base(). */
+static unsigned put_modrm(const OpRow *r, uint8_t *p)
+{
 	unsigned reg = r->reg >= 0 ? (unsigned)r->reg : below(8);
 	bool mem = r->form == FORM_MEM || (r->form == FORM_ANY && below(2));
 
@@ -173,12 +194,12 @@ static unsigned put_modrm(const OpRow *r, uint8_t *p)
 		p[0] = (uint8_t)(0xc0 | reg << 3 | below(8));
 		return 1;
 	}
-	p[0] = (uint8_t)(0x40 | reg << 3 | bases[below(4)]);
+	p[0] = (uint8_t)(0x40 | reg << 3 | a_base());
 	p[1] = (uint8_t)g_rand_int(rnd);
 	if (below(4) == 0) { /* SIB without a scaled index, or a random one now and then */
 		p[0] = (uint8_t)((p[0] & ~7) | 4);
 		p[2] = p[1];
-		p[1] = (uint8_t)(below(4) << 6 | (below(8) ? 4 : below(8)) << 3 | bases[below(4)]);
+		p[1] = (uint8_t)(below(4) << 6 | (below(8) ? 4 : below(8)) << 3 | a_base());
 		return 3;
 	}
 	return 2;
@@ -271,6 +292,9 @@ static void random_state(NativeState *s)
 	if (below(2))
 		for (unsigned i = 0; i < G_N_ELEMENTS(pointers); i++)
 			s->regs[pointers[i]] &= ~63ull;
+	if (frame) /* often across a page's end */
+		for (unsigned i = 0; i < G_N_ELEMENTS(pointers); i++)
+			s->regs[pointers[i]] = (s->regs[pointers[i]] | 0xfff) - below(400);
 	if (below(8) == 0) /* near the end, behind which everything faults */
 		s->regs[pointers[below(G_N_ELEMENTS(pointers))]] = NATIVE_DATA + NATIVE_DATA_SIZE - 64 + below(128);
 	if (below(2))
@@ -370,6 +394,19 @@ static Imprecise imprecise(const World *w, const NativeState *host)
 			    d.row->exec == X_POPA };
 }
 
+static bool page_differs(const uint8_t *host, const uint8_t *viv, unsigned page, GString *out)
+{
+	unsigned at = 0;
+	char name[32];
+
+	if (!memcmp(host, viv, 4096))
+		return false;
+	while (host[at] == viv[at])
+		at++;
+	g_snprintf(name, sizeof(name), "memory at %#x", page * 4096 + (at & ~15u));
+	return differs(name, host + (at & ~15u), viv + (at & ~15u), 16, out);
+}
+
 static bool compare_states(Native *n, World *w, const NativeState *host, const NativeState *viv, uint32_t flags, GString *out)
 {
 	static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
@@ -398,15 +435,8 @@ static bool compare_states(Native *n, World *w, const NativeState *host, const N
 		g_snprintf(name, sizeof(name), "st%d", i);
 		bad |= differs(name, host->fx + 32 + 16 * i, viv->fx + 32 + 16 * i, 10, out);
 	}
-	if (!skip.memory && memcmp(native_data(n), w->data, NATIVE_DATA_SIZE)) {
-		unsigned at = 0;
-		while (native_data(n)[at] == w->data[at])
-			at++;
-		char name[32];
-		g_snprintf(name, sizeof(name), "memory at %#x", at & ~15u);
-		differs(name, native_data(n) + (at & ~15u), w->data + (at & ~15u), 48, out);
-		bad = true;
-	}
+	for (unsigned page = 0; page < NATIVE_DATA_SIZE >> 12 && !skip.memory; page++)
+		bad |= page_differs(native_data(n) + page * 4096u, data_page(w, page), page, out);
 	return bad;
 }
 
@@ -425,7 +455,7 @@ static bool blurs_flags(const OpRow *r)
 typedef struct Run {
 	World *world;
 	Native *native;
-	GPtrArray *rows;
+	GPtrArray *rows, *frame_rows;
 	unsigned length;
 	bool code32;
 	uint64_t sequences, differences;
@@ -457,28 +487,53 @@ static void report(Run *run, const uint8_t *code, unsigned len, const GString *t
 	g_strfreev(lines);
 }
 
-static void one_sequence(Run *run)
+/* A row by chance; in a frame sequence most are of the plain kind. */
+static const OpRow *a_row(const Run *run)
 {
-	uint8_t code[256];
-	unsigned len = 0, count = 1 + below(run->length);
-	uint32_t flags = FLAGS_ARITH | FLAG_DF;
-	NativeState s, viv;
+	const GPtrArray *from = frame && below(3) && run->frame_rows->len ? run->frame_rows : run->rows;
 
-	for (unsigned i = 0; i < count; i++) {
-		const OpRow *r = run->rows->pdata[below(run->rows->len)];
+	return from->pdata[below(from->len)];
+}
+
+/* The sequence's code; some instructions can be jumped over. */
+static unsigned make_sequence(Run *run, uint8_t *code, unsigned room)
+{
+	unsigned len = 0, count = 1 + below(run->length);
+
+	frame = below(2);
+	for (unsigned i = 0; i < count && len + 40 < room; i++) {
+		const OpRow *r = a_row(run);
+		unsigned jump = below(8) == 0 ? len : 0;
+		if (jump) {
+			code[len++] = (uint8_t)(0x70 | below(16));
+			code[len++] = 0;
+		}
 		len += make(r, run->world->cpu, code + len);
 		if (blurs_flags(r)) { /* TEST AL, imm8 defines them again */
 			code[len++] = 0xa8;
 			code[len++] = (uint8_t)g_rand_int(rnd);
 		}
+		if (jump)
+			code[jump + 1] = (uint8_t)(len - jump - 2);
 	}
 	code[len++] = 0xcc;
 	code[len++] = 0xcc;
+	return len;
+}
+
+static void one_sequence(Run *run)
+{
+	uint8_t code[512];
+	unsigned len = make_sequence(run, code, sizeof(code));
+	uint32_t flags = FLAGS_ARITH | FLAG_DF;
+	NativeState s, viv;
+
 	for (unsigned i = run->sequences % 64 * 1024; i < NATIVE_DATA_SIZE && i < (run->sequences % 64 + 1) * 1024; i += 8) {
 		uint64_t v = edgy();
 		memcpy(native_data(run->native) + i, &v, 8);
 	}
-	memcpy(run->world->data, native_data(run->native), NATIVE_DATA_SIZE);
+	for (unsigned page = 0; page < NATIVE_DATA_SIZE >> 12; page++)
+		memcpy(data_page(run->world, page), native_data(run->native) + page * 4096u, 4096);
 	memcpy(native_code(run->native), code, len);
 	memcpy(run->world->code, code, len);
 	ram_written(&run->world->arena, run->world->code, len);
@@ -531,6 +586,10 @@ int main(int argc, char **argv)
 	run.world = world_new(run.native, jit);
 	enter_user(run.world->cpu, run.code32);
 	run.rows = rows_to_test(only, run.code32);
+	run.frame_rows = g_ptr_array_new();
+	for (unsigned i = 0; i < run.rows->len; i++)
+		if (frame_row(run.rows->pdata[i]))
+			g_ptr_array_add(run.frame_rows, run.rows->pdata[i]);
 	gint64 end = g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
 	while (g_get_monotonic_time() < end && run.rows->len)
 		one_sequence(&run);

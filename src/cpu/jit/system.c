@@ -79,9 +79,9 @@ static bool pushf(Trans *t)
 	e4(e, ~(FLAG_RF | FLAG_VM));
 	emit_rr(e, OP(0x0b), 4, H_T1, H_T2);
 	emit_store(e, 8, H_T1, CPU_AT(jit_scratch));
-	stack_place(t, H_GUEST_RSP, -(int)width, width, true);
+	Place m = stack_place(t, RSP, -(int)width, width, true);
 	emit_load(e, 8, H_T2, CPU_AT(jit_scratch));
-	emit_store(e, width, H_T2, at(H_T1, 0));
+	emit_store(e, width, H_T2, m);
 	emit_lea(e, width, H_GUEST_RSP, at(H_GUEST_RSP, -(int)width));
 	detours_end(t);
 	return true;
@@ -97,8 +97,9 @@ static bool popf(Trans *t)
 	if (now(t)->opsize != width)
 		return false;
 	ah.disp++;
-	stack_place(t, H_GUEST_RSP, 0, width, false);
-	emit_load(e, 4, H_T1, at(H_T1, 0));
+	Place m = stack_place(t, RSP, 0, width, false);
+	flags_save(t);
+	emit_load(e, 4, H_T1, m);
 	need_cpl0_and_quiet(t);
 	emit_mov_rr(e, 4, H_T2, H_T1);
 	emit_rm(e, OP(0x33), 4, H_T2, CPU_AT(rflags));
