@@ -50,6 +50,9 @@ typedef struct JitLink {
 	uint64_t rip;
 	uint8_t *site;           /* the rel32; NULL: this exit is not to be patched (any more) */
 	uint8_t *key;            /* where the key it is good for stands; NULL: to the same page, good for ever */
+	uint8_t *hand_over;      /* the rel32 of the jump that hands the link over */
+	uint32_t generation;     /* of the key's jumps, ICache.jump_generation, and how often in that one it was patched */
+	uint8_t patches;
 	uint8_t mode;
 	bool forward;
 	bool plain;              /* to the version that shares no checks */
@@ -141,7 +144,7 @@ struct Jit {
 	uint64_t pending_key;
 	/* routines all blocks share, at the start of the cache */
 	const JitLink *(*enter)(Cpu *cpu, const uint8_t *code);
-	const uint8_t *leave, *leave_none, *slow, *onward, *indirect, *save_units, *load_units;
+	const uint8_t *leave, *leave_none, *slow, *onward, *indirect, *by_table, *save_units, *load_units;
 	bool by_handler;         /* translated code was left by jit_slow */
 	bool cold;               /* what comes next is the interpreter's: a unit is not to be had */
 	struct Trans *trans;     /* the translator's workspace */

@@ -9,6 +9,7 @@
 #include "cpu/jit/translate.h"
 
 #define HEAT_DEFAULT 12   /* runs in the interpreter before a block is worth translating */
+#define LINK_PATCHES_MAX 2   /* under keys of one generation */
 #define CODE_DEFAULT (32u << 20)
 
 /* ---- memory ---- */
@@ -126,6 +127,12 @@ void jit_forward(Jit *j, const JitBlock *b, const uint8_t *to)
 	}
 }
 
+static bool is_for(const Cpu *cpu, const JitBlock *b, const uint8_t *host, bool plain)
+{
+	return b->base.host == host && b->rip == cpu->rip && b->base.mode == cpu->mode && b->tlb == cpu->tlb &&
+	       b->plain == plain;
+}
+
 static JitBlock *find(Cpu *cpu, const uint8_t *host, unsigned left, bool plain)
 {
 	Jit *j = cpu->jit;
@@ -134,8 +141,7 @@ static JitBlock *find(Cpu *cpu, const uint8_t *host, unsigned left, bool plain)
 
 	for (; *at; at = &(*at)->next) {
 		JitBlock *b = *at;
-		if (b->base.host != host || b->rip != cpu->rip || b->base.mode != cpu->mode || b->tlb != cpu->tlb ||
-		    b->plain != plain)
+		if (!is_for(cpu, b, host, plain))
 			continue;
 		if (valid(b))
 			return b;
@@ -187,7 +193,10 @@ static JitBlock *block_here(Cpu *cpu)
 	const uint8_t *host = cpu_lin_fetch(cpu, cpu->rip, &left);
 	if (!host || !cpu->arena || !ram_arena_owns(cpu->arena, host))
 		return refuse(j, REFUSED_CODE);
-	JitBlock *b = find(cpu, host, left, plain);
+	/* After a change of address space it is mostly the same block again. */
+	bool again = jump->rip == cpu->rip && jump->key >> 32 == cpu->jit_key >> 32 && jump->block &&
+		     is_for(cpu, jump->block, host, plain) && valid(jump->block);
+	JitBlock *b = again ? jump->block : find(cpu, host, left, plain);
 	if (!b)
 		refuse(j, REFUSED_CODE);
 	if (!plain && !log_on(LOG_NOCHAIN)) {
@@ -257,6 +266,27 @@ const uint8_t *jit_slow(Cpu *cpu, JitInsn *ji)
 	return leave(cpu);
 }
 
+/*
+ * Good under the present key. A link that serves several address spaces in turn is left to the table of jumps:
+ * to write code that is being run costs the host far more than a look there.
+ */
+static void patch_key(Cpu *cpu, JitLink *l)
+{
+	Jit *j = cpu->jit;
+	uint64_t key = cpu->jit_key;
+
+	if (l->generation != cpu->icache->jump_generation)
+		l->patches = 0;
+	l->generation = cpu->icache->jump_generation;
+	if (++l->patches > LINK_PATCHES_MAX) {
+		Emit e = { l->hand_over, (intptr_t)(j->run - j->write) };
+		emit_rel(&e, j->by_table);
+		key = 0;
+		l->site = NULL;
+	}
+	memcpy(l->key, &key, sizeof(key));
+}
+
 /* A link goes straight to the block from now on, if nothing was dropped since it was left. */
 static void patch(Cpu *cpu, JitBlock *b)
 {
@@ -270,7 +300,7 @@ static void patch(Cpu *cpu, JitBlock *b)
 	bool loaded = l->units[0] >= b->units[0] && l->units[1] >= b->units[1];
 	if (l->key) {
 		emit_rel(&e, b->code);
-		memcpy(l->key, &cpu->jit_key, sizeof(cpu->jit_key));
+		patch_key(cpu, l);
 	} else {
 		emit_rel(&e, !loaded ? b->units_at : l->forward ? b->body : b->events_at);
 		l->site = NULL;

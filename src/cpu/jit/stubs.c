@@ -267,6 +267,15 @@ static void emit_indirect(Jit *j, Emit *e)
 	emit_jmp(e, j->leave_none);
 }
 
+/* by_table: as a link that is not patched any more goes on; R13 is the link. */
+static void emit_by_table(Jit *j, Emit *e)
+{
+	j->by_table = emit_here(e);
+	emit_load(e, 8, H_T1, at(H_T1, offsetof(JitLink, rip)));
+	emit_store(e, 8, H_T1, CPU_AT(rip));
+	emit_jmp(e, j->indirect);
+}
+
 void jit_emit_stubs(Jit *j, Emit *e)
 {
 	emit_save_units(j, e);
@@ -276,4 +285,5 @@ void jit_emit_stubs(Jit *j, Emit *e)
 	emit_slow(j, e);
 	emit_onward(j, e);
 	emit_indirect(j, e);
+	emit_by_table(j, e);
 }

@@ -166,7 +166,7 @@ static void emit_link_exits(Trans *t)
 		l->sibling = t->b->links;
 		t->b->links = l;
 		emit_const(&t->e, H_T1, (uintptr_t)l);
-		emit_jmp(&t->e, t->jit->leave);
+		l->hand_over = emit_jmp(&t->e, t->jit->leave);
 	}
 }
 
