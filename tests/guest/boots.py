@@ -11,7 +11,7 @@ from vm import PATIENCE, Vm, run
 
 
 def viv(case, *args, mem="256"):
-    return Vm([case.viv, "-nographic", "-accel", "interp", "-m", mem, *args], case.log())
+    return Vm([case.viv, "-nographic", "-accel", "jit", "-m", mem, *args], case.log())
 
 
 def media(case):
@@ -58,7 +58,7 @@ def drives_of(program, args):
     """Which drive is where, as `info block` names them."""
     words = [program, "-S", "-nodefaults", "-display", "none", "-monitor", "stdio", *args]
     if "qemu" not in program:
-        words += ["-accel", "interp"]
+        words += ["-accel", "jit"]
     p = subprocess.run(words, input="info block\nquit\n", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                        timeout=PATIENCE)
     return re.findall(r"^(\w+-?\w+)(?: \(#\w+\))?: (\[not inserted\]|\S+)", p.stdout, re.M)

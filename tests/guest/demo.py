@@ -28,12 +28,12 @@ def boot(name, arch, root, *args):
         top = folder(case)
         image = shutil.copy(demo_disk(case, arch), top)
         words = [a.replace("IMAGE", image) for a in args]
-        with Vm([case.viv, "-nographic", "-accel", "interp", "-m", "256", *words], case.log()) as vm:
+        with Vm([case.viv, "-nographic", "-accel", "jit", "-m", "256", *words], case.log()) as vm:
             login(vm)
             case.check(root in vm.sh("cat /proc/mounts")[0], "the root file system is on " + root)
             vm.sh("dd if=/dev/urandom of=/root/kept bs=64k count=32 2>/dev/null; sync")
             before = vm.sh("md5sum < /root/kept")[0]
-            refused = run([case.viv, "-nographic", "-accel", "interp", *words])
+            refused = run([case.viv, "-nographic", "-accel", "jit", *words])
             case.check(refused[0] == 1 and "lock" in refused[2], "a second viv on the image is refused", refused[2])
             vm.send("reboot\n")
             login(vm)
@@ -50,7 +50,7 @@ def snapshot(case):
     top = folder(case)
     image = shutil.copy(demo_disk(case, "amd64"), top)
     before = digest(image)
-    with Vm([case.viv, "-nographic", "-accel", "interp", "-m", "256", "-snapshot", "-hda", image], case.log()) as vm:
+    with Vm([case.viv, "-nographic", "-accel", "jit", "-m", "256", "-snapshot", "-hda", image], case.log()) as vm:
         login(vm)
         vm.sh("echo gone > /root/kept; sync")
         case.equal(vm.sh("cat /root/kept")[0], "gone", "the guest sees what it wrote")

@@ -93,7 +93,7 @@ def virtio_blk(fmt, device="", *args):
                         "-device", "virtio-blk-pci,drive=d%d,serial=disk-%s%s" % (n, cache, device)]
             disks.append((path, cache))
         sums = {}
-        with start(case, "amd64", "-accel", "interp", "-m", "256", "-smp", "2", *options, append="quiet") as vm:
+        with start(case, "amd64", "-accel", "jit", "-m", "256", "-smp", "2", *options, append="quiet") as vm:
             to_shell(vm)
             for n, (path, cache) in enumerate(disks):
                 dev = "vd" + "abcde"[n]
@@ -131,7 +131,7 @@ def cd_boots(case):
     """SeaBIOS starts a CD, by packets through the data port."""
     top = folder(case)
     iso = boot_disc(os.path.join(top, "boot.iso"), "this is the disc\n")
-    with Vm([case.viv, "-nographic", "-accel", "interp", "-m", "64", "-cdrom", iso, "-boot", "d"], case.log()) as vm:
+    with Vm([case.viv, "-nographic", "-accel", "jit", "-m", "64", "-cdrom", iso, "-boot", "d"], case.log()) as vm:
         vm.expect("this is the disc")
         case.check(True, "boots")
         leave(case, vm)
@@ -154,7 +154,7 @@ def ide(case):
         run([maker, *as_iso, "-quiet", "-R", "-o", iso, tree])
         with open(iso, "rb") as f:
             disc = f.read()
-    with start(case, "amd64", "-accel", "interp", "-m", "256", "-smp", "2",
+    with start(case, "amd64", "-accel", "jit", "-m", "256", "-smp", "2",
                "-drive", "if=ide,index=0,format=raw,file=" + first,
                "-drive", "if=ide,index=3,format=raw,file=%s,cache=writethrough" % second,
                "-cdrom", iso, append="quiet") as vm:
@@ -189,7 +189,7 @@ def boots(name, *args):
         image = boot_image(os.path.join(top, "boot.img"), "second sector of %s\n" % name,
                            1440 * 1024 if "floppy" in name else MIB)
         words = [a.replace("IMAGE", image) for a in args]
-        with Vm([case.viv, "-nographic", "-accel", "interp", "-m", "64", *words], case.log()) as vm:
+        with Vm([case.viv, "-nographic", "-accel", "jit", "-m", "64", *words], case.log()) as vm:
             vm.expect("second sector of " + name)
             case.check(True, "boots")
             leave(case, vm)
@@ -207,7 +207,7 @@ def floppy(case):
         make_image(path, "raw", data[dev])
         options += ["-drive", "if=none,id=%s,format=raw,file=%s" % (dev, path),
                     "-device", "floppy,drive=%s,unit=%d,drive-type=%s" % (dev, n, kind)]
-    with start(case, "amd64", "-accel", "interp", "-m", "256", *options, append="quiet") as vm:
+    with start(case, "amd64", "-accel", "jit", "-m", "256", *options, append="quiet") as vm:
         to_shell(vm)
         vm.sh("insmod /lib/modules/*floppy.ko")
         vm.sh("dd if=/dev/urandom of=/tmp/noise bs=1k count=100 2>/dev/null")
@@ -230,7 +230,7 @@ def floppy(case):
 
 def ovmf_shell(case, variables):
     """Debian's OVMF from flash, to its shell's prompt."""
-    vm = Vm([case.viv, "-nographic", "-accel", "interp", "-m", "256",
+    vm = Vm([case.viv, "-nographic", "-accel", "jit", "-m", "256",
              "-drive", "if=pflash,unit=0,format=raw,readonly=on,file=" + OVMF_CODE,
              "-drive", "if=pflash,unit=1,format=raw,file=" + variables], case.log())
     vm.expect(r"UEFI Interactive Shell")

@@ -127,7 +127,7 @@ def full(kind, fmt):
 
 def use_full(case, space, kind, fmt):
     words = drives(kind, fmt, space.path)
-    with start(case, "amd64", "-accel", "interp", "-m", "256", "-object", "iothread,id=io0", *words, append="quiet") as vm:
+    with start(case, "amd64", "-accel", "jit", "-m", "256", "-object", "iothread,id=io0", *words, append="quiet") as vm:
         to_shell(vm)
         devs = [guest_name(vm, kind, n) for n in range(len(POLICIES))]
         vm.sh("dd if=/dev/urandom of=/tmp/noise bs=1M count=2 2>/dev/null")
@@ -180,7 +180,7 @@ def bad_cluster(case):
         run(["qemu-io", "-c", "write -P 7 0 8M", path])
         spoil(path, 3)
         words += ["-drive", "if=virtio,format=qcow2,file=%s,rerror=%s" % (path, rerror)]
-    with start(case, "amd64", "-accel", "interp", "-m", "256", *words, append="quiet") as vm:
+    with start(case, "amd64", "-accel", "jit", "-m", "256", *words, append="quiet") as vm:
         to_shell(vm)
         read = "dd if=/dev/vd%s of=/dev/null bs=64k skip=%d count=1 iflag=direct 2>/dev/null"
         case.equal(vm.sh(read % ("a", 1))[1], 0, "a good cluster can be read")
@@ -223,7 +223,7 @@ def one_kill(case, top, n, cache, options):
     rng = random.Random(n)
     path = os.path.join(top, "kill%d.qcow2" % n)
     run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", options, path, str(DISK)])
-    with start(case, "amd64", "-accel", "interp", "-m", "256", "-smp", "1",
+    with start(case, "amd64", "-accel", "jit", "-m", "256", "-smp", "1",
                "-drive", "if=virtio,format=qcow2,file=%s,cache=%s" % (path, cache), append="quiet") as vm:
         to_shell(vm)
         for line in WRITER.strip().split("\n"):

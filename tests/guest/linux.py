@@ -87,7 +87,7 @@ def boot(kernel, smp, mem, *args):
                 numa(case, vm)
             poweroff(case, vm)
     name = "boot %s -smp %s -m %s" % (kernel, smp, mem)
-    return name + "".join(" " + w for w in ("-numa", "jit") if w in args), case_fn
+    return name + "".join(" " + w for w in ("-numa", "interp") if w in args), case_fn
 
 
 def numa(case, vm):
@@ -194,9 +194,9 @@ def cases(options):
         boot("686-pae", "4,sockets=1,cores=2,threads=2", "256", "-cpu", "max"),
         boot("cloud-amd64", "1", "128"),
         boot("686", "1", "128"),
-        boot("amd64", "2", "256", "-accel", "jit"),
-        boot("686", "1", "128", "-accel", "jit"),
-        boot("686-pae", "2", "256", "-accel", "jit", "-cpu", "max"),
+        boot("amd64", "1", "256", "-cpu", "max"),
+        boot("amd64", "2", "256", "-accel", "interp"),
+        boot("686", "1", "128", "-accel", "interp"),
         ("monitor and keys", monitor_and_keys),
         ("no-reboot", no_reboot),
     ]
@@ -208,7 +208,7 @@ def cases(options):
         for smp in ("1", "2", "4,sockets=1,cores=2,threads=2"):
             # The default model is an AMD processor of a family that knows no threads.
             model = ["-cpu", "max"] if "threads" in smp else []
-            full += [boot(kernel, smp, "256", *model), boot(kernel, smp, "256", "-accel", "jit", *model)]
+            full += [boot(kernel, smp, "256", *model), boot(kernel, smp, "256", "-accel", "interp", *model)]
         full.append(boot(kernel, "2", "128"))
         if kernel != "686": # without physical address extensions a kernel reaches 3 to 4 GiB at most
             full.append(boot(kernel, "2", "6G"))

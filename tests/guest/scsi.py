@@ -56,7 +56,7 @@ def use(case, name, driver, adapter, *args):
                "-device", "scsi-hd,bus=hba.0,scsi-id=3,drive=b,physical_block_size=4096",
                "-drive", "if=none,id=c,file=%s,format=raw,media=cdrom,readonly=on" % iso,
                "-device", "scsi-cd,bus=hba.0,scsi-id=5,drive=c"]
-    with start(case, "amd64", "-accel", "interp", "-m", "256", "-smp", "2", *options, append="quiet") as vm:
+    with start(case, "amd64", "-accel", "jit", "-m", "256", "-smp", "2", *options, append="quiet") as vm:
         to_shell(vm)
         n = host(vm, driver)
         names = [disk_at(vm, "%s:0:%d:0" % (n, t)) for t in (1, 3)]
@@ -93,7 +93,7 @@ def brief(case, name, driver, adapter):
     disk, iso = os.path.join(top, "a.img"), os.path.join(top, "cd.iso")
     make_image(disk, "raw", data)
     make_image(iso, "raw", data)
-    with start(case, "amd64", "-accel", "interp", "-m", "128", "-device", adapter,
+    with start(case, "amd64", "-accel", "jit", "-m", "128", "-device", adapter,
                "-drive", "if=none,id=a,format=raw,file=" + disk, "-device", "scsi-hd,scsi-id=1,drive=a",
                "-drive", "if=none,id=c,format=raw,media=cdrom,file=" + iso, "-device", "scsi-cd,scsi-id=5,drive=c",
                append="quiet") as vm:
@@ -120,7 +120,7 @@ def cd_boots(name, *args):
         top = folder(case)
         iso = boot_disc(os.path.join(top, "boot.iso"), "this is the disc\n")
         words = [a.replace("IMAGE", iso) for a in args]
-        with Vm([case.viv, "-nographic", "-accel", "interp", "-m", "64", *words], case.log()) as vm:
+        with Vm([case.viv, "-nographic", "-accel", "jit", "-m", "64", *words], case.log()) as vm:
             vm.expect("this is the disc")
             case.check(True, "boots")
             vm.send(CTRL_A + "x")
@@ -134,7 +134,7 @@ def demo(name, *args):
     def case_fn(case):
         image = demo_disk(case, "amd64")
         words = [a.replace("IMAGE", image) for a in args]
-        with Vm([case.viv, "-nographic", "-accel", "interp", "-m", "256", "-snapshot", *words], case.log()) as vm:
+        with Vm([case.viv, "-nographic", "-accel", "jit", "-m", "256", "-snapshot", *words], case.log()) as vm:
             login(vm)
             case.check("/dev/sda1" in vm.sh("cat /proc/mounts")[0], "the root file system is on /dev/sda1")
             vm.sh("dd if=/dev/urandom of=/root/kept bs=64k count=32 2>/dev/null; sync")

@@ -60,7 +60,7 @@ def in_linux(case):
                "-device", "sdhci-pci,id=host,sd-spec-version=3", "-drive", "if=none,id=b,format=raw,file=" + big,
                "-device", "sd-card,drive=b,spec_version=3",
                "-drive", "if=sd,format=raw,readonly=on,file=" + lock]
-    with start(case, "amd64", "-accel", "interp", "-m", "256", "-smp", "2", *options, append="quiet") as vm:
+    with start(case, "amd64", "-accel", "jit", "-m", "256", "-smp", "2", *options, append="quiet") as vm:
         to_shell(vm)
         vm.sh("for i in 1 2 3 4 5 6 7 8 9; do [ $(ls -d /sys/block/mmcblk? | wc -l) = 3 ] && break; sleep 1; done")
         dev = card(vm, SIZE)

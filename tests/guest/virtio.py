@@ -55,7 +55,7 @@ def one_kind(case, vm, n, kind):
 
 def rng(case):
     devices = [word for kind in KINDS for word in ("-device", "virtio-rng-pci" + kind[1])]
-    with start(case, "amd64", "-accel", "interp", "-m", "256", "-smp", "2", *devices, append="quiet") as vm:
+    with start(case, "amd64", "-accel", "jit", "-m", "256", "-smp", "2", *devices, append="quiet") as vm:
         to_shell(vm)
         for n, kind in enumerate(KINDS):
             one_kind(case, vm, n, kind)
@@ -68,7 +68,7 @@ def rng(case):
 
 def rng_reload(case):
     """The driver leaves and comes back: resets, queues torn down and made again."""
-    with start(case, "amd64", "-accel", "interp", "-m", "256", "-device", "virtio-rng-pci,max-bytes=4096,period=1000",
+    with start(case, "amd64", "-accel", "jit", "-m", "256", "-device", "virtio-rng-pci,max-bytes=4096,period=1000",
                append="quiet") as vm:
         to_shell(vm)
         for _ in range(3):
@@ -113,7 +113,7 @@ def same_as_qemu(case):
     args = ["-nographic", "-m", "256", *devices]
     views, features = [], []
     command = "for d in /sys/bus/virtio/devices/*; do cat $d/features; done"
-    with start(case, "amd64", "-accel", "interp", *args[1:], append="quiet") as vm:
+    with start(case, "amd64", "-accel", "jit", *args[1:], append="quiet") as vm:
         to_shell(vm)
         views.append(pci_view(vm))
         features.append(vm.sh(command)[0])

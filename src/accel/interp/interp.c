@@ -34,14 +34,14 @@ static InterpVcpu *vcpu_of(Cpu *cpu) { return cpu->accel_data; }
 
 static int probe(const char **why)
 {
-	*why = NULL;
-	return 2;
+	*why = "it is slower than the translator (-accel jit), which it is there to be compared with";
+	return 1;
 }
 
 static int probe_jit(const char **why)
 {
-	*why = "it is young: until it has run as many guests as the interpreter, it wants to be asked for";
-	return 1;
+	*why = NULL;
+	return 2;
 }
 
 /* RamArena.code_changed: translated code that jumps about in one page looks at the page only on its way in. */
