@@ -27,8 +27,7 @@ void exit_to(Trans *t, uint64_t rip, uint16_t live)
 
 void exit_indirect(Trans *t)
 {
-	emit_store(&t->e, 8, H_T1, CPU_AT(rip));
-	emit_jmp(&t->e, t->jit->indirect);
+	jit_emit_lookup(t->jit, &t->e);
 }
 
 uint64_t target_of(const Trans *t, unsigned k)

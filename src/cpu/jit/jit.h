@@ -144,7 +144,7 @@ struct Jit {
 	uint64_t pending_key;
 	/* routines all blocks share, at the start of the cache */
 	const JitLink *(*enter)(Cpu *cpu, const uint8_t *code);
-	const uint8_t *leave, *leave_none, *slow, *onward, *indirect, *by_table, *save_units, *load_units;
+	const uint8_t *leave, *leave_none, *slow, *onward, *by_table, *save_units, *load_units;
 	bool by_handler;         /* translated code was left by jit_slow */
 	bool cold;               /* what comes next is the interpreter's: a unit is not to be had */
 	struct Trans *trans;     /* the translator's workspace */
@@ -177,6 +177,11 @@ JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left, bool plain
 /* perfmap.c: [code, code + size) is the block at `rip`; nothing if no map is open. */
 void perfmap_add(const uint8_t *code, size_t size, uint64_t rip, bool user);
 void perfmap_add_stubs(const uint8_t *code, size_t size);
+/*
+ * stubs.c: on to the block at the RIP in R13, if it is in the jump table. Each branch has a copy, so that the host's
+ * predictor knows them apart.
+ */
+void jit_emit_lookup(const Jit *j, Emit *e);
 /* stubs.c: emits the shared routines. */
 void jit_emit_stubs(Jit *j, Emit *e);
 /* run.c: what a slow exit calls. NULL: the block goes on; else where translated code goes on instead. */

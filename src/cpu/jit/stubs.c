@@ -242,11 +242,10 @@ static void emit_onward(Jit *j, Emit *e)
 	emit_rm(e, OP(0xff), 4, 4, CPU_AT(jit_scratch)); /* jmp */
 }
 
-/* indirect: on to the block at Cpu.rip (also in R13), if it is in the jump table. */
-static void emit_indirect(Jit *j, Emit *e)
+void jit_emit_lookup(const Jit *j, Emit *e)
 {
 	G_STATIC_ASSERT(sizeof(JitJump) == 32);
-	j->indirect = emit_here(e);
+	emit_store(e, 8, H_T1, CPU_AT(rip));
 	emit_mov_rr(e, 8, H_T2, H_T1);
 	emit_rr(e, OP(0xc1), 8, 5, H_T2); /* shr r14, 12 */
 	e1(e, JIT_JUMP_BITS);
@@ -272,8 +271,7 @@ static void emit_by_table(Jit *j, Emit *e)
 {
 	j->by_table = emit_here(e);
 	emit_load(e, 8, H_T1, at(H_T1, offsetof(JitLink, rip)));
-	emit_store(e, 8, H_T1, CPU_AT(rip));
-	emit_jmp(e, j->indirect);
+	jit_emit_lookup(j, e);
 }
 
 void jit_emit_stubs(Jit *j, Emit *e)
@@ -284,6 +282,5 @@ void jit_emit_stubs(Jit *j, Emit *e)
 	emit_leave(j, e);
 	emit_slow(j, e);
 	emit_onward(j, e);
-	emit_indirect(j, e);
 	emit_by_table(j, e);
 }

@@ -127,7 +127,7 @@ static inline bool same_page(const Trans *t, uint64_t rip)
 {
 	return !((rip ^ t->b->rip) & ~(uint64_t)(GUEST_PAGE_SIZE - 1));
 }
-/* To the RIP in R13, which is in Cpu.rip as well. */
+/* To the RIP in R13. */
 void exit_indirect(Trans *t);
 
 /* ---- log.c ---- */
