@@ -44,6 +44,11 @@ static inline void e4(Emit *e, uint32_t v)
 	memcpy(e->p, &v, 4);
 	e->p += 4;
 }
+static inline void emit_bytes(Emit *e, const uint8_t *bytes, unsigned n)
+{
+	memcpy(e->p, bytes, n);
+	e->p += n;
+}
 static inline void e8(Emit *e, uint64_t v)
 {
 	memcpy(e->p, &v, 8);

@@ -145,6 +145,7 @@ struct Jit {
 	/* routines all blocks share, at the start of the cache */
 	const JitLink *(*enter)(Cpu *cpu, const uint8_t *code);
 	const uint8_t *leave, *leave_none, *slow, *onward, *by_table, *save_units, *load_units;
+	bool bmi2;               /* the host has it */
 	bool by_handler;         /* translated code was left by jit_slow */
 	bool cold;               /* what comes next is the interpreter's: a unit is not to be had */
 	struct Trans *trans;     /* the translator's workspace */

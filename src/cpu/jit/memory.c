@@ -93,9 +93,16 @@ uint8_t *mem_check(Trans *t, unsigned size, bool write)
 	int32_t tag = (int32_t)(t->tlb + (write ? offsetof(TlbEntry, write) : offsetof(TlbEntry, read)));
 	Place entry = { H_CPU, H_T2, 0, tag };
 
-	emit_mov_rr(e, 8, H_T2, H_T1);
-	emit_rr(e, OP(0xc1), 8, 5, H_T2); /* shr r14, 7: a page's number times 32 */
-	e1(e, GUEST_PAGE_BITS - 5);
+	/* r14 = r13 >> 7: a page's number times 32 */
+	if (t->jit->bmi2) {
+		static const uint8_t rorx[] = { 0xc4, 0x43, 0xfb, 0xf0, 0xf5 }; /* r14, r13 */
+		emit_bytes(e, rorx, sizeof(rorx));
+		e1(e, GUEST_PAGE_BITS - 5);
+	} else {
+		emit_mov_rr(e, 8, H_T2, H_T1);
+		emit_rr(e, OP(0xc1), 8, 5, H_T2); /* shr */
+		e1(e, GUEST_PAGE_BITS - 5);
+	}
 	emit_rr(e, OP(0x81), 4, 4, H_T2); /* and */
 	e4(e, (TLB_SIZE - 1) << 5);
 	emit_rm(e, OP(0x33), 8, H_T1, entry);

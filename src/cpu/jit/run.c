@@ -19,6 +19,7 @@ bool jit_init(Cpu *cpu, size_t code_bytes, GError **error)
 	Jit *j = g_new0(Jit, 1);
 
 	j->heat_needed = HEAT_DEFAULT;
+	j->bmi2 = __builtin_cpu_supports("bmi2");
 	if (!cache_open(j, code_bytes ? code_bytes : CODE_DEFAULT, error)) {
 		g_free(j);
 		return false;

@@ -55,9 +55,12 @@ bool vector_needs(const Decoded *d, uint8_t units[2])
 /* The operand is aligned, or the handler raises what is due. */
 static void check_alignment(Trans *t, Place m, unsigned size)
 {
+	bool at_base = m.index < 0 && !m.disp;
+
 	flags_save(t);
-	emit_lea(&t->e, 8, H_T2, m);
-	emit_rr(&t->e, OP(0xf6), 1, 0, H_T2); /* test r14b */
+	if (!at_base)
+		emit_lea(&t->e, 8, H_T2, m);
+	emit_rr(&t->e, OP(0xf6), 1, 0, at_base ? (unsigned)m.base : H_T2); /* test */
 	e1(&t->e, size - 1);
 	detour(t, emit_jcc(&t->e, CC_NE, NULL));
 }
