@@ -11,9 +11,14 @@ while [ $SECONDS -lt $end ]; do
     seed=$((RANDOM * 32768 + RANDOM))
     echo "seed $seed"
     "$build/tests/cpu/test-native" --seconds $((left < 60 ? left : 60)) --seed $seed
+    for mode in "--jit --length 24" "--jit --code32 --length 12"; do
+        # shellcheck disable=SC2086
+        "$build/tests/cpu/test-native" $mode --seconds $((left < 60 ? left : 60)) --seed $seed
+    done
     glib_seed="R02S$(printf '%08x%08x%08x%08x' $seed $RANDOM $RANDOM $RANDOM)"
     "$build/tests/device/test-noise" --seed "$glib_seed" >/dev/null
     "$build/tests/device/fuzz-ide" --seconds 20 --seed $seed
+    "$build/tests/device/fuzz-scsi" --seconds 20 --seed $seed
     "$build/tests/device/fuzz-virtio" --seconds 20 --seed $seed
     "$build/tests/device/fuzz-sdhci" --seconds 20 --seed $seed
     for name in test-qcow2-damage test-formats-damage; do
