@@ -44,7 +44,7 @@ def main():
         firmware(leave, b"\xb0\x10\xba\x01\x05\xee\xf4")
         firmware(halt, b"\xfa\xf4\xeb\xfd")
         common = ["-m", "64", "-display", "none", "-serial", "none", "-monitor", "none", "-nodefaults"]
-        rows = [("viv -accel interp", [viv, "-accel", "interp"])]
+        rows = [("viv -accel jit", [viv, "-accel", "jit"])]
         if QEMU:
             rows.append(("qemu -accel tcg", [QEMU, "-accel", "tcg", "-machine", "pc"]))
         print("Start and size, -m 64, on %s" % cpu_type())

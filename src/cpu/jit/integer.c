@@ -1,6 +1,7 @@
 /*
  * integer.c - moves, arithmetic, logic, shifts, bits: the guest's instruction with the host's registers in it.
  */
+#include "cpu/interp/recode.h"
 #include "cpu/jit/translate.h"
 
 int integer_access(unsigned exec)
@@ -12,6 +13,7 @@ int integer_access(unsigned exec)
 	case X_IMUL2: case X_CMOVCC: case X_BSF: case X_BSR:
 	case X_BTS_IMM: case X_BTR_IMM: case X_BTC_IMM:
 	case X_CRC32: case X_CRC32_8: case X_XCHG: case X_XADD: case X_CMPXCHG:
+	case X_ADCX: case X_ADOX:
 		return RW;
 	case X_CMP: case X_TEST: case X_BT_IMM:
 		return RD;
@@ -106,7 +108,8 @@ static bool with_modrm(Trans *t, int access)
 	Op op = { d->opcode, d->row->map, mandatory(d) };
 	if (d->row->map == 0 && d->opcode == 0x82) /* 80h's twin of 32-bit code */
 		op.code = 0x80;
-	unsigned size = rm_size == 1 && (!reg_access || reg_size == 1) ? 1 : d->opsize;
+	/* A mandatory 66h is no operand size. */
+	unsigned size = rm_size == 1 && (!reg_access || reg_size == 1) ? 1 : d->row->pfx == PFX_66 ? rm_size : d->opsize;
 	Place m = {0};
 	if (d->is_mem)
 		m = mem_place(t, rm_size, rm_access & WR);
@@ -329,6 +332,40 @@ static bool leave(Trans *t)
 	return true;
 }
 
+/*
+ * BMI1 and BMI2: modrm.reg and VEX.vvvv beside modrm.rm. Two scratch registers are too few for three guest registers that
+ * live in memory: then the handler runs it.
+ */
+static bool bit_manipulation(Trans *t)
+{
+	const Decoded *d = now(t);
+	unsigned exec = d->row->exec, size = operand_bytes(d, 0);
+	bool g = recode_names(d, 'G'), v = recode_names(d, 'B'), rm_in_t1 = d->is_mem || host_of(d->rm) < 0;
+	bool g_in_t2 = g && host_of(d->reg) < 0, v_elsewhere = v && host_of(d->vvvv) < 0;
+
+	if ((d->is_mem && !mem_known(t)) || (v_elsewhere && g_in_t2 && rm_in_t1))
+		return false;
+	Place m = at(H_T1, 0);
+	if (d->is_mem)
+		m = mem_place(t, size, false);
+	flags_want(t);
+	Recode with = { .mem = (uint8_t)m.base, .index = m.index, .scale = m.scale, .disp = m.disp };
+	unsigned v_scratch = g_in_t2 ? H_T1 : H_T2;
+	if (!d->is_mem)
+		with.e = (uint8_t)use_reg(t, d->rm, size, true, H_T1);
+	if (v)
+		with.v = (uint8_t)use_reg(t, d->vvvv, size, true, v_scratch);
+	if (g)
+		with.g = (uint8_t)use_reg(t, d->reg, size, false, H_T2);
+	t->e.p = recode(t->e.p, d, &with);
+	if (v && (!g || exec == X_MULX))
+		done_reg(t, d->vvvv, v_scratch);
+	if (g)
+		done_reg(t, d->reg, H_T2);
+	detours_end(t);
+	return true;
+}
+
 bool trans_integer(Trans *t)
 {
 	const Decoded *d = now(t);
@@ -338,6 +375,11 @@ bool trans_integer(Trans *t)
 
 	bool ignores_rep = exec == X_BSF || exec == X_BSR; /* TZCNT and LZCNT to processors that have them */
 
+	switch (exec) {
+	case X_ANDN: case X_BLSR: case X_BLSMSK: case X_BLSI: case X_BZHI: case X_BEXTR: case X_MULX: case X_PDEP: case X_PEXT:
+	case X_SARX: case X_SHLX: case X_SHRX: case X_RORX:
+		return bit_manipulation(t);
+	}
 	if (d->row->enc != ENC_LEGACY || ((d->rep || d->repne) && !mandatory(d) && !ignores_rep))
 		return false;
 	switch (exec) {
