@@ -170,8 +170,9 @@ typedef struct CpuidLeaf { uint32_t leaf, subleaf, eax, ebx, ecx, edx; bool inde
 #define CPUID_LEAVES_MAX 96
 
 /*
- * Soft TLB: one per privilege view. A tag is a linear page address, or TLB_NONE, which is no canonical one:
- * linear ^ tag is the offset in the page, and above 4095 whenever the entry is another page's.
+ * Soft TLB: one per privilege view. A tag is a linear page address: linear ^ tag is the offset in the page, and above
+ * 4095 whenever the entry is another page's. Where there is none it is tlb_none(), an address that belongs into another
+ * slot, so that no address looked up here, canonical or not, is taken for it.
  */
 enum {
 	TLB_KERNEL, TLB_USER,
@@ -181,7 +182,7 @@ enum {
 };
 #define TLB_BITS 12
 #define TLB_SIZE (1u << TLB_BITS)
-#define TLB_NONE (1ull << 62)
+static inline uint64_t tlb_none(unsigned slot) { return (uint64_t)(slot ^ TLB_SIZE / 2) << GUEST_PAGE_BITS | 1; }
 typedef struct TlbEntry {
 	uint64_t read, write, exec; /* tags; a page that is MMIO, watched or holds code has no write tag */
 	uint8_t *page;              /* its first byte, where one of the tags is set */

@@ -21,9 +21,14 @@
 /* What is known of a slot of Cpu.tlbs. */
 enum { SLOT_LISTED_LOCAL = 1, SLOT_LISTED_GLOBAL = 2, SLOT_GLOBAL = 4 };
 
-static inline void drop(TlbEntry *e) { e->read = e->write = e->exec = TLB_NONE; }
-
 static inline TlbEntry *all_slots(Cpu *cpu) { return (TlbEntry *)cpu->tlbs; }
+
+/* `slot` counts through all views. */
+static inline void drop(Cpu *cpu, unsigned slot)
+{
+	TlbEntry *e = &all_slots(cpu)[slot];
+	e->read = e->write = e->exec = tlb_none(slot % TLB_SIZE);
+}
 
 static inline TlbEntry *slot_of(Cpu *cpu, unsigned view, uint64_t linear)
 {
@@ -57,7 +62,6 @@ static void drop_front(Cpu *cpu, bool global)
 {
 	TlbBack *b = &cpu->tlb_back;
 	TlbList *l = &b->list[global];
-	TlbEntry *all = all_slots(cpu);
 	uint8_t bit = global ? SLOT_LISTED_GLOBAL : SLOT_LISTED_LOCAL;
 	bool every = l->count > TLB_LIST_MAX;
 	unsigned n = every ? TLB_MODES * TLB_SIZE : l->count;
@@ -67,7 +71,7 @@ static void drop_front(Cpu *cpu, bool global)
 		unsigned slot = every ? i : l->slot[i];
 		b->slot[slot] &= (uint8_t)~bit;
 		if (!(b->slot[slot] & SLOT_GLOBAL) == !global)
-			drop(&all[slot]);
+			drop(cpu, slot);
 	}
 	l->count = 0;
 }
@@ -79,11 +83,14 @@ void tlb_install(Cpu *cpu, unsigned view, uint64_t linear, uint8_t *host, unsign
 	bool code = cpu->arena && ram_arena_owns(cpu->arena, host) &&
 		    atomic_load(ram_page_state(cpu->arena, host)) & PAGE_CODE;
 
-	list_slot(&cpu->tlb_back, (unsigned)(e - all_slots(cpu)), rights & TLB_GLOBAL);
+	unsigned slot = (unsigned)(e - all_slots(cpu));
+	uint64_t none = tlb_none(slot % TLB_SIZE);
+
+	list_slot(&cpu->tlb_back, slot, rights & TLB_GLOBAL);
 	*e = (TlbEntry){
-		.read = rights & TLB_READ ? tag : TLB_NONE,
-		.write = rights & TLB_WRITE && !code ? tag : TLB_NONE,
-		.exec = rights & TLB_EXEC ? tag : TLB_NONE,
+		.read = rights & TLB_READ ? tag : none,
+		.write = rights & TLB_WRITE && !code ? tag : none,
+		.exec = rights & TLB_EXEC ? tag : none,
 		.page = host,
 	};
 }
@@ -169,7 +176,7 @@ static void start_anew(Cpu *cpu)
 void cpu_tlb_reset(Cpu *cpu)
 {
 	for (unsigned i = 0; i < TLB_MODES * TLB_SIZE; i++)
-		drop(&all_slots(cpu)[i]);
+		drop(cpu, i);
 	start_anew(cpu);
 }
 
@@ -282,7 +289,7 @@ void cpu_tlb_flush_page(Cpu *cpu, uint64_t linear)
 	for (unsigned view = 0; view < TLB_SLOW; view++) {
 		TlbEntry *e = slot_of(cpu, view, linear);
 		if (e->read == tag || e->exec == tag || e->write == tag)
-			drop(e);
+			drop(cpu, (unsigned)(e - all_slots(cpu)));
 		for (unsigned i = 0; i < TLB_BACK_WAYS; i++)
 			if (set[i].key == key_of(linear, view, b->asid) || set[i].key == key_of(linear, view, b->global_asid))
 				set[i].key = 0;
@@ -304,7 +311,7 @@ void cpu_tlb_drop_writes(Cpu *cpu, const uint8_t *host_page)
 		for (unsigned k = i; eight; eight >>= 8, k++) {
 			TlbEntry *e = &all_slots(cpu)[k];
 			if (!host_page || e->page == host_page)
-				e->write = TLB_NONE;
+				e->write = tlb_none(k % TLB_SIZE);
 		}
 	}
 }

@@ -134,6 +134,19 @@ static void test_rights(void)
 	done(cpu);
 }
 
+/* Slots that hold nothing are not taken for a page, whatever stands in them. */
+static void test_empty(void)
+{
+	Cpu *cpu = fresh();
+	int vector;
+
+	for (unsigned slot = 0; slot < TLB_SIZE; slot++) {
+		FLAT_TRY(cpu, vector, cpu_lin_read(cpu, (UINT64_C(1) << 62) + slot * UINT64_C(4096), 1, 0));
+		g_assert_cmpint(vector, ==, EXC_GP);
+	}
+	done(cpu);
+}
+
 static void test_invlpg(void)
 {
 	Cpu *cpu = fresh();
@@ -290,6 +303,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/cpu/tlb/cr3", test_cr3);
 	g_test_add_func("/cpu/tlb/pge", test_pge);
 	g_test_add_func("/cpu/tlb/rights", test_rights);
+	g_test_add_func("/cpu/tlb/empty", test_empty);
 	g_test_add_func("/cpu/tlb/invlpg", test_invlpg);
 	g_test_add_func("/cpu/tlb/large", test_large);
 	g_test_add_func("/cpu/tlb/pcid", test_pcid);
