@@ -62,6 +62,36 @@ n1:	movb $0x11, %al
 	call *%eax
 	cmpl $0x77777777, %eax
 	CHECK e, 7
+	/* a function in its caller's page, hot, and now and then another one */
+	movl $2000, %ecx
+	jmp 1f
+	.balign 256
+1:	testl $127, %ecx
+	jnz 2f
+	movl %ecx, 3f + 1
+	movl %ecx, wanted
+2:	call 3f
+	cmpl wanted, %eax
+	CHECK e, 11
+	loop 1b
+	jmp 4f
+3:	movl $0, %eax
+	ret
+4:	/* flags that the target overwrites, until it reads them */
+	movl $1000, %ecx
+	jmp 1f
+	.balign 256
+1:	movl $0, %eax
+	cmpl $1, %eax
+	jmp 2f
+2:	movl $5, %ebx
+3:	addl $0, %ebx                   /* 83 c3 00; ADC is 83 d3 00 */
+	cmpl $500, %ecx
+	jne 5f
+	movb $0xd3, 3b + 1
+5:	loop 1b
+	cmpl $6, %ebx
+	CHECK e, 12
 	/* through an alias: 32-bit paging, 0x40000 on 0x30000 too */
 	movl $0x21007, 0x20000
 	movl $0x21000, %edi
@@ -101,6 +131,8 @@ n1:	movb $0x11, %al
 	cmpl $0x12121212, %eax
 	CHECK e, 10
 	PASS
+	.balign 4
+wanted:	.long 0
 image_of_code:
 	movl $0x77777777, %eax
 	ret
