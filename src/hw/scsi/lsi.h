@@ -156,6 +156,7 @@ struct Lsi {
 	bool running, carry;
 	bool dead_selection;  /* nobody answered; told when an instruction needs the bus */
 	LsiMove move;
+	bool moving;          /* bytes of `move` are on their way: the registers are not to be reached by them */
 	/* bus */
 	bool connected, req;  /* req: the target asks for bytes of `phase` */
 	uint8_t phase;

@@ -190,14 +190,26 @@ void lsi_store(Lsi *s, unsigned reg, uint8_t value)
 	}
 }
 
+/* A block move into the registers could reset the chip, and free the command whose bytes are being moved. */
+static uint8_t load_reg(Lsi *s, uint64_t offset)
+{
+	return s->moving ? 0xff : lsi_load(s, offset % LSI_REGS);
+}
+
+static void store_reg(Lsi *s, uint64_t offset, uint8_t value)
+{
+	if (!s->moving)
+		lsi_store(s, offset % LSI_REGS, value);
+}
+
 static uint64_t reg_read(void *opaque, uint64_t offset, unsigned size)
 {
-	return lsi_load(opaque, offset % LSI_REGS);
+	return load_reg(opaque, offset);
 }
 
 static void reg_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
-	lsi_store(opaque, offset % LSI_REGS, (uint8_t)value);
+	store_reg(opaque, offset, (uint8_t)value);
 }
 
 /* Byte by byte: wide registers begin to act when their last byte is written. */
@@ -237,7 +249,7 @@ bool lsi_read(Lsi *s, uint64_t addr, void *buf, uint32_t len)
 	if (!within(&s->mmio, addr, len))
 		return guest_read(s->pci.dev.board->mem, addr, buf, len);
 	for (uint32_t i = 0; i < len; i++)
-		p[i] = lsi_load(s, (unsigned)(addr - s->mmio.base + i) % LSI_REGS);
+		p[i] = load_reg(s, addr - s->mmio.base + i);
 	return true;
 }
 
@@ -253,7 +265,7 @@ bool lsi_write(Lsi *s, uint64_t addr, const void *buf, uint32_t len)
 	if (!within(&s->mmio, addr, len))
 		return guest_write(s->pci.dev.board->mem, addr, buf, len);
 	for (uint32_t i = 0; i < len; i++)
-		lsi_store(s, (unsigned)(addr - s->mmio.base + i) % LSI_REGS, p[i]);
+		store_reg(s, addr - s->mmio.base + i, p[i]);
 	return true;
 }
 

@@ -124,8 +124,10 @@ static bool transfer(Lsi *s)
 	uint32_t n;
 	uint8_t *bytes = lsi_window(s, &n);
 	n = MIN(n, m->count);
-	if (outward(m->phase) ? !lsi_read(s, m->addr, bytes, n) :
-				!lsi_write(s, m->addr, bytes, n)) {
+	s->moving = true;
+	bool there = outward(m->phase) ? lsi_read(s, m->addr, bytes, n) : lsi_write(s, m->addr, bytes, n);
+	s->moving = false;
+	if (!there) {
 		m->on = false;
 		lsi_dma_interrupt(s, DSTAT_BF);
 		return false;
