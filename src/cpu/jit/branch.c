@@ -3,17 +3,31 @@
  */
 #include "cpu/jit/translate.h"
 
-/* To a known target, through a link. */
-void exit_to(Trans *t, uint64_t rip, uint16_t live)
+static JitLink *new_link(Trans *t, uint64_t rip)
 {
-	Emit *e = &t->e;
 	JitLink *l = jit_take(t->jit, sizeof(*l));
 
-	flags_save_if(t, live);
 	*l = (JitLink){ .rip = rip, .mode = t->b->base.mode, .forward = rip > t->b->rip,
 			.units = { t->b->units[0], t->b->units[1] } };
 	t->link[t->links] = l;
 	t->link_stale[t->links] = NULL;
+	return l;
+}
+
+/* Its jump is at `site`. */
+static void link_at(Trans *t, JitLink *l, uint8_t *site)
+{
+	l->site = site;
+	t->link_site[t->links++] = site;
+}
+
+/* To a known target, through a link. */
+void exit_to(Trans *t, uint64_t rip, uint16_t live)
+{
+	Emit *e = &t->e;
+
+	flags_save_if(t, live);
+	JitLink *l = new_link(t, rip);
 	if (!same_page(t, rip)) {
 		emit_head(e, OP(0xb8 | (H_T1 & 7)), 8, 0, 0, H_T1, false); /* mov r13, key: none is 0 */
 		l->key = e->p;
@@ -21,8 +35,7 @@ void exit_to(Trans *t, uint64_t rip, uint16_t live)
 		emit_rm(e, OP(0x3b), 8, H_T1, CPU_AT(jit_key));
 		t->link_stale[t->links] = emit_jcc(e, CC_NE, NULL);
 	}
-	l->site = emit_jmp(e, NULL);
-	t->link_site[t->links++] = l->site;
+	link_at(t, l, emit_jmp(e, NULL));
 }
 
 void exit_indirect(Trans *t)
@@ -41,10 +54,17 @@ static bool jcc(Trans *t)
 {
 	if (!t->code64 && now(t)->opsize == 2)
 		return false;
+	unsigned cc = now(t)->opcode & 15;
+	uint64_t target = target_of(t, t->k);
+	uint16_t live = t->live_taken[t->k];
 	flags_want(t);
-	uint8_t *skip = emit_jcc(&t->e, (now(t)->opcode & 15) ^ 1, NULL);
+	if (same_page(t, target) && !live) { /* the guest's branch is the link */
+		link_at(t, new_link(t, target), emit_jcc(&t->e, cc, NULL));
+		return true;
+	}
+	uint8_t *skip = emit_jcc(&t->e, cc ^ 1, NULL);
 	int flags = t->flags;
-	exit_to(t, target_of(t, t->k), t->live_taken[t->k]);
+	exit_to(t, target, live);
 	emit_land(&t->e, skip);
 	t->flags = flags;
 	return true;

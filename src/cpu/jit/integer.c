@@ -111,6 +111,7 @@ static bool with_modrm(Trans *t, int access)
 	/* A mandatory 66h is no operand size. */
 	unsigned size = rm_size == 1 && (!reg_access || reg_size == 1) ? 1 : d->row->pfx == PFX_66 ? rm_size : d->opsize;
 	Place m = {0};
+	bool in_place = false;
 	if (d->is_mem)
 		m = mem_place(t, rm_size, rm_access & WR);
 	if (d->is_mem && (d->lock || d->row->exec == X_XCHG))
@@ -123,6 +124,9 @@ static bool with_modrm(Trans *t, int access)
 		if (d->lock)
 			e1(&t->e, 0xf0);
 		emit_rm(&t->e, op, size, reg, m);
+	} else if (host_of(d->rm) < 0 && (!(rm_access & WR) || rm_size == 8)) { /* it is memory; the upper half is in no danger */
+		emit_rm(&t->e, op, size, reg, reg_at(d->rm));
+		in_place = true;
 	} else {
 		unsigned rm = high_rm ? REG_AH + d->rm - 4u : use_reg(t, d->rm, rm_size, rm_access & RD, H_T1);
 		/* Byte forms of either operand want REX for SPL to DIL. */
@@ -133,7 +137,7 @@ static bool with_modrm(Trans *t, int access)
 	immediate(t, d);
 	if (reg_access & WR && !high_reg)
 		done_reg(t, d->reg, H_T2);
-	if (!d->is_mem && rm_access & WR && !high_rm)
+	if (!d->is_mem && rm_access & WR && !high_rm && !in_place)
 		done_reg(t, d->rm, H_T1);
 	detours_end(t);
 	return true;
@@ -180,12 +184,14 @@ static bool lea(Trans *t)
 
 	if (d->asize == 2)
 		return false;
-	mem_address(t, false);
 	unsigned r = use_reg(t, d->reg, d->opsize, false, H_T2);
-	if (d->opsize == 2 && host_of(d->reg) < 0)
-		r = use_reg(t, d->reg, 2, true, H_T2);
-	emit_mov_rr(&t->e, d->opsize, r, H_T1);
-	done_reg(t, d->reg, H_T2);
+	if (d->opsize == 2) {
+		mem_address(t, H_T1, 4);
+		emit_mov_rr(&t->e, 2, r, H_T1);
+	} else {
+		mem_address(t, r, MIN(d->opsize, d->asize));
+	}
+	done_reg(t, d->reg, r);
 	return true;
 }
 

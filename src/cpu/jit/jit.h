@@ -5,8 +5,8 @@
  * the interpreter's handler, one instruction at a time, with the guest's state in struct Cpu.
  *
  * Registers, everywhere in translated code:
- *   guest RAX RCX RDX RBX RBP RSI RDI R8..R11 in the host registers of the same name, guest RSP in
- *   R12; guest R12..R15 in Cpu.regs; R15 is the Cpu; R13 and R14 are free between instructions.
+ *   guest RAX RCX RDX RBX RBP RSI RDI in the host registers of the same name, R12..R15 in R8..R11, RSP in
+ *   R12; guest R8..R11, which compilers use least, in Cpu.regs; R15 is the Cpu; R13 and R14 are free between instructions.
  *   Arithmetic flags: in the host's (FLAGS_HOST) or in Cpu.arith (FLAGS_CPU), which at every
  *   entrance and exit.
  * The vcpu's own thread only.
@@ -202,7 +202,7 @@ static inline Place reg_at(unsigned guest) { return at(H_CPU, (int32_t)(offsetof
 /* The host register that holds a guest register; -1: Cpu.regs does. */
 static inline int host_of(unsigned guest)
 {
-	return guest == RSP ? H_GUEST_RSP : guest < 12 ? (int)guest : -1;
+	return guest == RSP ? H_GUEST_RSP : guest < 8 ? (int)guest : guest >= 12 ? (int)guest - 4 : -1;
 }
 
 #endif

@@ -28,11 +28,10 @@ static unsigned part(Trans *t, unsigned guest, unsigned scratch)
 	return scratch;
 }
 
-void mem_address(Trans *t, bool seg)
+void mem_address(Trans *t, unsigned to, unsigned width)
 {
 	Emit *e = &t->e;
 	const Decoded *d = now(t);
-	unsigned width = d->asize == 8 ? 8 : 4;
 	bool base = d->base != SLOT_ZERO, index = d->index != SLOT_ZERO;
 	uint64_t disp = (uint64_t)d->disp;
 
@@ -41,29 +40,32 @@ void mem_address(Trans *t, bool seg)
 		base = false;
 	}
 	if (!base && !index) {
-		emit_const(e, H_T1, width == 4 ? (uint32_t)disp : disp);
+		emit_const(e, to, width == 4 ? (uint32_t)disp : disp);
 	} else if (!base && !d->scale) {
-		emit_lea(e, width, H_T1, at(part(t, d->index, H_T1), (int32_t)disp));
-	} else if (!base) { /* an index without a base needs a long form: scale in a register of its own */
+		emit_lea(e, width, to, at(part(t, d->index, H_T1), (int32_t)disp));
+	} else if (!base) { /* an index without a base needs a long form: a base of 0 */
 		emit_mov_rr(e, width, H_T1, part(t, d->index, H_T1));
-		Place m = { H_T1, -1, 0, (int32_t)disp };
 		emit_const(e, H_T2, 0);
-		m = (Place){ H_T2, H_T1, d->scale, (int32_t)disp };
-		emit_lea(e, width, H_T1, m);
+		emit_lea(e, width, to, (Place){ H_T2, H_T1, d->scale, (int32_t)disp });
 	} else {
-		unsigned b = part(t, d->base, H_T1);
-		Place m = at(b, (int32_t)disp);
+		Place m = at(part(t, d->base, H_T1), (int32_t)disp);
 		if (index) {
 			m.index = (int8_t)part(t, d->index, H_T2);
 			m.scale = d->scale;
 		}
-		emit_lea(e, width, H_T1, m);
+		emit_lea(e, width, to, m);
 	}
-	if (seg && t->code64 && d->seg != SEG_NONE) {
-		/* ADD would destroy the flags, but those are saved where a check follows. */
-		emit_rm(e, OP(0x03), 8, H_T1, at(H_CPU, (int32_t)(offsetof(Cpu, seg) + d->seg * sizeof(Segment) +
-								 offsetof(Segment, base))));
-	}
+}
+
+/* The linear address in R13. */
+static void linear_address(Trans *t)
+{
+	const Decoded *d = now(t);
+
+	mem_address(t, H_T1, d->asize);
+	if (t->code64 && d->seg != SEG_NONE)
+		emit_rm(&t->e, OP(0x03), 8, H_T1, at(H_CPU, (int32_t)(offsetof(Cpu, seg) + d->seg * sizeof(Segment) +
+								    offsetof(Segment, base))));
 }
 
 void detour(Trans *t, uint8_t *from)
@@ -131,7 +133,7 @@ void mem_within_line(Trans *t, unsigned size)
 void mem_place_alone(Trans *t, unsigned size, bool write)
 {
 	flags_save(t);
-	mem_address(t, true);
+	linear_address(t);
 	detour(t, mem_check(t, size, write));
 }
 

@@ -5,14 +5,16 @@
 
 static void spill(Emit *e)
 {
-	for (unsigned g = 0; g < 12; g++)
-		emit_store(e, 8, (unsigned)host_of(g), reg_at(g));
+	for (unsigned g = 0; g < 16; g++)
+		if (host_of(g) >= 0)
+			emit_store(e, 8, (unsigned)host_of(g), reg_at(g));
 }
 
 static void fill(Emit *e)
 {
-	for (unsigned g = 0; g < 12; g++)
-		emit_load(e, 8, (unsigned)host_of(g), reg_at(g));
+	for (unsigned g = 0; g < 16; g++)
+		if (host_of(g) >= 0)
+			emit_load(e, 8, (unsigned)host_of(g), reg_at(g));
 }
 
 static const uint8_t saved[] = { H_RBX, H_RBP, 12, 13, 14, 15 };

@@ -90,8 +90,8 @@ uint8_t *mem_check(Trans *t, unsigned size, bool write);
 void mem_within_line(Trans *t, unsigned size);
 /* As mem_place, on the stack: of RSP or RBP and disp. */
 Place stack_place(Trans *t, unsigned base, int disp, unsigned size, bool write);
-/* The linear address in R13, without a check (LEA's too with seg false). */
-void mem_address(Trans *t, bool seg);
+/* The memory operand's effective address, `width` bytes of it, in host register `to`; R13 and R14 are used. */
+void mem_address(Trans *t, unsigned to, unsigned width);
 /* This instruction goes through its handler from here on, if the jump at `from` is taken. */
 void detour(Trans *t, uint8_t *from);
 /* The straight way is over for this instruction: detours come back here. */
