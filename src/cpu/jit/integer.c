@@ -76,6 +76,17 @@ static void immediate(Trans *t, const Decoded *d)
 	}
 }
 
+/* Is modrm.rm a register whose place in Cpu.regs may be the operand? The upper half has to be in no danger. */
+static bool lives_in_memory(const Decoded *d, unsigned size, int access)
+{
+	switch (d->row->exec) {
+	case X_BT: case X_BTS: case X_BTR: case X_BTC: /* in memory the bit may lie anywhere */
+		return false;
+	default:
+		return host_of(d->rm) < 0 && (!(access & WR) || size == 8);
+	}
+}
+
 /* The general form: opcode with ModRM, an operand in modrm.rm, perhaps one in modrm.reg, perhaps an immediate. */
 static bool with_modrm(Trans *t, int access)
 {
@@ -101,8 +112,8 @@ static bool with_modrm(Trans *t, int access)
 		return false;
 	bool high_reg = reg_access && is_high(d, d->reg, reg_size), high_rm = !d->is_mem && is_high(d, d->rm, rm_size);
 	int host_reg = reg_access ? host_of(d->reg) : 0, host_rm = d->is_mem ? H_T1 : host_of(d->rm);
-	if ((high_reg || high_rm) && (d->is_mem || d->opsize == 8 || (!high_reg && reg_access && (host_reg < 0 || host_reg >= 4)) ||
-				      (!high_rm && (host_rm < 0 || host_rm >= 4))))
+	if ((high_reg || high_rm) && (d->is_mem || d->opsize == 8 || (!high_reg && reg_access && (host_reg < 0 || host_reg >= 8)) ||
+				      (!high_rm && (host_rm < 0 || host_rm >= 8))))
 		return false; /* no REX beside AH to BH */
 
 	Op op = { d->opcode, d->row->map, mandatory(d) };
@@ -124,7 +135,7 @@ static bool with_modrm(Trans *t, int access)
 		if (d->lock)
 			e1(&t->e, 0xf0);
 		emit_rm(&t->e, op, size, reg, m);
-	} else if (host_of(d->rm) < 0 && (!(rm_access & WR) || rm_size == 8)) { /* it is memory; the upper half is in no danger */
+	} else if (lives_in_memory(d, rm_size, rm_access)) {
 		emit_rm(&t->e, op, size, reg, reg_at(d->rm));
 		in_place = true;
 	} else {
@@ -184,14 +195,13 @@ static bool lea(Trans *t)
 
 	if (d->asize == 2)
 		return false;
-	unsigned r = use_reg(t, d->reg, d->opsize, false, H_T2);
 	if (d->opsize == 2) {
-		mem_address(t, H_T1, 4);
-		emit_mov_rr(&t->e, 2, r, H_T1);
+		mem_address(t, H_T1, 4); /* R14 too: it may hold the rest of the register only behind this */
+		emit_mov_rr(&t->e, 2, use_reg(t, d->reg, 2, true, H_T2), H_T1);
 	} else {
-		mem_address(t, r, MIN(d->opsize, d->asize));
+		mem_address(t, use_reg(t, d->reg, d->opsize, false, H_T2), MIN(d->opsize, d->asize));
 	}
-	done_reg(t, d->reg, r);
+	done_reg(t, d->reg, H_T2);
 	return true;
 }
 
