@@ -312,6 +312,7 @@ struct Cpu {
 	 * vector unit, [1] x87 and MMX. Elsewhere 0 and 0, and `vec` is true. jit_wanted: what is to be loaded next.
 	 */
 	_Alignas(2) uint8_t jit_units[2], jit_wanted[2];
+	uint64_t jit_limit;     /* a loop's register, when its checks have to be made anew (jit/loop.c) */
 	uint64_t jit_share[JIT_SHARES]; /* what to add to guest addresses of a stretch that was checked (jit/share.c) */
 	uint64_t tlb_drops;     /* counts what makes translations in use wrong */
 	struct ICache *icache;  /* decoded instructions; interp/ owns it */

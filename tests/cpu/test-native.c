@@ -163,6 +163,9 @@ static GPtrArray *rows_to_test(const char *only, bool code32)
 	return rows;
 }
 
+/* In a loop's body R15 counts the turns, and some addresses have RDX as their index. */
+static bool looping;
+
 /* In a frame sequence most memory operands are near one register, and it moves: what shared checks are about. */
 static bool frame;
 
@@ -199,7 +202,8 @@ static unsigned put_modrm(const OpRow *r, uint8_t *p)
 	if (below(4) == 0) { /* SIB without a scaled index, or a random one now and then */
 		p[0] = (uint8_t)((p[0] & ~7) | 4);
 		p[2] = p[1];
-		p[1] = (uint8_t)(below(4) << 6 | (below(8) ? 4 : below(8)) << 3 | a_base());
+		unsigned index = looping && below(2) ? RDX : below(8) ? 4 : below(8);
+		p[1] = (uint8_t)(below(4) << 6 | index << 3 | a_base());
 		return 3;
 	}
 	return 2;
@@ -254,6 +258,14 @@ static unsigned put_legacy(const OpRow *r, const Cpu *cpu, uint8_t *p)
 	return n;
 }
 
+static bool names_counter(const Decoded *d)
+{
+	bool z = d->row->operands[0] && opnd_letter(d->row->operands[0]) == 'Z';
+
+	return d->reg == R15 || d->rm == R15 || d->vvvv == R15 || (d->is_mem && (d->base == R15 || d->index == R15)) ||
+	       (z && (d->opcode & 7) == 7 && d->rex & 1);
+}
+
 /* One instruction that decodes as row r, or 0. Opcodes with a register inside get a random one. */
 static unsigned make(const OpRow *r, const Cpu *cpu, uint8_t *p)
 {
@@ -267,7 +279,7 @@ static unsigned make(const OpRow *r, const Cpu *cpu, uint8_t *p)
 		for (unsigned k = n; k < sizeof(b); k++)
 			b[k] = (uint8_t)(below(2) ? g_rand_int(rnd) : below(72));
 		DecodeResult result = decode(b, 15, cpu->mode, cpu->features, &d);
-		if (result == DECODE_OK && d.row == r && (d.seg == SEG_NONE || (!d.code64 && d.seg != FS && d.seg != GS))) {
+		if (result == DECODE_OK && d.row == r && !(looping && names_counter(&d)) && (d.seg == SEG_NONE || (!d.code64 && d.seg != FS && d.seg != GS))) {
 			memcpy(p, b, d.len);
 			return d.len;
 		}
@@ -299,6 +311,8 @@ static void random_state(NativeState *s)
 		s->regs[pointers[below(G_N_ELEMENTS(pointers))]] = NATIVE_DATA + NATIVE_DATA_SIZE - 64 + below(128);
 	if (below(2))
 		s->regs[RCX] = below(40);
+	if (looping)
+		s->regs[RDX] = below(64) * 8;
 	s->rip = NATIVE_CODE;
 	s->rflags = g_rand_int(rnd) & FLAGS_ARITH;
 	s->mxcsr = below(4) ? 0x1f80 : g_rand_int(rnd) & 0xffff;
@@ -495,13 +509,26 @@ static const OpRow *a_row(const Run *run)
 	return from->pdata[below(from->len)];
 }
 
-/* The sequence's code; some instructions can be jumped over. */
-static unsigned make_sequence(Run *run, uint8_t *code, unsigned room)
+/* ADD of a small constant to RBX, RSI, RDI, RBP or RDX. */
+static unsigned make_move(uint8_t *code)
 {
-	unsigned len = 0, count = 1 + below(run->length);
+	static const int8_t steps[] = {1, 2, 4, 8, 16, 32, 64, 3, 24, -1, -8, -16, -64, 127};
 
-	frame = below(2);
+	code[0] = 0x48;
+	code[1] = 0x83;
+	code[2] = (uint8_t)(0xc0 | (below(3) ? a_base() : RDX));
+	code[3] = (uint8_t)steps[below(G_N_ELEMENTS(steps))];
+	return 4;
+}
+
+/* `count` instructions; some can be jumped over. */
+static unsigned make_straight(Run *run, uint8_t *code, unsigned count, unsigned room)
+{
+	unsigned len = 0;
+
 	for (unsigned i = 0; i < count && len + 40 < room; i++) {
+		if (looping && below(3) == 0)
+			len += make_move(code + len);
 		const OpRow *r = a_row(run);
 		unsigned jump = below(8) == 0 ? len : 0;
 		if (jump) {
@@ -516,6 +543,36 @@ static unsigned make_sequence(Run *run, uint8_t *code, unsigned room)
 		if (jump)
 			code[jump + 1] = (uint8_t)(len - jump - 2);
 	}
+	return len;
+}
+
+/* As many turns as a loop needs to be watched, checked, and to leave its pages. */
+static unsigned make_loop(Run *run, uint8_t *code, unsigned room)
+{
+	static const uint8_t load[] = {0x41, 0xbf}, turn[] = {0x49, 0x83, 0xef, 0x01, 0x0f, 0x85}; /* mov r15d; sub r15, 1; jne */
+	uint32_t turns = 2 + below(200);
+	unsigned len = sizeof(load) + 4, start = len;
+
+	memcpy(code, load, sizeof(load));
+	memcpy(code + sizeof(load), &turns, 4);
+	len += make_straight(run, code + len, 1 + below(8), room - len - 16);
+	memcpy(code + len, turn, sizeof(turn));
+	len += sizeof(turn) + 4;
+	uint32_t back = start - len;
+	memcpy(code + len - 4, &back, 4);
+	return len;
+}
+
+static unsigned make_sequence(Run *run, uint8_t *code, unsigned room)
+{
+	unsigned len;
+
+	looping = !run->code32 && below(4) == 0;
+	frame = looping || below(2);
+	if (looping)
+		len = make_loop(run, code, room - 2);
+	else
+		len = make_straight(run, code, 1 + below(run->length), room - 2);
 	code[len++] = 0xcc;
 	code[len++] = 0xcc;
 	return len;

@@ -21,6 +21,11 @@ static void link_at(Trans *t, JitLink *l, uint8_t *site)
 	t->link_site[t->links++] = site;
 }
 
+void link_from(Trans *t, uint64_t rip, uint8_t *site)
+{
+	link_at(t, new_link(t, rip), site);
+}
+
 /* To a known target, through a link. */
 void exit_to(Trans *t, uint64_t rip, uint16_t live)
 {
@@ -58,8 +63,10 @@ static bool jcc(Trans *t)
 	uint64_t target = target_of(t, t->k);
 	uint16_t live = t->live_taken[t->k];
 	flags_want(t);
+	if (loop_turn(t, cc))
+		return true;
 	if (same_page(t, target) && !live) { /* the guest's branch is the link */
-		link_at(t, new_link(t, target), emit_jcc(&t->e, cc, NULL));
+		link_from(t, target, emit_jcc(&t->e, cc, NULL));
 		return true;
 	}
 	uint8_t *skip = emit_jcc(&t->e, cc ^ 1, NULL);

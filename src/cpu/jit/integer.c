@@ -81,6 +81,7 @@ static bool lives_in_memory(const Decoded *d, unsigned size, int access)
 {
 	switch (d->row->exec) {
 	case X_BT: case X_BTS: case X_BTR: case X_BTC: /* in memory the bit may lie anywhere */
+	case X_XCHG:                                   /* and this one locks */
 		return false;
 	default:
 		return host_of(d->rm) < 0 && (!(access & WR) || size == 8);

@@ -82,6 +82,9 @@ struct JitBlock {
 	bool plain;              /* shares no checks (share.c): taken up where another one could not go on */
 	uint16_t x87_count;
 	JitX87 *x87;
+	/* A loop that is watched (loop.c): how often it was entered, and turns left before that is looked at. */
+	uint32_t entered;
+	int32_t turns_left;
 };
 
 /* Where an indirect branch looks for its target. */
@@ -173,8 +176,8 @@ void jit_unfind(Jit *j, const JitBlock *b);
 /* run.c: whoever enters block b from now on comes to `to`. */
 void jit_forward(Jit *j, const JitBlock *b, const uint8_t *to);
 
-/* translate.c: NULL when there is nothing to translate. */
-JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left, bool plain);
+/* translate.c: NULL when there is nothing to translate. `before`: the version that this one replaces, or NULL. */
+JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left, bool plain, const JitBlock *before);
 /* perfmap.c: [code, code + size) is the block at `rip`; nothing if no map is open. */
 void perfmap_add(const uint8_t *code, size_t size, uint64_t rip, bool user);
 void perfmap_add_stubs(const uint8_t *code, size_t size);

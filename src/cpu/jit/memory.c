@@ -68,11 +68,20 @@ static void linear_address(Trans *t)
 								    offsetof(Segment, base))));
 }
 
-void detour(Trans *t, uint8_t *from)
+static Detour *open_detour(Trans *t)
 {
 	Detour *x = t->detours ? &t->detour[t->detours - 1] : NULL;
 
-	if (!x || x->back || x->froms == G_N_ELEMENTS(x->from)) {
+	return x && !x->back ? x : NULL;
+}
+
+bool detour_open(Trans *t) { return open_detour(t); }
+
+void detour(Trans *t, uint8_t *from)
+{
+	Detour *x = open_detour(t);
+
+	if (!x || x->froms == G_N_ELEMENTS(x->from)) {
 		x = &t->detour[t->detours++];
 		*x = (Detour){ .k = t->k };
 	}
@@ -81,9 +90,9 @@ void detour(Trans *t, uint8_t *from)
 
 void detours_end(Trans *t)
 {
-	Detour *x = t->detours ? &t->detour[t->detours - 1] : NULL;
+	Detour *x = open_detour(t);
 
-	if (!x || x->back)
+	if (!x)
 		return;
 	x->back = t->e.p;
 	x->want_flags = t->flags == FLAGS_HOST && t->live[t->k + 1];
@@ -142,6 +151,7 @@ Place mem_place(Trans *t, unsigned size, bool write)
 	Access a;
 	Place m;
 
+	t->aligned = 1;
 	if (access_of_operand(t, now(t), size, write, &a) && shared_place(t, &a, &m))
 		return m;
 	mem_place_alone(t, size, write);

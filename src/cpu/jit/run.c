@@ -89,9 +89,10 @@ bool jit_suitable(const Cpu *cpu)
 	return code == MODE_CODE64 || (code == MODE_CODE32 && cpu->mode & MODE_FLAT && cpu->mode & MODE_SS32);
 }
 
+/* Its page is as it was, and it is no loop that was watched for long enough. */
 static bool valid(const JitBlock *b)
 {
-	return atomic_load_explicit(b->base.page, memory_order_acquire) == b->base.page_state;
+	return atomic_load_explicit(b->base.page, memory_order_acquire) == b->base.page_state && b->turns_left >= 0;
 }
 
 static unsigned jump_slot(uint64_t rip)
@@ -158,7 +159,7 @@ static JitBlock *find(Cpu *cpu, const uint8_t *host, unsigned left, bool plain)
 	} else if (cache_make_room(j)) {
 		stale = NULL; /* if it is still there, it leads back to the loop */
 	}
-	JitBlock *b = jit_translate(cpu, host, left, plain);
+	JitBlock *b = jit_translate(cpu, host, left, plain, stale);
 	if (!b || !valid(b))
 		return NULL;
 	b->next = j->hash[h];

@@ -87,10 +87,12 @@ static Effect effect(const Decoded *d, unsigned reg, int64_t *by)
 	case X_NOP: case X_PAUSE: case X_JCC: case X_FWAIT: case X_LDMXCSR: case X_STMXCSR:
 	case X_CMP: case X_TEST: case X_BT: case X_BT_IMM:
 		return KEPT;
-	case X_PUSH: case X_CALL: case X_CALL_EA:
+	case X_PUSH:
+		return reg == RSP ? moved(by, -(int64_t)d->opsize) : KEPT;
+	case X_CALL: case X_CALL_EA:
 		return reg == RSP ? moved(by, -8) : KEPT;
 	case X_POP:
-		return !names_z(d) || z_of(d) == reg ? LOST : reg == RSP ? moved(by, 8) : KEPT;
+		return !names_z(d) || z_of(d) == reg ? LOST : reg == RSP ? moved(by, d->opsize) : KEPT;
 	case X_DIV1: case X_IDIV1: case X_MUL1: case X_IMUL1: case X_CBW: case X_CWD:
 		return reg == RAX || reg == RDX ? LOST : KEPT;
 	case X_XCHG: case X_XADD: case X_CMPXCHG: case X_XCHG_ACC:
@@ -109,18 +111,19 @@ static Effect effect(const Decoded *d, unsigned reg, int64_t *by)
 	return register_of(d, 0) == (int)reg ? LOST : KEPT;
 }
 
-/* An address whose parts stand still or move by constants. */
-static bool steady(const Decoded *d, const Access *a, int64_t *by)
+bool share_steady(const Decoded *d, const Access *a, int64_t *by)
 {
-	int64_t index_by;
+	int64_t base_by = 0, index_by = 0;
 
-	*by = 0;
-	if (a->base != SLOT_ZERO && effect(d, a->base, by) == LOST)
+	if (a->base != SLOT_ZERO && effect(d, a->base, &base_by) == LOST)
 		return false;
-	return a->index == SLOT_ZERO || effect(d, a->index, &index_by) == KEPT;
+	if (a->index != SLOT_ZERO && effect(d, a->index, &index_by) == LOST)
+		return false;
+	*by = base_by + index_by * (1 << a->scale);
+	return true;
 }
 
-static bool same_parts(const Access *a, const Access *b)
+bool share_same_parts(const Access *a, const Access *b)
 {
 	return a->base == b->base && a->index == b->index && (a->scale == b->scale || a->index == SLOT_ZERO);
 }
@@ -140,7 +143,7 @@ bool access_of_stack(const Trans *t, unsigned base, int64_t disp, unsigned size,
 }
 
 /* What instruction d is going to access, as far as it matters for the size of a stretch. */
-static bool foresee(const Trans *t, const Decoded *d, Access *a)
+bool share_foresee(const Trans *t, const Decoded *d, Access *a)
 {
 	unsigned exec = d->row->exec;
 	int access = integer_access(exec);
@@ -163,6 +166,30 @@ static bool foresee(const Trans *t, const Decoded *d, Access *a)
 	return false;
 }
 
+/* Vector operands that have to be aligned, as far as one look at the stretch can tell. */
+static void extend_alignment(Stretch *s, const Decoded *d, int64_t disp, unsigned size)
+{
+	if (d->row->exec != X_VEC || !(d->row->vec & VEC_ALIGN) || (s->align && (disp - s->align_at) & (s->align - 1)))
+		return;
+	if (size > s->align) {
+		s->align = size;
+		s->align_at = disp;
+	}
+}
+
+bool share_extend(Stretch *s, const Decoded *d, const Access *b, int64_t moved)
+{
+	int64_t disp = b->disp + moved, low = MIN(s->low, disp), high = MAX(s->high, disp + b->size);
+
+	if (high - low > STRETCH_MAX || low != (int32_t)low || high != (int32_t)high)
+		return false;
+	s->low = low;
+	s->high = high;
+	s->a.write |= b->write;
+	extend_alignment(s, d, disp, b->size);
+	return true;
+}
+
 /* The stretch around access a that the instructions behind this one touch too. How many of them do. */
 static unsigned plan(const Trans *t, const Access *a, Stretch *s)
 {
@@ -170,18 +197,12 @@ static unsigned plan(const Trans *t, const Access *a, Stretch *s)
 	unsigned others = 0;
 
 	*s = (Stretch){ .a = *a, .low = a->disp, .high = a->disp + a->size };
-	for (unsigned k = t->k + 1; k < t->count && steady(&t->d[k - 1], a, &by); k++) {
+	extend_alignment(s, now(t), a->disp, a->size);
+	for (unsigned k = t->k + 1; k < t->count && share_steady(&t->d[k - 1], a, &by); k++) {
 		Access b;
 		moved_by += by;
-		if (!foresee(t, &t->d[k], &b) || !same_parts(a, &b))
-			continue;
-		int64_t low = MIN(s->low, b.disp + moved_by), high = MAX(s->high, b.disp + moved_by + b.size);
-		if (high - low > STRETCH_MAX || low != (int32_t)low || high != (int32_t)high)
-			continue;
-		s->low = low;
-		s->high = high;
-		s->a.write |= b.write;
-		others++;
+		if (share_foresee(t, &t->d[k], &b) && share_same_parts(a, &b))
+			others += share_extend(s, &t->d[k], &b, moved_by);
 	}
 	return others;
 }
@@ -190,7 +211,7 @@ static Stretch *covering(Trans *t, const Access *a)
 {
 	for (unsigned i = 0; i < t->stretches; i++) {
 		Stretch *s = &t->stretch[i];
-		if (s->live && same_parts(&s->a, a) && (s->a.write || !a->write) && a->disp + s->moved >= s->low &&
+		if (s->live && share_same_parts(&s->a, a) && (s->a.write || !a->write) && a->disp + s->moved >= s->low &&
 		    a->disp + s->moved + a->size <= s->high)
 			return s;
 	}
@@ -208,43 +229,53 @@ static unsigned part(Trans *t, unsigned guest)
 	return H_T2;
 }
 
-/* R13 holds what is to be added: the operand's place. */
-static Place behind(Trans *t, const Access *a)
+/* The parts that are added at each access: a loop's fixed base is not. */
+static Access parts_of(const Stretch *s)
+{
+	Access a = s->a;
+
+	if (s->fixed)
+		a.base = SLOT_ZERO;
+	return a;
+}
+
+/* R13 holds what is to be added: the place of what is at `disp`. */
+static Place behind(Trans *t, const Stretch *s, int64_t disp)
 {
 	Emit *e = &t->e;
-	Place m = at(H_T1, (int32_t)a->disp);
-	bool base = a->base != SLOT_ZERO, index = a->index != SLOT_ZERO;
+	Place m = at(H_T1, (int32_t)disp);
+	Access a = parts_of(s);
+	bool base = a.base != SLOT_ZERO, index = a.index != SLOT_ZERO;
 
 	/* A second register, or one that waits in R14, goes into R13: R14 has to be free for the other operand. */
-	if (base && (index || host_of(a->base) < 0))
-		emit_lea(e, 8, H_T1, (Place){ H_T1, (int8_t)part(t, a->base), 0, 0 });
+	if (base && (index || host_of(a.base) < 0))
+		emit_lea(e, 8, H_T1, (Place){ H_T1, (int8_t)part(t, a.base), 0, 0 });
 	else if (base)
-		m.index = (int8_t)part(t, a->base);
-	if (index && host_of(a->index) < 0) {
-		emit_lea(e, 8, H_T1, (Place){ H_T1, (int8_t)part(t, a->index), a->scale, 0 });
+		m.index = (int8_t)part(t, a.base);
+	if (index && host_of(a.index) < 0) {
+		emit_lea(e, 8, H_T1, (Place){ H_T1, (int8_t)part(t, a.index), a.scale, 0 });
 	} else if (index) {
-		m.index = (int8_t)part(t, a->index);
-		m.scale = a->scale;
+		m.index = (int8_t)part(t, a.index);
+		m.scale = a.scale;
 	}
 	return m;
 }
 
-/* The linear address of the stretch's lowest byte, in `to`. */
-static void lowest(Trans *t, const Stretch *s, unsigned to)
+/* The parts' sum and `low`, in `to`. */
+static void sum_of(Trans *t, const Access *a, int64_t low, unsigned to)
 {
 	Emit *e = &t->e;
-	int32_t low = (int32_t)s->low;
 
-	if (s->a.base == SLOT_ZERO) {
-		emit_const(e, to, (uint64_t)(int64_t)low);
+	if (a->base == SLOT_ZERO) {
+		emit_const(e, to, (uint64_t)low);
 	} else {
-		int host = host_of(s->a.base);
+		int host = host_of(a->base);
 		if (host < 0)
-			emit_load(e, 8, to, reg_at(s->a.base));
-		emit_lea(e, 8, to, at(host < 0 ? to : (unsigned)host, low));
+			emit_load(e, 8, to, reg_at(a->base));
+		emit_lea(e, 8, to, at(host < 0 ? to : (unsigned)host, (int32_t)low));
 	}
-	if (s->a.index != SLOT_ZERO)
-		emit_lea(e, 8, to, (Place){ (int8_t)to, (int8_t)part(t, s->a.index), s->a.scale, 0 });
+	if (a->index != SLOT_ZERO)
+		emit_lea(e, 8, to, (Place){ (int8_t)to, (int8_t)part(t, a->index), a->scale, 0 });
 }
 
 static Place slot_of(const Trans *t, const Stretch *s)
@@ -264,33 +295,63 @@ static void leave_for_plain(Trans *t, uint8_t *site)
 	t->link_site[t->links++] = site;
 }
 
+void share_check(Trans *t, const Stretch *s)
+{
+	Emit *e = &t->e;
+
+	sum_of(t, &s->a, s->low, H_T1);
+	leave_for_plain(t, mem_check(t, (unsigned)(s->high - s->low), s->a.write));
+	if (!s->align)
+		return;
+	int64_t rest = (s->align_at - s->low) & (s->align - 1);
+	if (rest)
+		emit_lea(e, 8, H_T2, at(H_T1, (int32_t)rest));
+	emit_rr(e, OP(0xf6), 1, 0, rest ? H_T2 : H_T1); /* test */
+	e1(e, s->align - 1);
+	leave_for_plain(t, emit_jcc(e, CC_NE, NULL));
+}
+
+void share_keep(Trans *t, const Stretch *s)
+{
+	Emit *e = &t->e;
+	Access a = parts_of(s);
+
+	if (a.index != SLOT_ZERO && host_of(a.index) < 0) { /* R14 is needed for it: subtract by halves */
+		emit_store(e, 8, H_T1, slot_of(t, s));
+		sum_of(t, &a, s->low, H_T1);
+		emit_rm(e, OP(0x29), 8, H_T1, slot_of(t, s));
+		emit_load(e, 8, H_T1, slot_of(t, s));
+	} else {
+		sum_of(t, &a, s->low, H_T2);
+		emit_rr(e, OP(0x2b), 8, H_T1, H_T2);
+		emit_store(e, 8, H_T1, slot_of(t, s));
+	}
+}
+
+/* The stretch's check says so of the access too. */
+static unsigned alignment_in(const Stretch *s, const Access *a)
+{
+	return s->align && !((a->disp + s->moved - s->align_at) & (s->align - 1)) ? s->align : 1;
+}
+
 bool shared_place(Trans *t, const Access *a, Place *m)
 {
 	Stretch *s = covering(t, a);
 
 	if (s) {
 		emit_load(&t->e, 8, H_T1, slot_of(t, s));
-		*m = behind(t, a);
-		return true;
-	}
-	if (t->stretches == JIT_SHARES || a->disp != (int32_t)a->disp || !plan(t, a, &t->stretch[t->stretches]))
-		return false;
-	s = &t->stretch[t->stretches++];
-	s->live = true;
-	flags_save(t);
-	lowest(t, s, H_T1);
-	leave_for_plain(t, mem_check(t, (unsigned)(s->high - s->low), s->a.write));
-	if (s->a.index != SLOT_ZERO && host_of(s->a.index) < 0) { /* R14 is needed for it: subtract by halves */
-		emit_store(&t->e, 8, H_T1, slot_of(t, s));
-		lowest(t, s, H_T1);
-		emit_rm(&t->e, OP(0x29), 8, H_T1, slot_of(t, s));
-		emit_load(&t->e, 8, H_T1, slot_of(t, s));
 	} else {
-		lowest(t, s, H_T2);
-		emit_rr(&t->e, OP(0x2b), 8, H_T1, H_T2);
-		emit_store(&t->e, 8, H_T1, slot_of(t, s));
+		/* Behind a detour of this very instruction a stretch would not have been checked in every case. */
+		if (t->stretches == JIT_SHARES || a->disp != (int32_t)a->disp || detour_open(t) || !plan(t, a, &t->stretch[t->stretches]))
+			return false;
+		s = &t->stretch[t->stretches++];
+		s->live = true;
+		flags_save(t);
+		share_check(t, s);
+		share_keep(t, s);
 	}
-	*m = behind(t, a);
+	t->aligned = alignment_in(s, a);
+	*m = behind(t, s, a->disp);
 	return true;
 }
 
@@ -301,7 +362,7 @@ void share_behind(Trans *t)
 	for (unsigned i = 0; i < t->stretches; i++) {
 		int64_t by;
 		Stretch *s = &t->stretch[i];
-		s->live = s->live && steady(d, &s->a, &by);
+		s->live = s->live && share_steady(d, &s->a, &by);
 		s->moved += s->live ? by : 0;
 	}
 }

@@ -191,7 +191,7 @@ static void emit_insn(Trans *t)
 
 static uint32_t code_bytes(const Trans *t) { return (uint32_t)(emit_here(&t->e) - t->b->code); }
 
-JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left, bool plain)
+JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left, bool plain, const JitBlock *before)
 {
 	Jit *j = cpu->jit;
 	Trans *t = j->trans;
@@ -212,8 +212,10 @@ JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left, bool plain
 		return NULL;
 	flags_find_live(t);
 	find_units(t);
+	loop_find(t, before);
 	emit_entrance(t, &events, &changed);
 	trans_log_entered(t);
+	loop_begin(t);
 	for (t->k = 0; t->k < t->count; t->k++) {
 		t->host_at[t->k] = code_bytes(t);
 		emit_insn(t);
@@ -227,6 +229,8 @@ JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left, bool plain
 	emit_loop_entrance(t);
 	emit_land(&t->e, events);
 	emit_land(&t->e, changed);
+	for (unsigned i = 0; i < t->agains; i++)
+		emit_land(&t->e, t->again[i]);
 	b->again_at = emit_here(&t->e);
 	b->again = (JitLink){ .rip = b->rip, .mode = b->base.mode };
 	emit_const(&t->e, H_T1, (uintptr_t)&b->again);

@@ -32,9 +32,22 @@ typedef struct Access {
 typedef struct Stretch {
 	Access a;
 	int64_t low, high;
-	int64_t moved;           /* the base, since then */
+	int64_t moved;           /* the parts, since then */
+	int64_t turn;            /* in a loop: by one turn */
+	unsigned align;          /* what lies at align_at is aligned to so many bytes; 0: not looked at */
+	int64_t align_at;
+	bool fixed;              /* in a loop: the base stands still and is in what is added already */
 	bool live;
 } Stretch;
+
+/* A block that ends in a branch to its own start (loop.c). */
+typedef struct Loop {
+	enum { LOOP_NONE, LOOP_WATCHED, LOOP_CHECKED } kind;
+	unsigned last;           /* the branch */
+	unsigned counter;        /* LOOP_CHECKED: a register that moves `by` with each turn, if by is not 0 */
+	int64_t by;
+	const uint8_t *head;     /* executable: where a turn begins */
+} Loop;
 
 typedef struct Trans Trans;
 struct Trans {
@@ -57,6 +70,10 @@ struct Trans {
 	unsigned links;
 	Stretch stretch[JIT_SHARES];
 	unsigned stretches;
+	unsigned aligned;                /* what shared_place gave is aligned to so many bytes, 1 if that is not known */
+	Loop loop;
+	uint8_t *again[4];               /* jumps back to the loop of run.c, at the block's start */
+	unsigned agains;
 	JitX87 x87[JIT_INSNS_MAX];
 	unsigned x87_count;
 	uint32_t host_at[JIT_INSNS_MAX + 1]; /* instruction k's code, in bytes from the block's; [count]: off the way */
@@ -94,6 +111,8 @@ Place stack_place(Trans *t, unsigned base, int disp, unsigned size, bool write);
 void mem_address(Trans *t, unsigned to, unsigned width);
 /* This instruction goes through its handler from here on, if the jump at `from` is taken. */
 void detour(Trans *t, uint8_t *from);
+/* Has this instruction one already, so that what is emitted now may be passed by? */
+bool detour_open(Trans *t);
 /* The straight way is over for this instruction: detours come back here. */
 void detours_end(Trans *t);
 
@@ -103,10 +122,32 @@ bool access_of_operand(const Trans *t, const Decoded *d, unsigned size, bool wri
 bool access_of_stack(const Trans *t, unsigned base, int64_t disp, unsigned size, bool write, Access *a);
 /* False: nobody to share with; nothing was emitted. */
 bool shared_place(Trans *t, const Access *a, Place *m);
+/* Takes the access that instruction d is going to make into s, if it fits; s is a stretch with the same parts, `moved` by then. */
+bool share_extend(Stretch *s, const Decoded *d, const Access *b, int64_t moved);
+bool share_foresee(const Trans *t, const Decoded *d, Access *a);
+bool share_same_parts(const Access *a, const Access *b);
+/* True: instruction d moves the address's parts by *by bytes, or leaves them alone. */
+bool share_steady(const Decoded *d, const Access *a, int64_t *by);
+/* Checks the stretch: on to the plain version, or R13 is the host's address of its lowest byte. Flags are lost. */
+void share_check(Trans *t, const Stretch *s);
+/* R13 as share_check left it: keeps what has to be added to the parts. R13 then holds it. */
+void share_keep(Trans *t, const Stretch *s);
 /* After each instruction: what it did to the registers. */
 void share_behind(Trans *t);
 /* Nothing that was checked holds any more. */
 void share_end(Trans *t);
+
+/* ---- loops (loop.c) ---- */
+/* Is the block one? `before`: the version it replaces, if any, which has watched how often it turns. */
+void loop_find(Trans *t, const JitBlock *before);
+/* At the start of the block's body. */
+void loop_begin(Trans *t);
+/* The branch to the block's own start, with its condition in the host's flags. False: nothing special. */
+bool loop_turn(Trans *t, unsigned cc);
+
+/* ---- branch.c ---- */
+/* A link whose jump is at `site`, for the instruction being translated. */
+void link_from(Trans *t, uint64_t rip, uint8_t *site);
 
 /* ---- translate.c ---- */
 static inline const Decoded *now(const Trans *t) { return &t->d[t->k]; }

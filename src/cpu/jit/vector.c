@@ -102,7 +102,7 @@ static bool host_instruction(Trans *t)
 	Place m = at(H_T1, 0);
 	if (d->is_mem)
 		m = mem_place(t, size, vec & (VEC_STORE | VEC_RMW));
-	if (d->is_mem && vec & VEC_ALIGN)
+	if (d->is_mem && vec & VEC_ALIGN && t->aligned < size)
 		check_alignment(t, m, size);
 	if (is_fldcw(d)) {
 		flags_save(t);
