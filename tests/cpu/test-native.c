@@ -166,6 +166,9 @@ static GPtrArray *rows_to_test(const char *only, bool code32)
 /* In a loop's body R15 counts the turns, and some addresses have RDX as their index. */
 static bool looping;
 
+/* In a function's body RSP and the stack are left alone. */
+static bool calling;
+
 /* In a frame sequence most memory operands are near one register, and it moves: what shared checks are about. */
 static bool frame;
 
@@ -236,8 +239,11 @@ static unsigned put_vex(const OpRow *r, uint8_t *p)
 
 static unsigned put_legacy(const OpRow *r, const Cpu *cpu, uint8_t *p)
 {
+	static const uint8_t no_segment[] = {0x26, 0x2e, 0x36, 0x3e}; /* in 64-bit code */
 	unsigned n = 0;
 
+	if (cpu_code64(cpu) && below(24) == 0)
+		p[n++] = no_segment[below(4)];
 	if (r->pfx == PFX_ANY && below(4) == 0)
 		p[n++] = 0x66;
 	if (r->pfx == PFX_66)
@@ -266,6 +272,18 @@ static bool names_counter(const Decoded *d)
 	       (z && (d->opcode & 7) == 7 && d->rex & 1);
 }
 
+static bool touches_stack(const Decoded *d)
+{
+	bool z = d->row->operands[0] && opnd_letter(d->row->operands[0]) == 'Z';
+
+	switch (d->row->exec) {
+	case X_PUSH: case X_POP: case X_LEAVE: case X_POPA: case X_PUSHA: case X_POPF:
+		return true;
+	default:
+		return d->reg == RSP || (!d->is_mem && d->rm == RSP) || d->vvvv == RSP || (z && (d->opcode & 7) == RSP);
+	}
+}
+
 /* One instruction that decodes as row r, or 0. Opcodes with a register inside get a random one. */
 static unsigned make(const OpRow *r, const Cpu *cpu, uint8_t *p)
 {
@@ -279,7 +297,7 @@ static unsigned make(const OpRow *r, const Cpu *cpu, uint8_t *p)
 		for (unsigned k = n; k < sizeof(b); k++)
 			b[k] = (uint8_t)(below(2) ? g_rand_int(rnd) : below(72));
 		DecodeResult result = decode(b, 15, cpu->mode, cpu->features, &d);
-		if (result == DECODE_OK && d.row == r && !(looping && names_counter(&d)) && (d.seg == SEG_NONE || (!d.code64 && d.seg != FS && d.seg != GS))) {
+		if (result == DECODE_OK && d.row == r && !(looping && names_counter(&d)) && !(calling && touches_stack(&d)) && (d.seg == SEG_NONE || (!d.code64 && d.seg != FS && d.seg != GS))) {
 			memcpy(p, b, d.len);
 			return d.len;
 		}
@@ -298,7 +316,8 @@ static void random_state(NativeState *s)
 	memset(s, 0, sizeof(*s));
 	for (int i = 0; i < 16; i++)
 		s->regs[i] = edgy();
-	static const int pointers[] = {RBX, RSP, RBP, RSI, RDI};
+	/* a_base()'s, and what REX.B makes of them */
+	static const int pointers[] = {RBX, RSP, RBP, RSI, RDI, R11, R13, R14, R15};
 	for (unsigned i = 0; i < G_N_ELEMENTS(pointers); i++)
 		s->regs[pointers[i]] = NATIVE_DATA + 0x2000 + below(0xc000);
 	if (below(2))
@@ -563,14 +582,36 @@ static unsigned make_loop(Run *run, uint8_t *code, unsigned room)
 	return len;
 }
 
+/* A call of a function that stands behind the sequence's end; it leaves the stack pointer alone. */
+static unsigned make_call(Run *run, uint8_t *code, unsigned room)
+{
+	unsigned len = make_straight(run, code, below(4), room / 4), call = len;
+
+	len += 5;
+	len += make_straight(run, code + len, below(8), room / 4);
+	code[len++] = 0xcc;
+	uint32_t distance = len - call - 5;
+	code[call] = 0xe8;
+	memcpy(code + call + 1, &distance, 4);
+	calling = true;
+	len += make_straight(run, code + len, 1 + below(6), room / 4);
+	calling = false;
+	code[len++] = below(4) ? 0xc3 : 0xc2;
+	code[len++] = (uint8_t)(below(4) * 8); /* of C2; else not reached */
+	code[len++] = 0;
+	return len;
+}
+
 static unsigned make_sequence(Run *run, uint8_t *code, unsigned room)
 {
-	unsigned len;
+	unsigned len, shape = below(8);
 
-	looping = !run->code32 && below(4) == 0;
+	looping = !run->code32 && shape < 2;
 	frame = looping || below(2);
 	if (looping)
 		len = make_loop(run, code, room - 2);
+	else if (shape == 2)
+		len = make_call(run, code, room - 2);
 	else
 		len = make_straight(run, code, 1 + below(run->length), room - 2);
 	code[len++] = 0xcc;
