@@ -15,6 +15,7 @@
 #include "cpu/cpu.h"
 #include "cpu/decode.h"
 #include "cpu/features.h"
+#include "cpu/jit/translate.h"
 #include "cpu/models.h"
 #include "native.h"
 
@@ -619,12 +620,32 @@ static unsigned make_sequence(Run *run, uint8_t *code, unsigned room)
 	return len;
 }
 
+/* One instruction ran to its end: what the translator believes of its effect on the registers is true. */
+static bool belied(const Run *run, const uint8_t *code, const NativeState *before, const NativeState *after, GString *out)
+{
+	bool bad = false;
+	Decoded d;
+
+	if (run->code32 || decode(code, 15, run->world->cpu->mode, run->world->cpu->features, &d) != DECODE_OK ||
+	    d.row->attrs & ATTR_END || code[d.len] != 0xcc || after->rip != before->rip + d.len)
+		return false;
+	for (unsigned r = 0; r < 16; r++) {
+		int64_t by;
+		Access a = { .base = (uint8_t)r, .index = SLOT_ZERO };
+		if (!share_steady(&d, &a, &by) || after->regs[r] == before->regs[r] + (uint64_t)by)
+			continue;
+		g_string_append_printf(out, "  register %u is believed to move by %" G_GINT64_FORMAT "\n", r, by);
+		bad = true;
+	}
+	return bad;
+}
+
 static void one_sequence(Run *run)
 {
 	uint8_t code[512];
 	unsigned len = make_sequence(run, code, sizeof(code));
 	uint32_t flags = FLAGS_ARITH | FLAG_DF;
-	NativeState s, viv;
+	NativeState s, viv, before;
 
 	for (unsigned i = run->sequences % 64 * 1024; i < NATIVE_DATA_SIZE && i < (run->sequences % 64 + 1) * 1024; i += 8) {
 		uint64_t v = edgy();
@@ -639,7 +660,7 @@ static void one_sequence(Run *run)
 	s.code32 = run->code32;
 	for (int i = 0; i < 16 && run->code32; i++)
 		s.regs[i] = i < 8 ? (uint32_t)s.regs[i] : 0;
-	viv = s;
+	viv = before = s;
 	load_cpu(run->world, &s);
 	if (!native_run(run->native, &s))
 		return;
@@ -650,7 +671,8 @@ static void one_sequence(Run *run)
 	if (s.trap == 3) /* INT3 is a trap: RIP is behind it there */
 		s.rip--;
 	GString *text = g_string_new(NULL);
-	if (compare_states(run->native, run->world, &s, &viv, flags, text)) {
+	bool differ = compare_states(run->native, run->world, &s, &viv, flags, text);
+	if ((s.trap == 3 && belied(run, code, &before, &viv, text)) || differ) {
 		run->differences++;
 		if (run->differences <= 20)
 			report(run, code, len, text, s.trap);
