@@ -257,6 +257,11 @@ struct Cpu {
 	uint8_t sipi_vector;
 
 	Segment seg[SEG_COUNT + 1], ldtr, tr; /* seg[6]: base 0, for 64-bit addresses */
+	/*
+	 * Outside 64-bit mode: the last offset that may be read [0] and written [1] through a segment. -1: none, or the
+	 * segment expands down and each access has to be looked at. cpu_update_mode() keeps it.
+	 */
+	int64_t seg_last[SEG_COUNT][2];
 	TableReg gdtr, idtr;
 	uint64_t cr0, cr2, cr3, cr4, efer, xcr0;
 	uint64_t dr[8];
@@ -343,7 +348,7 @@ void cpu_free(Cpu *cpu);
 void cpu_reset(Cpu *cpu);  /* RESET (vol. 3A, table 9-1) */
 void cpu_init_ipi(Cpu *cpu); /* INIT: as reset, but keeps x87/vector state, MTRRs, TSC */
 void cpu_sipi(Cpu *cpu, uint8_t vector);
-/* Recomputes mode and tlb from CPL, CS, SS, CR0, EFER, RFLAGS. After any change of them. */
+/* Recomputes mode, tlb and seg_last from CPL, segments, CR0, EFER, RFLAGS. After any change of them. */
 void cpu_update_mode(Cpu *cpu);
 /* Sets event bits and kicks the vcpu; any thread. */
 void cpu_post(Cpu *cpu, uint32_t events);

@@ -72,8 +72,7 @@ void cpu_load_segment(Cpu *cpu, int seg, uint16_t sel)
 		load_stack_segment(cpu, sel);
 	else
 		load_data_segment(cpu, seg, sel);
-	if (seg == SS || seg == DS || seg == ES)
-		cpu_update_mode(cpu);
+	cpu_update_mode(cpu);
 }
 
 /* Base of an LDT or TSS; the 16-byte form in long mode. Raises #GP(sel). */

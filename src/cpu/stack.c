@@ -86,6 +86,7 @@ void cpu_drop_inner_segments(Cpu *cpu)
 		if (!cpu_long_mode(cpu))
 			s->base = 0;
 	}
+	cpu_update_mode(cpu);
 }
 
 bool cpu_segment_reaches(const Segment *s, uint64_t offset, unsigned size)

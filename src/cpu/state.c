@@ -183,6 +183,24 @@ static bool flat_model(const Cpu *cpu)
 	       flat_segment(&cpu->seg[ES], data, refused);
 }
 
+/* As interp_seg_linear() looks at it. */
+static int64_t last_offset(const Cpu *cpu, const Segment *s, bool write)
+{
+	bool code = s->attr & SEG_CODE;
+	bool allowed = write ? !code && s->attr & SEG_W : !code || s->attr & SEG_W;
+
+	if (cpu->mode & MODE_PROT && (s->attr & SEG_NULL || !(s->attr & SEG_P) || !allowed))
+		return -1;
+	return (s->attr & (SEG_CODE | SEG_E)) == SEG_E ? -1 : (int64_t)s->limit;
+}
+
+static void update_segments(Cpu *cpu)
+{
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		for (unsigned write = 0; write < 2; write++)
+			cpu->seg_last[i][write] = last_offset(cpu, &cpu->seg[i], write);
+}
+
 void cpu_update_mode(Cpu *cpu)
 {
 	unsigned mode = 0;
@@ -205,6 +223,8 @@ void cpu_update_mode(Cpu *cpu)
 	if ((cpu->rflags & FLAG_TF) || (cpu->dr[7] & DR7_ENABLES))
 		mode |= MODE_STEP;
 	cpu->mode = (uint8_t)mode;
+	if (!cpu_code64(cpu))
+		update_segments(cpu);
 
 	if ((cpu->dr[7] & DR7_ENABLES) ||
 	    (cpu->cpl == 3 && (cpu->cr0 & CR0_AM) && (cpu->rflags & FLAG_AC)))

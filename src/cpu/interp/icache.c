@@ -69,13 +69,13 @@ static unsigned page_hash(uint64_t linear)
 	return (unsigned)((linear >> GUEST_PAGE_BITS) * 0x9e3779b97f4a7c15ull >> (64 - JUMP_PAGES_BITS));
 }
 
-void icache_note_jump(Cpu *cpu, uint64_t rip)
+void icache_note_jump(Cpu *cpu, uint64_t linear)
 {
 	ICache *c = cpu->icache;
-	unsigned h = page_hash(rip);
+	unsigned h = page_hash(linear);
 
 	c->jump_pages[h / 64] |= 1ull << h % 64;
-	if (cpu->mode & MODE_USER || c->local_kernel || tlb_is_global(cpu, rip))
+	if (cpu->mode & MODE_USER || c->local_kernel || tlb_is_global(cpu, linear))
 		return;
 	c->local_kernel = true;
 	jit_new_key(cpu);
@@ -175,13 +175,6 @@ static DecodeResult decode_at(Cpu *cpu, const uint8_t *p, unsigned left, uint64_
 			return r;
 	}
 	return DECODE_TOO_LONG;
-}
-
-static uint64_t code_linear(const Cpu *cpu)
-{
-	if ((cpu->mode & MODE_CODE_MASK) == MODE_CODE64)
-		return cpu->rip;
-	return (uint32_t)(cpu->seg[CS].base + cpu->rip);
 }
 
 static void bind_result(Cpu *cpu, DecodeResult r, const Decoded *d, unsigned end, Insn *i)

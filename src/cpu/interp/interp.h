@@ -396,6 +396,15 @@ static inline void icache_left_early(Cpu *cpu, const Insn *i)
 		cpu->insn_count -= (uint64_t)(b->insns + b->count - 1 - i);
 }
 
+static inline uint64_t code_linear(const Cpu *cpu)
+{
+	return cpu_code64(cpu) ? cpu->rip : (uint32_t)(cpu->seg[CS].base + cpu->rip);
+}
+
+/* Between view and mode in the key there is room for the number of a code segment, which the JIT gives (jit/segment.c). */
+#define JUMP_KEY_CODE_SHIFT 2
+#define JUMP_KEY_CODE_BITS 6
+
 /*
  * What an entry of the tables of jumps (ICache.jump, Jit.jumps) must carry to be of use now: they go by linear
  * address, so user code's are of one address space. The kernel's are of all while it runs in global pages only.
@@ -409,7 +418,7 @@ static inline uint64_t jump_key(const Cpu *cpu)
 	return (uint64_t)c->jump_generation << 32 | asid << 16 | (uint64_t)cpu->mode << 8 |
 	       (uint64_t)((cpu->tlb - cpu->tlbs[0]) / TLB_SIZE);
 }
-/* An entry for the page at `rip`, which was just fetched from, is going to be made. Before its key is asked for. */
-void icache_note_jump(Cpu *cpu, uint64_t rip);
+/* An entry for the page at `linear`, which was just fetched from, is going to be made. Before its key is asked for. */
+void icache_note_jump(Cpu *cpu, uint64_t linear);
 
 #endif

@@ -50,14 +50,23 @@ void exit_indirect(Trans *t)
 
 uint64_t target_of(const Trans *t, unsigned k)
 {
-	uint64_t rip = t->b->rip + t->end[k] + (uint64_t)t->d[k].imm;
+	uint64_t rip = cut_rip(t, t->b->rip + t->end[k] + (uint64_t)t->d[k].imm);
 
-	return t->code64 ? rip : (uint32_t)rip;
+	return t->code64 || t->d[k].opsize != 2 ? rip : (uint16_t)rip;
 }
+
+/* The direct branch leads to where CS ends or before; else the handler raises what is due. */
+static bool within_limit(const Trans *t)
+{
+	return t->code64 || target_of(t, t->k) <= t->b->cs_limit;
+}
+
+/* Near branches of 64-bit code have 64-bit operands, whatever the prefixes. */
+static bool size_known(const Trans *t) { return !t->code64 || now(t)->opsize == 8; }
 
 static bool jcc(Trans *t)
 {
-	if (!t->code64 && now(t)->opsize == 2)
+	if (!within_limit(t))
 		return false;
 	unsigned cc = now(t)->opcode & 15;
 	uint64_t target = target_of(t, t->k);
@@ -77,13 +86,15 @@ static bool jcc(Trans *t)
 	return true;
 }
 
-/* The new RIP in R13 is canonical, or the handler raises what is due. Flags are saved. */
-static void check_canonical(Trans *t)
+/* The new RIP in R13 is canonical, or within CS; or the handler raises what is due. Flags are saved. */
+static void check_target(Trans *t)
 {
 	Emit *e = &t->e;
 
-	if (!t->code64)
+	if (!t->code64) {
+		segment_check_target(t, now(t)->opsize);
 		return;
+	}
 	emit_mov_rr(e, 8, H_T2, H_T1);
 	emit_rr(e, OP(0xc1), 8, 7, H_T2); /* sar r14, 47: 0 or -1 */
 	e1(e, 47);
@@ -94,17 +105,25 @@ static void check_canonical(Trans *t)
 	detour(t, emit_jcc(e, CC_A, NULL));
 }
 
+/* R13: a target of the operand size, zero-extended. */
+static void load_target(Trans *t, Place m)
+{
+	if (now(t)->opsize == 2)
+		emit_rm(&t->e, OP0F(0xb7), 4, H_T1, m); /* movzx */
+	else
+		emit_load(&t->e, now(t)->opsize, H_T1, m);
+}
+
 static bool ret(Trans *t)
 {
-	Emit *e = &t->e;
-	unsigned size = now(t)->opsize, width = t->code64 ? 8 : 4;
+	unsigned size = now(t)->opsize;
 
-	if (size != width)
+	if (!size_known(t))
 		return false;
 	flags_save_all(t);
-	emit_load(e, size, H_T1, stack_place(t, RSP, 0, size, false));
-	check_canonical(t);
-	emit_lea(e, width, H_GUEST_RSP, at(H_GUEST_RSP, (int)(size + (unsigned)now(t)->imm)));
+	load_target(t, stack_place(t, RSP, 0, size, false));
+	check_target(t);
+	stack_move(t, RSP, (int)(size + (unsigned)now(t)->imm));
 	exit_indirect(t);
 	detours_end(t);
 	return true;
@@ -114,23 +133,23 @@ static bool ret(Trans *t)
 static void push_next(Trans *t)
 {
 	Emit *e = &t->e;
-	unsigned width = t->code64 ? 8 : 4;
+	unsigned size = now(t)->opsize;
 	uint64_t next = next_of(t);
 
-	Place m = stack_place(t, RSP, -(int)width, width, true);
-	if (width == 8 && (uint64_t)(int32_t)next != next) {
+	Place m = stack_place(t, RSP, -(int)size, size, true);
+	if (size == 2 || (size == 8 && (uint64_t)(int32_t)next != next)) {
 		emit_const(e, H_T2, next);
-		emit_store(e, 8, H_T2, m);
+		emit_store(e, size, H_T2, m);
 	} else {
-		emit_rm(e, OP(0xc7), width, 0, m);
+		emit_rm(e, OP(0xc7), size, 0, m);
 		e4(e, (uint32_t)next);
 	}
-	emit_lea(e, width, H_GUEST_RSP, at(H_GUEST_RSP, -(int)width));
+	stack_move(t, RSP, -(int)size);
 }
 
 static bool call(Trans *t)
 {
-	if (!t->code64 && now(t)->opsize != 4)
+	if (!size_known(t) || !within_limit(t))
 		return false;
 	flags_save_if(t, t->live_taken[t->k]);
 	push_next(t);
@@ -140,27 +159,25 @@ static bool call(Trans *t)
 }
 
 /* R13: the target that a register or memory holds. */
-static void load_target(Trans *t)
+static void operand_target(Trans *t)
 {
-	Emit *e = &t->e;
 	const Decoded *d = now(t);
 
-	if (d->is_mem) {
-		emit_load(e, d->opsize, H_T1, mem_place(t, d->opsize, false));
-	} else {
-		emit_mov_rr(e, d->opsize, H_T1, use_reg(t, d->rm, d->opsize, true, H_T1));
-	}
-	check_canonical(t);
+	if (d->is_mem)
+		load_target(t, mem_place(t, d->opsize, false));
+	else if (d->opsize == 2)
+		emit_rr(&t->e, OP0F(0xb7), 4, H_T1, (unsigned)host_of(d->rm)); /* movzx */
+	else
+		emit_mov_rr(&t->e, d->opsize, H_T1, use_reg(t, d->rm, d->opsize, true, H_T1));
+	check_target(t);
 }
 
 static bool by_operand(Trans *t, bool calls)
 {
-	const Decoded *d = now(t);
-
-	if (d->opsize != (t->code64 ? 8 : 4) || (d->is_mem && !mem_known(t)))
+	if (!size_known(t))
 		return false;
 	flags_save_all(t);
-	load_target(t);
+	operand_target(t);
 	if (calls) {
 		emit_store(&t->e, 8, H_T1, CPU_AT(jit_scratch));
 		push_next(t);
@@ -171,21 +188,33 @@ static bool by_operand(Trans *t, bool calls)
 	return true;
 }
 
-static bool loops(Trans *t) /* LOOP and JCXZ, with the full width of RCX */
+enum { LOOPNE, LOOPE, LOOP, JCXZ };
+
+static bool loops(Trans *t) /* the address size is that of RCX */
 {
 	const Decoded *d = now(t);
 	Emit *e = &t->e;
-	unsigned kind = d->opcode & 3, width = t->code64 ? 8 : 4;
+	unsigned kind = d->opcode & 3;
+	Place zf = CPU_AT(arith);
+	uint8_t *other_zf = NULL;
 
-	if (d->asize != width || kind < 2)
+	if (!within_limit(t))
 		return false;
 	flags_save_all(t);
-	if (kind == 2)
-		emit_lea(e, width, H_RCX, at(H_RCX, -1));
-	emit_rr(e, OP(0x85), width, H_RCX, H_RCX);
-	uint8_t *skip = emit_jcc(e, kind == 2 ? CC_E : CC_NE, NULL);
+	if (kind != JCXZ)
+		emit_lea(e, d->asize, H_RCX, at(H_RCX, -1));
+	if (kind == LOOPNE || kind == LOOPE) {
+		zf.disp++;
+		emit_rm(e, OP(0xf6), 1, 0, zf); /* test */
+		e1(e, FLAG_ZF);
+		other_zf = emit_jcc(e, kind == LOOPE ? CC_E : CC_NE, NULL);
+	}
+	emit_rr(e, OP(0x85), d->asize, H_RCX, H_RCX);
+	uint8_t *skip = emit_jcc(e, kind == JCXZ ? CC_NE : CC_E, NULL);
 	exit_to(t, target_of(t, t->k), 0);
 	emit_land(e, skip);
+	if (other_zf)
+		emit_land(e, other_zf);
 	exit_to(t, next_of(t), 0);
 	return true;
 }
@@ -195,7 +224,7 @@ bool trans_branch(Trans *t)
 	switch (now(t)->row->exec) {
 	case X_JCC: return jcc(t);
 	case X_JMP:
-		if (!t->code64 && now(t)->opsize == 2)
+		if (!within_limit(t))
 			return false;
 		exit_to(t, target_of(t, t->k), t->live_taken[t->k]);
 		return true;
@@ -203,7 +232,7 @@ bool trans_branch(Trans *t)
 	case X_RET: case X_RET_IMM: return ret(t);
 	case X_JMP_EA: return by_operand(t, false);
 	case X_CALL_EA: return by_operand(t, true);
-	case X_LOOP: case X_JCXZ: return loops(t);
+	case X_LOOPNE: case X_LOOPE: case X_LOOP: case X_JCXZ: return loops(t);
 	}
 	return false;
 }

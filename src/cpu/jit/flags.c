@@ -62,7 +62,7 @@ static uint16_t live_at(Trans *t, uint64_t rip)
 	if (!same_page(t, rip))
 		return ALL;
 	const uint8_t *p = t->b->base.host + (int64_t)(rip - t->b->rip);
-	unsigned left = MIN(AHEAD_BYTES, GUEST_PAGE_SIZE - (unsigned)(rip & (GUEST_PAGE_SIZE - 1)));
+	unsigned left = MIN(AHEAD_BYTES, GUEST_PAGE_SIZE - (unsigned)((uintptr_t)p & (GUEST_PAGE_SIZE - 1)));
 	/* A store there makes this block invalid as well. */
 	icache_claim(t->cpu, p, left);
 	for (unsigned n = 0; n < AHEAD_INSNS && open; n++) {
@@ -86,8 +86,6 @@ static uint16_t live_behind(Trans *t, unsigned k)
 	unsigned exec = d->row->exec;
 	uint16_t next = t->live[k + 1];
 
-	if (!d->code64 && d->opsize == 2 && d->row->attrs & ATTR_END) /* IP is cut to 16 bits: not looked into */
-		return ALL;
 	if (exec == X_JCC || exec == X_JMP || exec == X_CALL)
 		t->live_taken[k] = live_at(t, target_of(t, k));
 	if (exec == X_JCC)
@@ -99,7 +97,7 @@ static uint16_t live_behind(Trans *t, unsigned k)
 
 void flags_find_live(Trans *t)
 {
-	t->live[t->count] = live_at(t, t->b->rip + t->end[t->count - 1]);
+	t->live[t->count] = live_at(t, cut_rip(t, t->b->rip + t->end[t->count - 1]));
 	for (unsigned k = t->count; k-- > 0;) {
 		const Decoded *d = &t->d[k];
 		uint16_t after = live_behind(t, k);

@@ -88,6 +88,12 @@ static bool lives_in_memory(const Decoded *d, unsigned size, int access)
 	}
 }
 
+/* XCHG AH, AL and the like: keeps flags. */
+static void swap_halves(Trans *t, unsigned reg)
+{
+	emit_rr(&t->e, OP(0x86), 1, REG_AH + reg, reg);
+}
+
 /* The general form: opcode with ModRM, an operand in modrm.rm, perhaps one in modrm.reg, perhaps an immediate. */
 static bool with_modrm(Trans *t, int access)
 {
@@ -109,11 +115,11 @@ static bool with_modrm(Trans *t, int access)
 	}
 	if (!rm_access)
 		return false;
-	if (d->is_mem && !mem_known(t))
-		return false;
 	bool high_reg = reg_access && is_high(d, d->reg, reg_size), high_rm = !d->is_mem && is_high(d, d->rm, rm_size);
 	int host_reg = reg_access ? host_of(d->reg) : 0, host_rm = d->is_mem ? H_T1 : host_of(d->rm);
-	if ((high_reg || high_rm) && (d->is_mem || d->opsize == 8 || (!high_reg && reg_access && (host_reg < 0 || host_reg >= 8)) ||
+	/* Beside a place in memory AH to BH change with AL to BL meanwhile; CMPXCHG has AL as an operand. */
+	bool swapped = high_reg && d->is_mem && d->row->exec != X_CMPXCHG;
+	if ((high_reg || high_rm) && !swapped && (d->is_mem || d->opsize == 8 || (!high_reg && reg_access && (host_reg < 0 || host_reg >= 8)) ||
 				      (!high_rm && (host_rm < 0 || host_rm >= 8))))
 		return false; /* no REX beside AH to BH */
 
@@ -125,12 +131,14 @@ static bool with_modrm(Trans *t, int access)
 	Place m = {0};
 	bool in_place = false;
 	if (d->is_mem)
-		m = mem_place(t, rm_size, rm_access & WR);
+		m = swapped ? mem_place_alone(t, rm_size, rm_access & WR) : mem_place(t, rm_size, rm_access & WR);
 	if (d->is_mem && (d->lock || d->row->exec == X_XCHG))
 		mem_within_line(t, rm_size);
 	flags_want(t);
 	unsigned reg = d->row->reg >= 0 ? (unsigned)d->row->reg : 0;
-	if (reg_access)
+	if (swapped)
+		swap_halves(t, reg = d->reg - 4u);
+	else if (reg_access)
 		reg = high_reg ? REG_AH + d->reg - 4u : use_reg(t, d->reg, reg_size, reg_access & RD, H_T2);
 	if (d->is_mem) {
 		if (d->lock)
@@ -147,6 +155,8 @@ static bool with_modrm(Trans *t, int access)
 		e1(&t->e, 0xc0 | (reg & 7) << 3 | (rm & 7));
 	}
 	immediate(t, d);
+	if (swapped)
+		swap_halves(t, d->reg - 4u);
 	if (reg_access & WR && !high_reg)
 		done_reg(t, d->reg, H_T2);
 	if (!d->is_mem && rm_access & WR && !high_rm && !in_place)
@@ -190,12 +200,24 @@ static bool mov_const(Trans *t) /* b0+r, b8+r */
 	return true;
 }
 
+/* a0 to a3: the address is in the instruction. */
+static bool mov_offset(Trans *t, bool store)
+{
+	unsigned size = operand_bytes(now(t), 0);
+	Place m = mem_place(t, size, store);
+
+	if (store)
+		emit_store(&t->e, size, H_RAX, m);
+	else
+		emit_rm(&t->e, OP(size == 1 ? 0x8a : 0x8b), size, H_RAX, m);
+	detours_end(t);
+	return true;
+}
+
 static bool lea(Trans *t)
 {
 	const Decoded *d = now(t);
 
-	if (d->asize == 2)
-		return false;
 	if (d->opsize == 2) {
 		mem_address(t, H_T1, 4); /* R14 too: it may hold the rest of the register only behind this */
 		emit_mov_rr(&t->e, 2, use_reg(t, d->reg, 2, true, H_T2), H_T1);
@@ -234,7 +256,7 @@ static bool xchg_reg(Trans *t, unsigned a, unsigned b)
 }
 
 /*
- * DIV and IDIV of 32 and 64 bits, where the quotient certainly fits: the high half below the divisor; or, signed, a
+ * DIV and IDIV of 16 bits and more, where the quotient certainly fits: the high half below the divisor; or, signed, a
  * dividend that is as wide as the divisor, which is neither 0 nor -1. Else the handler does it, and may raise #DE.
  */
 static bool divide(Trans *t, bool is_signed)
@@ -243,7 +265,7 @@ static bool divide(Trans *t, bool is_signed)
 	Emit *e = &t->e;
 	unsigned size = operand_bytes(d, 0);
 
-	if (size < 4 || (d->is_mem && !mem_known(t)))
+	if (size < 2)
 		return false;
 	flags_save(t);
 	unsigned rm = H_T1;
@@ -289,16 +311,19 @@ static bool push_value(Trans *t, int guest, uint64_t imm)
 {
 	unsigned size = now(t)->opsize;
 
-	if (size == 2 || (size == 4) == t->code64)
+	if (t->code64 && size != 8)
 		return false;
 	Place m = stack_place(t, RSP, -(int)size, size, true);
 	if (guest >= 0) {
 		emit_store(&t->e, size, use_reg(t, (unsigned)guest, size, true, H_T2), m);
+	} else if (size == 2) {
+		emit_const(&t->e, H_T2, (uint16_t)imm);
+		emit_store(&t->e, 2, H_T2, m);
 	} else {
 		emit_rm(&t->e, OP(0xc7), size, 0, m);
 		e4(&t->e, (uint32_t)imm);
 	}
-	emit_lea(&t->e, t->code64 ? 8 : 4, H_GUEST_RSP, at(H_GUEST_RSP, -(int)size));
+	stack_move(t, RSP, -(int)size);
 	detours_end(t);
 	return true;
 }
@@ -307,7 +332,7 @@ static bool push_mem(Trans *t)
 {
 	unsigned size = now(t)->opsize;
 
-	if (size == 2 || (size == 4) == t->code64 || !mem_known(t))
+	if (t->code64 && size != 8)
 		return false;
 	Place m = mem_place(t, size, false);
 	emit_load(&t->e, size, H_T1, m);
@@ -315,7 +340,7 @@ static bool push_mem(Trans *t)
 	m = stack_place(t, RSP, -(int)size, size, true);
 	emit_load(&t->e, size, H_T2, CPU_AT(jit_scratch));
 	emit_store(&t->e, size, H_T2, m);
-	emit_lea(&t->e, t->code64 ? 8 : 4, H_GUEST_RSP, at(H_GUEST_RSP, -(int)size));
+	stack_move(t, RSP, -(int)size);
 	detours_end(t);
 	return true;
 }
@@ -324,12 +349,13 @@ static bool pop_reg(Trans *t, unsigned guest)
 {
 	unsigned size = now(t)->opsize;
 
-	if (size == 2 || (size == 4) == t->code64)
+	/* A part of ESP is popped into what ESP is after the pop. */
+	if ((t->code64 && size != 8) || (guest == RSP && size < stack_width(t)))
 		return false;
 	Place m = stack_place(t, RSP, 0, size, false);
 	emit_load(&t->e, size, use_reg(t, guest, size, false, H_T2), m);
 	if (guest != RSP)
-		emit_lea(&t->e, t->code64 ? 8 : 4, H_GUEST_RSP, at(H_GUEST_RSP, (int)size));
+		stack_move(t, RSP, (int)size);
 	done_reg(t, guest, H_T2);
 	detours_end(t);
 	return true;
@@ -337,14 +363,13 @@ static bool pop_reg(Trans *t, unsigned guest)
 
 static bool leave(Trans *t)
 {
-	unsigned size = now(t)->opsize, width = t->code64 ? 8 : 4;
-	Emit *e = &t->e;
+	unsigned size = now(t)->opsize;
 
-	if (size != width)
+	if (t->code64 && size != 8)
 		return false;
 	Place m = stack_place(t, RBP, 0, size, false);
-	emit_lea(e, width, H_GUEST_RSP, at(H_RBP, (int)size));
-	emit_load(e, size, H_RBP, m);
+	stack_move(t, RBP, (int)size);
+	emit_load(&t->e, size, H_RBP, m);
 	detours_end(t);
 	return true;
 }
@@ -360,7 +385,7 @@ static bool bit_manipulation(Trans *t)
 	bool g = recode_names(d, 'G'), v = recode_names(d, 'B'), rm_in_t1 = d->is_mem || host_of(d->rm) < 0;
 	bool g_in_t2 = g && host_of(d->reg) < 0, v_elsewhere = v && host_of(d->vvvv) < 0;
 
-	if ((d->is_mem && !mem_known(t)) || (v_elsewhere && g_in_t2 && rm_in_t1))
+	if (v_elsewhere && g_in_t2 && rm_in_t1)
 		return false;
 	Place m = at(H_T1, 0);
 	if (d->is_mem)
@@ -405,7 +430,7 @@ bool trans_integer(Trans *t)
 		if (first == 'Z')
 			return mov_const(t);
 		if (first == 'O' || d->row->operands[1] == OPND_Ob || d->row->operands[1] == OPND_Ov)
-			return false;
+			return mov_offset(t, first == 'O');
 		break;
 	case X_DIV1: return divide(t, false);
 	case X_IDIV1: return divide(t, true);
@@ -426,6 +451,10 @@ bool trans_integer(Trans *t)
 		       first != 'E' ? false : d->is_mem ? push_mem(t) : push_value(t, d->rm, 0);
 	case X_POP:
 		return first == 'Z' && pop_reg(t, z);
+	case X_CLC: case X_STC: case X_CMC: case X_LAHF: case X_SAHF:
+		flags_want(t);
+		e1(&t->e, d->opcode);
+		return true;
 	case X_CBW: case X_CWD:
 		emit_head(&t->e, (Op){ d->opcode, 0, 0 }, d->opsize, 0, 0, 0, false);
 		return true;

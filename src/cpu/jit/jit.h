@@ -66,6 +66,7 @@ typedef struct JitLink {
 struct JitBlock {
 	Block base;              /* where its bytes are, valid while; insns is NULL */
 	uint64_t rip;
+	uint32_t cs_base, cs_limit; /* of no meaning to 64-bit code */
 	const TlbEntry *tlb;     /* in force when it was made */
 	/*
 	 * Where it can be entered, executable addresses in this order: `code` looks at everything; `units_at` not at the
@@ -123,6 +124,10 @@ typedef struct JitCounts {
 	uint64_t links;          /* jumps patched */
 } JitCounts;
 
+/* A code segment that is not flat. */
+typedef struct JitCodeSegment { uint32_t base, limit; } JitCodeSegment;
+#define JIT_CODE_SEGMENTS 63 /* JUMP_KEY_CODE_BITS */
+
 #define JIT_REGIONS 8
 typedef struct JitRegion {
 	size_t code, code_end, used;      /* bytes from the cache's start */
@@ -148,6 +153,8 @@ struct Jit {
 	/* routines all blocks share, at the start of the cache */
 	const JitLink *(*enter)(Cpu *cpu, const uint8_t *code);
 	const uint8_t *leave, *leave_none, *slow, *onward, *by_table, *save_units, *load_units;
+	JitCodeSegment code_segment[JIT_CODE_SEGMENTS]; /* that have a number, less 1 */
+	unsigned code_segments, code_segment_last;
 	bool bmi2;               /* the host has it */
 	bool by_handler;         /* translated code was left by jit_slow */
 	bool cold;               /* what comes next is the interpreter's: a unit is not to be had */
@@ -192,6 +199,12 @@ void jit_emit_stubs(Jit *j, Emit *e);
 const uint8_t *jit_slow(Cpu *cpu, JitInsn *ji);
 /* The handler behind a JitInsn's. */
 const Insn *jit_stay(Cpu *cpu, const Insn *i);
+
+/* ---- segment.c ---- */
+/* The number of the code segment in force, for keys of jumps. 0: flat, or 64-bit code. May forget all jumps. */
+unsigned jit_code_segment(Cpu *cpu);
+/* Was the block made for the code segment in force? */
+bool jit_in_code_segment(const Cpu *cpu, const JitBlock *b);
 
 /* ---- units.c: the vector and x87 units ---- */
 /* What block b needs is to be loaded (jit_wanted). False: the guest may not use it as it is; the interpreter knows. */

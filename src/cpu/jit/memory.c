@@ -6,17 +6,6 @@
  */
 #include "cpu/jit/translate.h"
 
-bool mem_known(const Trans *t)
-{
-	const Decoded *d = now(t);
-
-	if (d->asize == 2)
-		return false;
-	if (t->code64)
-		return true;
-	return d->seg == DS || d->seg == SS || d->seg == ES || d->seg == SEG_NONE;
-}
-
 /* Host register of an address's part; the four that have none are loaded. */
 static unsigned part(Trans *t, unsigned guest, unsigned scratch)
 {
@@ -28,10 +17,11 @@ static unsigned part(Trans *t, unsigned guest, unsigned scratch)
 	return scratch;
 }
 
-void mem_address(Trans *t, unsigned to, unsigned width)
+void mem_address(Trans *t, unsigned to, unsigned bytes)
 {
 	Emit *e = &t->e;
 	const Decoded *d = now(t);
+	unsigned width = MAX(bytes, 4);
 	bool base = d->base != SLOT_ZERO, index = d->index != SLOT_ZERO;
 	uint64_t disp = (uint64_t)d->disp;
 
@@ -40,7 +30,7 @@ void mem_address(Trans *t, unsigned to, unsigned width)
 		base = false;
 	}
 	if (!base && !index) {
-		emit_const(e, to, width == 4 ? (uint32_t)disp : disp);
+		emit_const(e, to, bytes == 2 ? (uint16_t)disp : bytes == 4 ? (uint32_t)disp : disp);
 	} else if (!base && !d->scale) {
 		emit_lea(e, width, to, at(part(t, d->index, H_T1), (int32_t)disp));
 	} else if (!base) { /* an index without a base needs a long form: a base of 0 */
@@ -55,17 +45,8 @@ void mem_address(Trans *t, unsigned to, unsigned width)
 		}
 		emit_lea(e, width, to, m);
 	}
-}
-
-/* The linear address in R13. */
-static void linear_address(Trans *t)
-{
-	const Decoded *d = now(t);
-
-	mem_address(t, H_T1, d->asize);
-	if (t->code64 && d->seg != SEG_NONE)
-		emit_rm(&t->e, OP(0x03), 8, H_T1, at(H_CPU, (int32_t)(offsetof(Cpu, seg) + d->seg * sizeof(Segment) +
-								    offsetof(Segment, base))));
+	if (bytes == 2)
+		emit_rr(e, OP0F(0xb7), 4, to, to); /* movzx */
 }
 
 static Detour *open_detour(Trans *t)
@@ -139,11 +120,13 @@ void mem_within_line(Trans *t, unsigned size)
 	detour(t, emit_jcc(e, CC_A, NULL));
 }
 
-void mem_place_alone(Trans *t, unsigned size, bool write)
+Place mem_place_alone(Trans *t, unsigned size, bool write)
 {
 	flags_save(t);
-	linear_address(t);
+	mem_address(t, H_T1, now(t)->asize);
+	segment_add(t, now(t)->seg, size, write);
 	detour(t, mem_check(t, size, write));
+	return at(H_T1, 0);
 }
 
 Place mem_place(Trans *t, unsigned size, bool write)
@@ -154,8 +137,7 @@ Place mem_place(Trans *t, unsigned size, bool write)
 	t->aligned = 1;
 	if (access_of_operand(t, now(t), size, write, &a) && shared_place(t, &a, &m))
 		return m;
-	mem_place_alone(t, size, write);
-	return at(H_T1, 0);
+	return mem_place_alone(t, size, write);
 }
 
 Place stack_place(Trans *t, unsigned base, int disp, unsigned size, bool write)
@@ -166,7 +148,15 @@ Place stack_place(Trans *t, unsigned base, int disp, unsigned size, bool write)
 	if (access_of_stack(t, base, disp, size, write, &a) && shared_place(t, &a, &m))
 		return m;
 	flags_save(t);
-	emit_lea(&t->e, t->code64 ? 8 : 4, H_T1, at((unsigned)host_of(base), disp));
+	emit_lea(&t->e, MAX(stack_width(t), 4), H_T1, at((unsigned)host_of(base), disp));
+	if (stack_width(t) == 2)
+		emit_rr(&t->e, OP0F(0xb7), 4, H_T1, H_T1); /* movzx */
+	segment_add(t, t->code64 ? SEG_NONE : SS, size, write);
 	detour(t, mem_check(t, size, write));
 	return at(H_T1, 0);
+}
+
+void stack_move(Trans *t, unsigned base, int disp)
+{
+	emit_lea(&t->e, stack_width(t), H_GUEST_RSP, at((unsigned)host_of(base), disp));
 }

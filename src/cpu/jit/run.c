@@ -71,7 +71,9 @@ void jit_forget_all(Cpu *cpu)
 
 void jit_new_key(Cpu *cpu)
 {
-	cpu->jit_key = jump_key(cpu);
+	unsigned code = jit_code_segment(cpu);
+
+	cpu->jit_key = jump_key(cpu) | (uint64_t)code << JUMP_KEY_CODE_SHIFT;
 }
 
 void jit_forget_jumps(Cpu *cpu)
@@ -82,11 +84,7 @@ void jit_forget_jumps(Cpu *cpu)
 
 bool jit_suitable(const Cpu *cpu)
 {
-	unsigned code = cpu->mode & MODE_CODE_MASK;
-
-	if (cpu->mode & MODE_STEP || cpu->tlb == cpu->tlbs[TLB_SLOW])
-		return false;
-	return code == MODE_CODE64 || (code == MODE_CODE32 && cpu->mode & MODE_FLAT && cpu->mode & MODE_SS32);
+	return !(cpu->mode & MODE_STEP) && cpu->tlb != cpu->tlbs[TLB_SLOW];
 }
 
 /* Its page is as it was, and it is no loop that was watched for long enough. */
@@ -132,7 +130,7 @@ void jit_forward(Jit *j, const JitBlock *b, const uint8_t *to)
 static bool is_for(const Cpu *cpu, const JitBlock *b, const uint8_t *host, bool plain)
 {
 	return b->base.host == host && b->rip == cpu->rip && b->base.mode == cpu->mode && b->tlb == cpu->tlb &&
-	       b->plain == plain;
+	       b->plain == plain && jit_in_code_segment(cpu, b);
 }
 
 static JitBlock *find(Cpu *cpu, const uint8_t *host, unsigned left, bool plain)
@@ -192,7 +190,9 @@ static JitBlock *block_here(Cpu *cpu)
 		++*heat;
 		return refuse(j, REFUSED_COLD);
 	}
-	const uint8_t *host = cpu_lin_fetch(cpu, cpu->rip, &left);
+	if (!cpu_code64(cpu) && cpu->rip > cpu->seg[CS].limit)
+		return refuse(j, REFUSED_CODE);
+	const uint8_t *host = cpu_lin_fetch(cpu, code_linear(cpu), &left);
 	if (!host || !cpu->arena || !ram_arena_owns(cpu->arena, host))
 		return refuse(j, REFUSED_CODE);
 	/* After a change of address space it is mostly the same block again. */
@@ -202,7 +202,7 @@ static JitBlock *block_here(Cpu *cpu)
 	if (!b)
 		refuse(j, REFUSED_CODE);
 	if (!plain && !log_on(LOG_NOCHAIN)) {
-		icache_note_jump(cpu, cpu->rip);
+		icache_note_jump(cpu, code_linear(cpu));
 		*jump = (JitJump){ cpu->rip, cpu->jit_key, b ? b->code : j->leave_none, b };
 	}
 	return b;

@@ -60,10 +60,10 @@ static bool direction(Trans *t, bool down)
 static bool pushf(Trans *t)
 {
 	Emit *e = &t->e;
-	unsigned width = t->code64 ? 8 : 4;
+	unsigned width = now(t)->opsize;
 	Place of = CPU_AT(arith), ah = of;
 
-	if (now(t)->opsize != width)
+	if (t->code64 && width != 8)
 		return false;
 	ah.disp++;
 	flags_save(t);
@@ -82,7 +82,7 @@ static bool pushf(Trans *t)
 	Place m = stack_place(t, RSP, -(int)width, width, true);
 	emit_load(e, 8, H_T2, CPU_AT(jit_scratch));
 	emit_store(e, width, H_T2, m);
-	emit_lea(e, width, H_GUEST_RSP, at(H_GUEST_RSP, -(int)width));
+	stack_move(t, RSP, -(int)width);
 	detours_end(t);
 	return true;
 }
@@ -91,20 +91,24 @@ static bool pushf(Trans *t)
 static bool popf(Trans *t)
 {
 	Emit *e = &t->e;
-	unsigned width = t->code64 ? 8 : 4;
+	unsigned width = now(t)->opsize;
+	uint32_t looked_at = 0x3f7fd5u & ~FLAGS_SIMPLE & (width == 2 ? UINT16_MAX : UINT32_MAX);
 	Place of = CPU_AT(arith), ah = of;
 
-	if (now(t)->opsize != width)
+	if (t->code64 && width != 8)
 		return false;
 	ah.disp++;
 	Place m = stack_place(t, RSP, 0, width, false);
 	flags_save(t);
-	emit_load(e, 4, H_T1, m);
+	if (width == 2)
+		emit_rm(e, OP0F(0xb7), 4, H_T1, m); /* movzx */
+	else
+		emit_load(e, 4, H_T1, m);
 	need_cpl0_and_quiet(t);
 	emit_mov_rr(e, 4, H_T2, H_T1);
 	emit_rm(e, OP(0x33), 4, H_T2, CPU_AT(rflags));
 	emit_rr(e, OP(0xf7), 4, 0, H_T2); /* test; bit 1 is ignored, and set in Cpu.rflags */
-	e4(e, 0x3f7fd5u & ~FLAGS_SIMPLE);
+	e4(e, looked_at);
 	detour(t, emit_jcc(e, CC_NE, NULL));
 	emit_rr(e, OP(0x81), 4, 4, H_T2);
 	e4(e, FLAG_IF | FLAG_DF);
@@ -115,7 +119,7 @@ static bool popf(Trans *t)
 	emit_rr(e, OP(0x83), 4, 4, H_T1);
 	e1(e, 1);
 	emit_store(e, 1, H_T1, of);
-	emit_lea(e, width, H_GUEST_RSP, at(H_GUEST_RSP, (int)width));
+	stack_move(t, RSP, (int)width);
 	detours_end(t);
 	return true;
 }
@@ -159,13 +163,11 @@ static bool mov_from_cr(Trans *t)
 
 bool trans_system(Trans *t)
 {
-	uint8_t mode = t->b->base.mode;
-
 	switch (now(t)->row->exec) {
 	case X_CLD: return direction(t, false);
 	case X_STD: return direction(t, true);
 	}
-	if (mode & MODE_USER || !(mode & MODE_PROT))
+	if (t->b->base.mode & MODE_USER)
 		return false;
 	switch (now(t)->row->exec) {
 	case X_CLI: return cli(t);

@@ -13,7 +13,7 @@ static void emit_handler(Trans *t, unsigned k, uint64_t *runs)
 	ji->insn[0].flags &= (uint8_t)~INSN_LINK;
 	ji->insn[1].fn = jit_stay;
 	ji->block = t->b;
-	ji->next = t->code64 ? t->b->rip + t->end[k] : (uint32_t)(t->b->rip + t->end[k]);
+	ji->next = cut_rip(t, t->b->rip + t->end[k]);
 	ji->within = k + 1 < t->count;
 	ji->runs = &runs[t->d[k].row - optab_rows];
 	emit_const(&t->e, H_T1, (uintptr_t)ji);
@@ -33,7 +33,8 @@ static bool ends_block(const Decoded *d)
 {
 	switch (d->row->exec) {
 	case X_JCC: case X_CLI: case X_STI: case X_POPF: case X_SWAPGS: case X_RDTSC: case X_RDTSCP: case X_RDMSR: case X_WRMSR:
-	case X_MOV_FROM_CR: case X_CLTS: case X_CPUID: case X_IN: case X_OUT: case X_MOV_TO_SEG: case X_MOVS: case X_STOS:
+	case X_MOV_FROM_CR: case X_CLTS: case X_CPUID: case X_IN: case X_OUT: case X_MOV_TO_SEG: case X_POP_SEG: case X_LXS:
+	case X_MOVS: case X_STOS: case X_LODS: case X_SCAS: case X_CMPS:
 		return false;
 	default:
 		return d->row->attrs & (ATTR_END | ATTR_REP);
@@ -60,7 +61,7 @@ static bool decode_block(Trans *t, const uint8_t *p, unsigned left)
 		Decoded *d = &t->d[t->count];
 		if (decode(p + end, left - end, cpu->mode, cpu->features, d) != DECODE_OK)
 			break;
-		if (!t->code64 && cpu->rip + end + d->len - 1 > UINT32_MAX)
+		if (!t->code64 && cpu->rip + end + d->len - 1 > t->b->cs_limit)
 			break;
 		end += d->len;
 		t->end[t->count++] = (uint16_t)end;
@@ -185,7 +186,7 @@ static void emit_loop_entrance(Trans *t)
 
 static void emit_insn(Trans *t)
 {
-	if (!trans_branch(t) && !trans_integer(t) && !trans_vector(t) && !trans_system(t))
+	if (!trans_branch(t) && !trans_integer(t) && !trans_vector(t) && !trans_system(t) && !trans_segment(t))
 		by_handler(t);
 }
 
@@ -203,7 +204,7 @@ JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left, bool plain
 	t->tlb = (uint32_t)((uint8_t *)cpu->tlb - (uint8_t *)cpu);
 	JitBlock *b = t->b = jit_take(j, sizeof(*b));
 	*b = (JitBlock){ .base = { .host = host, .page = ram_page_state(cpu->arena, host), .mode = cpu->mode },
-			 .rip = cpu->rip, .tlb = cpu->tlb, .plain = plain, .code = emit_here(&t->e) };
+			 .cs_base = (uint32_t)cpu->seg[CS].base, .cs_limit = cpu->seg[CS].limit, .rip = cpu->rip, .tlb = cpu->tlb, .plain = plain, .code = emit_here(&t->e) };
 	if (!decode_block(t, host, left))
 		return NULL;
 	/* Another vcpu may have changed it before the claim: what counts is what is there after it. */
@@ -235,7 +236,7 @@ JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left, bool plain
 	b->again = (JitLink){ .rip = b->rip, .mode = b->base.mode };
 	emit_const(&t->e, H_T1, (uintptr_t)&b->again);
 	emit_jmp(&t->e, j->leave);
-	perfmap_add(b->code, code_bytes(t), cpu->rip, cpu->mode & MODE_USER);
+	perfmap_add(b->code, code_bytes(t), code_linear(cpu), cpu->mode & MODE_USER);
 	jit_region(j)->used = ((size_t)(t->e.p - j->write) + 15) & ~(size_t)15;
 	j->counts.made++;
 	keep_x87(t);

@@ -10,7 +10,7 @@ enum { FLAGS_CPU, FLAGS_HOST };
 
 /* Code off the straight way, emitted behind the block. */
 typedef struct Detour {
-	uint8_t *from[3];        /* jumps that lead here */
+	uint8_t *from[6];        /* jumps that lead here */
 	unsigned froms;
 	unsigned k;              /* the instruction */
 	const uint8_t *back;
@@ -92,29 +92,38 @@ void flags_save_all(Trans *t);
 void flags_save_if(Trans *t, uint16_t live);
 
 /* ---- memory (memory.c) ---- */
-/* Is the memory operand one that `mem_place` knows? */
-bool mem_known(const Trans *t);
 /*
  * The memory operand's place on the host, checked: at R13, perhaps with a guest register as the index, so it is good
  * until that changes. R14 is used; the flags are saved where they get lost.
  */
 Place mem_place(Trans *t, unsigned size, bool write);
 /* The same in R13 alone. */
-void mem_place_alone(Trans *t, unsigned size, bool write);
+Place mem_place_alone(Trans *t, unsigned size, bool write);
 /* R13: linear address in, host address out, unless the jump given back is taken; then neither. Flags are lost. */
 uint8_t *mem_check(Trans *t, unsigned size, bool write);
 /* A locked access at R13: across cache lines the handler does it, alone. */
 void mem_within_line(Trans *t, unsigned size);
 /* As mem_place, on the stack: of RSP or RBP and disp. */
 Place stack_place(Trans *t, unsigned base, int disp, unsigned size, bool write);
-/* The memory operand's effective address, `width` bytes of it, in host register `to`; R13 and R14 are used. */
-void mem_address(Trans *t, unsigned to, unsigned width);
+/*
+ * The memory operand's effective address, `bytes` of it, zero-extended, in host register `to`; R13 and R14 are used.
+ * Flags are kept.
+ */
+void mem_address(Trans *t, unsigned to, unsigned bytes);
+/* In RSP of stack_width(t): what the base holds, plus disp. Flags are kept. */
+void stack_move(Trans *t, unsigned base, int disp);
 /* This instruction goes through its handler from here on, if the jump at `from` is taken. */
 void detour(Trans *t, uint8_t *from);
 /* Has this instruction one already, so that what is emitted now may be passed by? */
 bool detour_open(Trans *t);
 /* The straight way is over for this instruction: detours come back here. */
 void detours_end(Trans *t);
+
+/* ---- segments (segment.c) ---- */
+/* R13: offset in the segment in, linear address out; the handler runs what is not within its limits. Flags are lost. */
+void segment_add(Trans *t, unsigned seg, unsigned size, bool write);
+/* The new RIP in R13, of the operand size, is within CS; else the handler raises what is due. Flags are lost. */
+void segment_check_target(Trans *t, unsigned opsize);
 
 /* ---- one check for several accesses (share.c) ---- */
 /* False: it cannot share; else as what is needed for shared_place. */
@@ -151,7 +160,10 @@ void link_from(Trans *t, uint64_t rip, uint8_t *site);
 
 /* ---- translate.c ---- */
 static inline const Decoded *now(const Trans *t) { return &t->d[t->k]; }
-static inline uint64_t next_of(const Trans *t) { return t->b->rip + t->end[t->k]; }
+static inline uint64_t cut_rip(const Trans *t, uint64_t rip) { return t->code64 ? rip : (uint32_t)rip; }
+static inline uint64_t next_of(const Trans *t) { return cut_rip(t, t->b->rip + t->end[t->k]); }
+/* Bytes of the stack pointer that count. */
+static inline unsigned stack_width(const Trans *t) { return t->code64 ? 8 : t->b->base.mode & MODE_SS32 ? 4 : 2; }
 /* The handler runs it. */
 void by_handler(Trans *t);
 /* At the front of a block, calls fn with the guest's state in Cpu; it returns i + 1. `runs` counts the calls. */
@@ -166,7 +178,9 @@ void exit_to(Trans *t, uint64_t rip, uint16_t live);
 uint64_t target_of(const Trans *t, unsigned k);
 static inline bool same_page(const Trans *t, uint64_t rip)
 {
-	return !((rip ^ t->b->rip) & ~(uint64_t)(GUEST_PAGE_SIZE - 1));
+	/* The segment's base may be anywhere in a page. */
+	uint64_t from = (uintptr_t)t->b->base.host & (GUEST_PAGE_SIZE - 1);
+	return from + rip - t->b->rip < GUEST_PAGE_SIZE;
 }
 /* To the RIP in R13. */
 void exit_indirect(Trans *t);
@@ -183,6 +197,7 @@ bool trans_integer(Trans *t);   /* integer.c */
 int integer_access(unsigned exec);
 bool trans_branch(Trans *t);    /* branch.c: *also* ends the block where the instruction does */
 bool trans_system(Trans *t);    /* system.c */
+bool trans_segment(Trans *t);   /* segment.c */
 bool trans_vector(Trans *t);    /* vector.c */
 /* vector.c: the units that the host's own instruction needs for d; false: its handler runs it. */
 bool vector_needs(const Decoded *d, uint8_t units[2]);

@@ -77,8 +77,6 @@ static void check_masks(Trans *t, uint32_t looked_at, uint32_t masks)
 
 static bool mxcsr(Trans *t, bool load)
 {
-	if (!mem_known(t))
-		return false;
 	Place m = mem_place(t, 4, !load);
 	if (load) {
 		flags_save(t);
@@ -97,7 +95,7 @@ static bool host_instruction(Trans *t)
 	unsigned size = d->is_mem ? decoded_mem_bytes(d) : 0;
 	bool g = recode_names(d, 'G'), e = recode_names(d, 'E');
 
-	if (d->is_mem && (!size || !mem_known(t)))
+	if (d->is_mem && !size)
 		return false;
 	Place m = at(H_T1, 0);
 	if (d->is_mem)
