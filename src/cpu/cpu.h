@@ -250,6 +250,7 @@ struct Cpu {
 	uint32_t rflags;        /* all but the arithmetic flags, which are 0 here; bit 1 is set */
 	TlbEntry *tlb;          /* tlbs[TLB_*] in force */
 	_Atomic uint32_t events;
+	uint32_t heeded;        /* events that translated code leaves for: jit_heed() */
 	uint8_t inhibit;        /* interrupts held off for one instruction (STI, MOV SS): 1 = in the next one */
 	bool halted;            /* HLT, or waiting for SIPI */
 	bool wait_sipi;

@@ -166,6 +166,15 @@ struct Jit {
 	bool prologue_logged;
 };
 
+/*
+ * Cpu.heeded: an interrupt that is masked is none of translated code's business. A boot loader or a decompressor runs
+ * for seconds with the timer's pending. Translated STI and POPF heed all; the loop finds out.
+ */
+static inline void jit_heed(Cpu *cpu)
+{
+	cpu->heeded = cpu->rflags & FLAG_IF ? UINT32_MAX : ~(uint32_t)CPU_EV_INTR;
+}
+
 /* ---- cache.c: where code and data lie ---- */
 static inline JitRegion *jit_region(Jit *j) { return &j->region[j->at]; }
 bool cache_open(Jit *j, size_t bytes, GError **error);

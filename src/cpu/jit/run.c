@@ -225,7 +225,8 @@ static const uint8_t *leave(Cpu *cpu)
 /* Is there anything for the loop to look at before the next instruction? */
 static bool eventful(Cpu *cpu)
 {
-	return atomic_load_explicit(&cpu->events, memory_order_relaxed) || cpu->halted || cpu->db_pending ||
+	jit_heed(cpu);
+	return atomic_load_explicit(&cpu->events, memory_order_relaxed) & cpu->heeded || cpu->halted || cpu->db_pending ||
 	       !interp_settle(cpu) || !jit_suitable(cpu);
 }
 
@@ -334,6 +335,7 @@ bool jit_run_here(Cpu *cpu)
 		j->pending = NULL;
 		return false;
 	}
+	jit_heed(cpu);
 	jit_new_key(cpu);
 	JitBlock *b = block_here(cpu);
 	if (!b) {

@@ -40,12 +40,19 @@ static bool cli(Trans *t)
 	return true;
 }
 
+static void emit_heed_all(Emit *e)
+{
+	emit_rm(e, OP(0xc7), 4, 0, CPU_AT(heeded));
+	e4(e, UINT32_MAX);
+}
+
 /* With nothing pending there is nothing to be held off for one instruction. */
 static bool sti(Trans *t)
 {
 	flags_save(t);
 	need_cpl0_and_quiet(t);
 	emit_mask(&t->e, 1, CPU_AT(rflags), FLAG_IF);
+	emit_heed_all(&t->e);
 	detours_end(t);
 	return true;
 }
@@ -113,6 +120,7 @@ static bool popf(Trans *t)
 	emit_rr(e, OP(0x81), 4, 4, H_T2);
 	e4(e, FLAG_IF | FLAG_DF);
 	emit_rm(e, OP(0x31), 4, H_T2, CPU_AT(rflags)); /* xor: those that differ */
+	emit_heed_all(e);
 	emit_store(e, 1, H_T1, ah);
 	emit_rr(e, OP(0xc1), 4, 5, H_T1); /* shr */
 	e1(e, 11);

@@ -135,8 +135,8 @@ static void emit_entrance(Trans *t, uint8_t **events, uint8_t **changed)
 	t->b->units_at = emit_here(e);
 	emit_units(t);
 	t->b->events_at = emit_here(e);
-	emit_rm(e, OP(0x83), 4, 7, CPU_AT(events));
-	e1(e, 0);
+	emit_load(e, 4, H_T2, CPU_AT(heeded));
+	emit_rm(e, OP(0x85), 4, H_T2, CPU_AT(events)); /* test */
 	*events = emit_jcc(e, CC_NE, NULL);
 	t->b->body = emit_here(e);
 }
