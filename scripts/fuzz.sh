@@ -15,6 +15,7 @@ while [ $SECONDS -lt $end ]; do
         # shellcheck disable=SC2086
         "$build/tests/cpu/test-native" $mode --seconds $((left < 60 ? left : 60)) --seed $seed
     done
+    "$build/tests/cpu/test-segments" --seconds $((left < 60 ? left : 60)) --seed $seed
     glib_seed="R02S$(printf '%08x%08x%08x%08x' $seed $RANDOM $RANDOM $RANDOM)"
     "$build/tests/device/test-noise" --seed "$glib_seed" >/dev/null
     "$build/tests/device/fuzz-ide" --seconds 20 --seed $seed

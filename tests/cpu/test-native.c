@@ -18,6 +18,7 @@
 #include "cpu/jit/translate.h"
 #include "cpu/models.h"
 #include "native.h"
+#include "sequence.h"
 
 /* ---- the interpreter's world: code and data at the child's addresses, page tables below ---- */
 #define TABLES_SIZE 0x10000u
@@ -117,200 +118,6 @@ static World *world_new(Native *native, bool jit)
 	return w;
 }
 
-/* ---- making instructions ---- */
-static GRand *rnd;
-static uint32_t below(uint32_t n) { return (uint32_t)(g_rand_int(rnd) % n); }
-static uint64_t rand64(void) { return (uint64_t)g_rand_int(rnd) << 32 | g_rand_int(rnd); }
-
-/* Values that sit on edges more often than chance. */
-static uint64_t edgy(void)
-{
-	static const uint64_t edges[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff,
-					 0x80000000, 0xffffffff, INT64_MAX, 1ull << 63, UINT64_MAX, 0x3f, 0x40};
-	switch (below(4)) {
-	case 0: return edges[below(G_N_ELEMENTS(edges))];
-	case 1: return below(256);
-	default: return rand64();
-	}
-}
-
-/* Rows this test cannot run on a host process: control transfers, system calls, anything privileged, TSC. */
-static bool testable(const OpRow *r, bool code32)
-{
-	static const uint16_t no[] = {X_RDTSC, X_RDTSCP, X_CPUID, X_RDRAND, X_RDSEED, X_RDPID, X_XGETBV, X_RDPKRU, X_WRPKRU,
-		X_RDFSBASE, X_RDGSBASE, X_WRFSBASE, X_WRGSBASE, X_MOV_TO_SEG, X_MOV_FROM_SEG, X_POP_SEG, X_PUSH_SEG, X_LAR, X_LSL,
-		X_VERR, X_VERW, X_SGDT, X_SIDT, X_SLDT, X_STR, X_SMSW, X_FXSAVE, X_FXRSTOR, X_XSAVE, X_XSAVEC, X_XSAVEOPT,
-		X_XRSTOR, X_PUSHF, X_INS, X_OUTS, X_MONITOR, X_ENTER, X_XSAVES, X_XRSTORS, X_SERIALIZE, X_CLFLUSH, X_FXSAVE};
-	if (r->attrs & (ATTR_END | ATTR_CPL0 | (code32 ? ATTR_O64 : ATTR_I64)))
-		return false;
-	for (unsigned i = 0; i < G_N_ELEMENTS(no); i++)
-		if (r->exec == no[i])
-			return false;
-	return true;
-}
-
-static GPtrArray *rows_to_test(const char *only, bool code32)
-{
-	GPtrArray *rows = g_ptr_array_new();
-
-	for (unsigned enc = 0; enc < 3; enc++)
-		for (unsigned map = 0; map < OPTAB_MAPS; map++)
-			for (unsigned op = 0; op < 256; op++)
-				for (unsigned k = 0; k < optab_index[enc][map][op].count; k++) {
-					const OpRow *r = &optab_rows[optab_order[optab_index[enc][map][op].first + k]];
-					if (testable(r, code32) && (!only || !strcmp(only, r->name)))
-						g_ptr_array_add(rows, (void *)r);
-				}
-	return rows;
-}
-
-/* In a loop's body R15 counts the turns, and some addresses have RDX as their index. */
-static bool looping;
-
-/* In a function's body RSP and the stack are left alone. */
-static bool calling;
-
-/* In a frame sequence most memory operands are near one register, and it moves: what shared checks are about. */
-static bool frame;
-
-/* RBX, RSI, RDI or RBP. */
-static uint8_t a_base(void)
-{
-	static const uint8_t bases[] = {3, 6, 7, 5};
-
-	return frame && below(4) ? 3 : bases[below(4)];
-}
-
-static bool frame_row(const OpRow *r)
-{
-	return r->exec == X_MOV || r->exec == X_ADD || r->exec == X_SUB || r->exec == X_LEA || r->exec == X_PUSH ||
-	       r->exec == X_POP || r->exec == X_INC || r->exec == X_DEC || r->exec == X_CMP;
-}
-
-/* ModRM and what follows; memory operands point into the data area through a_base(). */
-static unsigned put_modrm(const OpRow *r, uint8_t *p)
-{
-	unsigned reg = r->reg >= 0 ? (unsigned)r->reg : below(8);
-	bool mem = r->form == FORM_MEM || (r->form == FORM_ANY && below(2));
-
-	if (r->exact) {
-		p[0] = r->exact;
-		return 1;
-	}
-	if (!mem) {
-		p[0] = (uint8_t)(0xc0 | reg << 3 | below(8));
-		return 1;
-	}
-	p[0] = (uint8_t)(0x40 | reg << 3 | a_base());
-	p[1] = (uint8_t)g_rand_int(rnd);
-	if (below(4) == 0) { /* SIB without a scaled index, or a random one now and then */
-		p[0] = (uint8_t)((p[0] & ~7) | 4);
-		p[2] = p[1];
-		unsigned index = looping && below(2) ? RDX : below(8) ? 4 : below(8);
-		p[1] = (uint8_t)(below(4) << 6 | index << 3 | a_base());
-		return 3;
-	}
-	return 2;
-}
-
-static unsigned put_vex(const OpRow *r, uint8_t *p)
-{
-	static const uint8_t pp[] = {0, 0, 1, 3, 2}; /* by PFX_* */
-	unsigned l = r->l >= 0 ? (unsigned)r->l : below(r->enc == ENC_EVEX ? 3 : 2);
-	unsigned w = r->w >= 0 ? (unsigned)r->w : below(2), v = below(16);
-
-	if (r->enc == ENC_VEX) {
-		p[0] = 0xc4;
-		p[1] = (uint8_t)((below(4) ? 0xe0 : 0xc0) | r->map);
-		if (below(4) == 0)
-			v = 15;
-		p[2] = (uint8_t)(w << 7 | v << 3 | l << 2 | pp[r->pfx]);
-		return 3;
-	}
-	p[0] = 0x62;
-	p[1] = (uint8_t)(0xf0 | r->map);
-	if (below(2))
-		p[1] ^= (uint8_t)(1u << (4 + below(4)));
-	if (below(3) == 0)
-		v = 15;
-	p[2] = (uint8_t)(w << 7 | v << 3 | 4 | pp[r->pfx]);
-	p[3] = (uint8_t)((below(3) == 0) << 7 | l << 5 | (below(4) == 0) << 4 | (below(8) ? 8 : 0) | (below(2) ? below(8) : 0));
-	return 4;
-}
-
-static unsigned put_legacy(const OpRow *r, const Cpu *cpu, uint8_t *p)
-{
-	static const uint8_t no_segment[] = {0x26, 0x2e, 0x36, 0x3e}; /* in 64-bit code */
-	unsigned n = 0;
-
-	if (cpu_code64(cpu) && below(24) == 0)
-		p[n++] = no_segment[below(4)];
-	if (r->pfx == PFX_ANY && below(4) == 0)
-		p[n++] = 0x66;
-	if (r->pfx == PFX_66)
-		p[n++] = 0x66;
-	if (r->pfx == PFX_F3 || (r->attrs & ATTR_REP && below(2)))
-		p[n++] = 0xf3;
-	else if (r->pfx == PFX_F2)
-		p[n++] = 0xf2;
-	if (r->attrs & ATTR_LOCK && below(4) == 0)
-		p[n++] = 0xf0;
-	if (cpu_code64(cpu) && below(2))
-		p[n++] = (uint8_t)(0x40 | (below(3) == 0 ? below(16) & 13 : below(2) << 3));
-	if (r->map) {
-		p[n++] = 0x0f;
-		if (r->map > 1)
-			p[n++] = r->map == 2 ? 0x38 : 0x3a;
-	}
-	return n;
-}
-
-static bool names_counter(const Decoded *d)
-{
-	bool z = d->row->operands[0] && opnd_letter(d->row->operands[0]) == 'Z';
-
-	return d->reg == R15 || d->rm == R15 || d->vvvv == R15 || (d->is_mem && (d->base == R15 || d->index == R15)) ||
-	       (z && (d->opcode & 7) == 7 && d->rex & 1);
-}
-
-static bool touches_stack(const Decoded *d)
-{
-	bool z = d->row->operands[0] && opnd_letter(d->row->operands[0]) == 'Z';
-
-	switch (d->row->exec) {
-	case X_PUSH: case X_POP: case X_LEAVE: case X_POPA: case X_PUSHA: case X_POPF:
-		return true;
-	default:
-		return d->reg == RSP || (!d->is_mem && d->rm == RSP) || d->vvvv == RSP || (z && (d->opcode & 7) == RSP);
-	}
-}
-
-/* One instruction that decodes as row r, or 0. Opcodes with a register inside get a random one. */
-static unsigned make(const OpRow *r, const Cpu *cpu, uint8_t *p)
-{
-	for (int attempt = 0; attempt < 8; attempt++) {
-		uint8_t b[32];
-		Decoded d;
-		unsigned n = r->enc == ENC_LEGACY ? put_legacy(r, cpu, b) : put_vex(r, b);
-		bool plus = r->operands[0] && opnd_letter(r->operands[0]) == 'Z';
-		b[n++] = (uint8_t)(r->opcode + (plus ? below(8) : 0));
-		n += put_modrm(r, b + n) * (plus ? 0 : 1);
-		for (unsigned k = n; k < sizeof(b); k++)
-			b[k] = (uint8_t)(below(2) ? g_rand_int(rnd) : below(72));
-		DecodeResult result = decode(b, 15, cpu->mode, cpu->features, &d);
-		if (result == DECODE_OK && d.row == r && !(looping && names_counter(&d)) && !(calling && touches_stack(&d)) && (d.seg == SEG_NONE || (!d.code64 && d.seg != FS && d.seg != GS))) {
-			memcpy(p, b, d.len);
-			return d.len;
-		}
-		/* What is #UD here has to be so on the host. */
-		if (result == DECODE_UD && r->enc != ENC_LEGACY && below(16) == 0) {
-			memcpy(p, b, 15);
-			return 15;
-		}
-	}
-	return 0;
-}
-
 /* ---- running and comparing ---- */
 static void random_state(NativeState *s)
 {
@@ -324,39 +131,39 @@ static void random_state(NativeState *s)
 	if (below(2))
 		for (unsigned i = 0; i < G_N_ELEMENTS(pointers); i++)
 			s->regs[pointers[i]] &= ~63ull;
-	if (frame) /* often across a page's end */
+	if (sequence_frame) /* often across a page's end */
 		for (unsigned i = 0; i < G_N_ELEMENTS(pointers); i++)
 			s->regs[pointers[i]] = (s->regs[pointers[i]] | 0xfff) - below(400);
 	if (below(8) == 0) /* near the end, behind which everything faults */
 		s->regs[pointers[below(G_N_ELEMENTS(pointers))]] = NATIVE_DATA + NATIVE_DATA_SIZE - 64 + below(128);
 	if (below(2))
 		s->regs[RCX] = below(40);
-	if (looping)
+	if (sequence_looping)
 		s->regs[RDX] = below(64) * 8;
 	s->rip = NATIVE_CODE;
-	s->rflags = g_rand_int(rnd) & FLAGS_ARITH;
-	s->mxcsr = below(4) ? 0x1f80 : g_rand_int(rnd) & 0xffff;
+	s->rflags = rand32() & FLAGS_ARITH;
+	s->mxcsr = below(4) ? 0x1f80 : rand32() & 0xffff;
 	for (int i = 0; i < 32; i++)
 		for (int k = 0; k < 8; k++) {
 			uint64_t v = edgy();
 			if (below(4) == 0) { /* ordinary numbers */
-				double x = (double)(int32_t)g_rand_int(rnd) / 1000;
+				double x = (double)(int32_t)rand32() / 1000;
 				memcpy(&v, &x, 8);
 			} else if (below(4) == 0) {
-				float x[2] = {(float)(int32_t)g_rand_int(rnd) / 100, 1.5f};
+				float x[2] = {(float)(int32_t)rand32() / 100, 1.5f};
 				memcpy(&v, x, 8);
 			}
 			memcpy(s->zmm[i] + 8 * k, &v, 8);
 		}
 	for (int i = 0; i < 8; i++)
 		s->k[i] = edgy();
-	uint16_t fcw = below(4) ? 0x37f : (uint16_t)((g_rand_int(rnd) & 0x0f3f) | 0x40);
+	uint16_t fcw = below(4) ? 0x37f : (uint16_t)((rand32() & 0x0f3f) | 0x40);
 	memcpy(s->fx, &fcw, 2);
 	s->fx[3] = (uint8_t)(below(8) << 3);
-	s->fx[4] = (uint8_t)(below(2) ? 0xff : g_rand_int(rnd));
+	s->fx[4] = (uint8_t)(below(2) ? 0xff : rand32());
 	for (int i = 0; i < 8; i++) {
 		uint64_t m = rand64() | 1ull << 63;
-		uint16_t e = (uint16_t)(below(4) ? 16383 - 40 + below(80) : g_rand_int(rnd));
+		uint16_t e = (uint16_t)(below(4) ? 16383 - 40 + below(80) : rand32());
 		memcpy(s->fx + 32 + 16 * i, &m, 8);
 		memcpy(s->fx + 32 + 16 * i + 8, &e, 2);
 	}
@@ -474,18 +281,6 @@ static bool compare_states(Native *n, World *w, const NativeState *host, const N
 	return bad;
 }
 
-/* Leaves flags undefined that the interpreter computes otherwise (shift by immediate and by CL differ on one host). */
-static bool blurs_flags(const OpRow *r)
-{
-	switch (r->exec) {
-	case X_DIV1: case X_IDIV1: case X_ROL: case X_ROR: case X_RCL: case X_RCR: case X_SHL: case X_SHR: case X_SAR:
-	case X_SHLD: case X_SHRD: case X_AAD:
-		return true;
-	default:
-		return false;
-	}
-}
-
 typedef struct Run {
 	World *world;
 	Native *native;
@@ -524,7 +319,7 @@ static void report(Run *run, const uint8_t *code, unsigned len, const GString *t
 /* A row by chance; in a frame sequence most are of the plain kind. */
 static const OpRow *a_row(const Run *run)
 {
-	const GPtrArray *from = frame && below(3) && run->frame_rows->len ? run->frame_rows : run->rows;
+	const GPtrArray *from = sequence_frame && below(3) && run->frame_rows->len ? run->frame_rows : run->rows;
 
 	return from->pdata[below(from->len)];
 }
@@ -547,7 +342,7 @@ static unsigned make_straight(Run *run, uint8_t *code, unsigned count, unsigned 
 	unsigned len = 0;
 
 	for (unsigned i = 0; i < count && len + 40 < room; i++) {
-		if (looping && below(3) == 0)
+		if (sequence_looping && below(3) == 0)
 			len += make_move(code + len);
 		const OpRow *r = a_row(run);
 		unsigned jump = below(8) == 0 ? len : 0;
@@ -558,7 +353,7 @@ static unsigned make_straight(Run *run, uint8_t *code, unsigned count, unsigned 
 		len += make(r, run->world->cpu, code + len);
 		if (blurs_flags(r)) { /* TEST AL, imm8 defines them again */
 			code[len++] = 0xa8;
-			code[len++] = (uint8_t)g_rand_int(rnd);
+			code[len++] = (uint8_t)rand32();
 		}
 		if (jump)
 			code[jump + 1] = (uint8_t)(len - jump - 2);
@@ -594,9 +389,9 @@ static unsigned make_call(Run *run, uint8_t *code, unsigned room)
 	uint32_t distance = len - call - 5;
 	code[call] = 0xe8;
 	memcpy(code + call + 1, &distance, 4);
-	calling = true;
+	sequence_calling = true;
 	len += make_straight(run, code + len, 1 + below(6), room / 4);
-	calling = false;
+	sequence_calling = false;
 	code[len++] = below(4) ? 0xc3 : 0xc2;
 	code[len++] = (uint8_t)(below(4) * 8); /* of C2; else not reached */
 	code[len++] = 0;
@@ -607,9 +402,9 @@ static unsigned make_sequence(Run *run, uint8_t *code, unsigned room)
 {
 	unsigned len, shape = below(8);
 
-	looping = !run->code32 && shape < 2;
-	frame = looping || below(2);
-	if (looping)
+	sequence_looping = !run->code32 && shape < 2;
+	sequence_frame = sequence_looping || below(2);
+	if (sequence_looping)
 		len = make_loop(run, code, room - 2);
 	else if (shape == 2)
 		len = make_call(run, code, room - 2);
@@ -701,11 +496,11 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", error->message);
 		return 2;
 	}
-	rnd = g_rand_new_with_seed((guint32)seed);
+	sequence_seed((uint32_t)seed);
 	Run run = { .native = native_new(), .length = (unsigned)length, .code32 = code32 };
 	run.world = world_new(run.native, jit);
 	enter_user(run.world->cpu, run.code32);
-	run.rows = rows_to_test(only, run.code32);
+	run.rows = rows_to_test(only, run.code32, false);
 	run.frame_rows = g_ptr_array_new();
 	for (unsigned i = 0; i < run.rows->len; i++)
 		if (frame_row(run.rows->pdata[i]))

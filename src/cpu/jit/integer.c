@@ -100,6 +100,7 @@ static bool with_modrm(Trans *t, int access)
 	const Decoded *d = now(t);
 	int rm_access = NO, reg_access = NO;
 	unsigned rm_size = 0, reg_size = 0;
+	bool sized = false; /* whatever the operand size */
 
 	for (unsigned k = 0; k < 3 && d->row->operands[k]; k++) {
 		char letter = opnd_letter(d->row->operands[k]);
@@ -107,6 +108,7 @@ static bool with_modrm(Trans *t, int access)
 		if (letter == 'E' || letter == 'M') {
 			rm_access = how;
 			rm_size = operand_bytes(d, k);
+			sized = opnd_size(d->row->operands[k]) == 'y';
 		} else if (letter == 'G') {
 			bool exchanges = d->row->exec == X_XCHG || d->row->exec == X_XADD;
 			reg_access = exchanges ? RW : how;
@@ -126,8 +128,8 @@ static bool with_modrm(Trans *t, int access)
 	Op op = { d->opcode, d->row->map, mandatory(d) };
 	if (d->row->map == 0 && d->opcode == 0x82) /* 80h's twin of 32-bit code */
 		op.code = 0x80;
-	/* A mandatory 66h is no operand size. */
-	unsigned size = rm_size == 1 && (!reg_access || reg_size == 1) ? 1 : d->row->pfx == PFX_66 ? rm_size : d->opsize;
+	/* A mandatory 66h is no operand size, and 16-bit code has others too. */
+	unsigned size = rm_size == 1 && (!reg_access || reg_size == 1) ? 1 : d->row->pfx == PFX_66 || sized ? rm_size : d->opsize;
 	Place m = {0};
 	bool in_place = false;
 	if (d->is_mem)

@@ -191,8 +191,8 @@ static void again(Trans *t, uint8_t *site) { t->again[t->agains++] = site; }
 
 static void turn_if_quiet(Trans *t)
 {
-	emit_rm(&t->e, OP(0x83), 4, 7, CPU_AT(events));
-	e1(&t->e, 0);
+	emit_load(&t->e, 4, H_T2, CPU_AT(heeded));
+	emit_rm(&t->e, OP(0x85), 4, H_T2, CPU_AT(events)); /* test */
 	emit_jcc(&t->e, CC_E, t->loop.head);
 	again(t, emit_jmp(&t->e, NULL));
 }
