@@ -302,6 +302,29 @@ no_pcid:
 	CHECK e, 27
 	decl %ebx
 	jnz 1b
+
+	/* PUSH of memory that the TLB has not; and the same code uses two stacks, far apart */
+	movl $FRAME1 + LOCAL, PT
+	movl $0x32000 + LOCAL, PT + 8
+	invlpg CODE + 0x1000
+	movq %rsp, %r14
+	movq $CODE + 0x2000, %r15
+	movl $TIMES, %ebx
+1:	xchgq %r14, %r15
+	movq %r15, %rsp
+	movq %rbx, 0x1d000
+	invlpg 0x1d000
+	jmp 2f
+2:	pushq 0x1d000
+	pushq %rbx
+	popq %rax
+	popq %rdx
+	cmpq %rax, %rdx
+	CHECK e, 28
+	cmpq %rbx, -16(%r15)
+	CHECK e, 29
+	decl %ebx
+	jnz 1b
 	PASS
 	.balign 16
 descriptor:
