@@ -68,7 +68,7 @@ static const SubKey accel_keys[] = {
 	  .only = "multi" },
 	{ "kernel-irqchip", KEY_ENUM, 0, NULL, "interrupt controllers in the kernel (KVM)",
 	  split_values },
-	{ "tb-size", KEY_UINT, M(accel_options.tb_size), "32", "MiB of translated code for each vcpu (jit); 0: the default",
+	{ "tb-size", KEY_UINT, M(accel_options.tb_size), "128", "MiB of translated code for each vcpu (jit); 0: the default",
 	  .min = 0, .max = 1024 },
 	{ "one-insn-per-tb", KEY_FLAG, M(accel_options.one_insn), "off", "one instruction a block (jit, interp)" },
 	{ "perfmap", KEY_FLAG, M(accel_options.perfmap), "off", "tell perf(1) of translated code: /tmp/perf-PID.map (jit)" },

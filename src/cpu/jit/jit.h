@@ -96,7 +96,8 @@ typedef struct JitJump {
 } JitJump;
 
 #define JIT_JUMP_BITS 15
-#define JIT_HASH_BITS 14
+#define JIT_HASH_BITS 17
+#define JIT_HEAT_BITS 18
 #define JIT_INSNS_MAX 32
 
 /* Why translated code is left. */
@@ -147,7 +148,7 @@ struct Jit {
 	JitBlock *hash[1u << JIT_HASH_BITS];
 	JitJump *jumps;
 	uint8_t heat_needed;
-	uint8_t heat[1u << JIT_HASH_BITS]; /* by RIP: runs in the interpreter */
+	uint8_t heat[1u << JIT_HEAT_BITS]; /* by RIP: runs in the interpreter */
 	JitLink *pending;        /* the exit just taken; patched if its target is translated */
 	uint64_t pending_key;
 	/* routines all blocks share, at the start of the cache */

@@ -10,7 +10,7 @@
 
 #define HEAT_DEFAULT 12   /* runs in the interpreter before a block is worth translating */
 #define LINK_PATCHES_MAX 2   /* under keys of one generation */
-#define CODE_DEFAULT (32u << 20)
+#define CODE_DEFAULT (128u << 20)
 
 /* ---- memory ---- */
 
@@ -185,7 +185,7 @@ static JitBlock *block_here(Cpu *cpu)
 
 	if (!plain && jump->rip == cpu->rip && jump->key == cpu->jit_key && (!jump->block || valid(jump->block)))
 		return jump->block;
-	uint8_t *heat = &j->heat[hash_of(NULL, cpu->rip * 0x9e3779b97f4a7c15ull)];
+	uint8_t *heat = &j->heat[cpu->rip * 0x9e3779b97f4a7c15ull >> (64 - JIT_HEAT_BITS)];
 	if (!plain && *heat < j->heat_needed) {
 		++*heat;
 		return refuse(j, REFUSED_COLD);
