@@ -15,12 +15,13 @@ ARROWS = {
     "cpu": ["core"],
     "block": ["core"],
     "chardev": ["core"],
-    "hw": ["core", "block", "cpu", "chardev"],
+    "display": ["core"],
+    "hw": ["core", "block", "cpu", "chardev", "display"],
     "accel": ["core", "cpu"],
-    "machine": ["core", "block", "cpu", "hw", "accel"],
-    "monitor": ["core", "block", "cpu", "chardev", "hw", "accel", "machine"],
-    "cli": ["core", "block", "cpu", "chardev", "hw", "accel", "machine"],
-    "tools": ["core", "block", "cpu", "chardev", "hw", "accel", "machine", "monitor", "cli"],
+    "machine": ["core", "block", "cpu", "display", "hw", "accel"],
+    "monitor": ["core", "block", "cpu", "chardev", "display", "hw", "accel", "machine"],
+    "cli": ["core", "block", "cpu", "chardev", "display", "hw", "accel", "machine"],
+    "tools": ["core", "block", "cpu", "chardev", "display", "hw", "accel", "machine", "monitor", "cli"],
 }
 # Files that may know KVM's ioctls: the accelerator, and viv-check, which looks at the host.
 KVM = re.compile(r"^(accel/kvm/|tools/check_)")

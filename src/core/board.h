@@ -20,6 +20,7 @@
 struct Blk;
 struct Chardev;
 struct Cpu;
+struct Display;
 
 /* Why the machine stops or resets; the run loop (machine/run.c) acts on it in the main loop. */
 typedef enum RunRequest {
@@ -56,6 +57,7 @@ typedef struct Board {
 	GPtrArray *buses;          /* Bus *, in order of creation; made with the first */
 	struct Cpu **cpus;         /* by index; [0, cpu_count) */
 	unsigned cpu_count, cpu_max;
+	struct Display *display;   /* screens, keys, pointers */
 	GHashTable *chardevs;      /* id -> struct Chardev * */
 	GHashTable *iothreads;     /* -object iothread: id -> struct Loop *; NULL: none */
 	/* A drive by its id, or one around the block node of that name; NULL with *error. */

@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "core/lock.h"
 #include "cpu/models.h"
+#include "display/screen.h"
 #include "hw/classes.h"
 #include "hw/intc/intc.h"
 #include "hw/pci/pci.h"
@@ -478,6 +479,7 @@ bool pc_build(Machine *m, GError **error)
 	b->chardevs = m->config->chardevs ? g_hash_table_ref(m->config->chardevs) :
 		g_hash_table_new(g_str_hash, g_str_equal);
 	b->clock = clock_new();
+	b->display = display_new();
 	m->fw_cfg = fw_cfg_table_new();
 	if (!drives_open(m, error) || !add_memory(m, error) || !pc_load_bios(m, error) || !choose_accel(m, error) ||
 	    !add_cpus(m, error) || !start_accel_vcpus(m, error))
@@ -536,6 +538,7 @@ void pc_free(Machine *m)
 	}
 	ram_arena_free(&b->arena);
 	drives_close(m);
+	display_free(b->display);
 	if (b->clock)
 		clock_free(b->clock);
 	while (b->buses && b->buses->len)
