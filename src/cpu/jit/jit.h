@@ -81,6 +81,7 @@ struct JitBlock {
 	JitLink again;           /* back to the loop at the block's start: events, or the page changed */
 	uint8_t units[2];        /* as Cpu.jit_units: needed throughout */
 	bool plain;              /* shares no checks (share.c): taken up where another one could not go on */
+	bool cooled;             /* its page changed, and its RIP has had to get hot again */
 	uint16_t x87_count;
 	JitX87 *x87;
 	/* A loop that is watched (loop.c): how often it was entered, and turns left before that is looked at. */

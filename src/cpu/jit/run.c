@@ -87,11 +87,13 @@ bool jit_suitable(const Cpu *cpu)
 	return !(cpu->mode & MODE_STEP) && cpu->tlb != cpu->tlbs[TLB_SLOW];
 }
 
-/* Its page is as it was, and it is no loop that was watched for long enough. */
-static bool valid(const JitBlock *b)
+static bool page_same(const JitBlock *b)
 {
-	return atomic_load_explicit(b->base.page, memory_order_acquire) == b->base.page_state && b->turns_left >= 0;
+	return atomic_load_explicit(b->base.page, memory_order_acquire) == b->base.page_state;
 }
+
+/* Its page is as it was, and it is no loop that was watched for long enough. */
+static bool valid(const JitBlock *b) { return page_same(b) && b->turns_left >= 0; }
 
 static unsigned jump_slot(uint64_t rip)
 {
@@ -133,23 +135,28 @@ static bool is_for(const Cpu *cpu, const JitBlock *b, const uint8_t *host, bool 
 	       b->plain == plain && jit_in_code_segment(cpu, b);
 }
 
+/* Where the chain names the block that was made of this code, valid or not. */
+static JitBlock **made_before(Cpu *cpu, const uint8_t *host, bool plain)
+{
+	JitBlock **at = &cpu->jit->hash[hash_of(host, cpu->rip)];
+
+	while (*at && !is_for(cpu, *at, host, plain))
+		at = &(*at)->next;
+	return at;
+}
+
 static JitBlock *find(Cpu *cpu, const uint8_t *host, unsigned left, bool plain)
 {
 	Jit *j = cpu->jit;
 	unsigned h = hash_of(host, cpu->rip);
-	JitBlock *stale = NULL, **at = &j->hash[h];
+	JitBlock **at = made_before(cpu, host, plain), *stale = *at;
 
-	for (; *at; at = &(*at)->next) {
-		JitBlock *b = *at;
-		if (!is_for(cpu, b, host, plain))
-			continue;
-		if (valid(b))
-			return b;
-		stale = b;
-		*at = b->next;
+	if (stale && valid(stale))
+		return stale;
+	if (stale) {
+		*at = stale->next;
 		j->counts.replaced++;
 		jit_forward(j, stale, stale->again_at);
-		break;
 	}
 	if (!thunk_pool_room(cpu->icache->thunks, JIT_INSNS_MAX)) {
 		icache_forget_all(cpu); /* and the code cache with it */
@@ -175,6 +182,21 @@ static JitBlock *refuse(Jit *j, JitRefusal why)
 	return NULL;
 }
 
+/*
+ * A block whose page has changed has to get hot again: boot loaders patch the code that calls the BIOS before each call,
+ * and others keep variables beside their code. To translate it costs more than what is gained by one run.
+ */
+static bool cools_down(Cpu *cpu, const uint8_t *host, uint8_t *heat)
+{
+	JitBlock *b = *made_before(cpu, host, false);
+
+	if (!b || page_same(b) || b->cooled || !cpu->jit->heat_needed)
+		return false;
+	b->cooled = true;
+	*heat = 0;
+	return true;
+}
+
 /* The block at the present RIP; NULL: not hot, or nothing to translate. May raise the fetch's fault. */
 static JitBlock *block_here(Cpu *cpu)
 {
@@ -195,6 +217,8 @@ static JitBlock *block_here(Cpu *cpu)
 	const uint8_t *host = cpu_lin_fetch(cpu, code_linear(cpu), &left);
 	if (!host || !cpu->arena || !ram_arena_owns(cpu->arena, host))
 		return refuse(j, REFUSED_CODE);
+	if (!plain && cools_down(cpu, host, heat))
+		return refuse(j, REFUSED_COLD);
 	/* After a change of address space it is mostly the same block again. */
 	bool again = jump->rip == cpu->rip && jump->key >> 32 == cpu->jit_key >> 32 && jump->block &&
 		     is_for(cpu, jump->block, host, plain) && valid(jump->block);
