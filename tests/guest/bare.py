@@ -25,6 +25,7 @@ IMAGES = {
     "debug": ([], PASSED),
     "smc": ([], PASSED),
     "much": ([], PASSED),
+    "hot16": ([], PASSED),
     "irq": ([], PASSED),
     "smp": (["-smp", "2"], PASSED),
     "split": (["-smp", "2"], PASSED),
