@@ -12,7 +12,7 @@ ARGS ?=
 FUZZ_SECONDS ?= 600
 JOBS ?= 2
 
-.PHONY: all build run run-kernel test test-full bench bench-cpu fuzz install asan clean
+.PHONY: all build run run-kernel test test-full bench bench-cpu bench-programs fuzz install asan clean
 
 all: build
 
@@ -58,6 +58,15 @@ bench-cpu: build
 	@scripts/deps.sh run bench || echo "No QEMU to compare with; its columns stay empty." >&2
 	@scripts/guest.sh amd64
 	@python3 bench/cpu.py $(BUILD)/viv guests/amd64 --div $(DIV)
+
+# Whole systems: programs in a guest, a Debian to its login (root only, for debootstrap), what a second vcpu gives.
+bench-programs: build
+	@scripts/deps.sh run test bench || echo "No QEMU to compare with; its columns stay empty." >&2
+	@VIV_IMG=$(BUILD)/viv-img scripts/guest.sh amd64 debian-amd64
+	@python3 bench/programs.py $(BUILD)/viv guests/amd64 --smp 1
+	@python3 bench/programs.py $(BUILD)/viv guests/amd64 --smp 2
+	@python3 bench/debian.py $(BUILD)/viv guests/debian-amd64
+	@python3 bench/threads.py $(BUILD)/viv guests/amd64
 
 fuzz: build
 	@scripts/fuzz.sh $(BUILD) $(FUZZ_SECONDS)

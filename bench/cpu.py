@@ -26,15 +26,20 @@ def cpio_entry(name, mode, data=b"", rdev=(0, 0)):
     return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
 
 
-def build(folder):
-    program, initrd = os.path.join(folder, "cpubench"), os.path.join(folder, "initrd.gz")
-    subprocess.run(["gcc", "-O2", "-static", "-o", program, os.path.join(HERE, "cpubench.c"), "-lm"], check=True)
+def initramfs(program, path):
+    """An archive with that program as init."""
     with open(program, "rb") as f:
         archive = (cpio_entry("dev", 0o040755) + cpio_entry("dev/console", 0o020600, rdev=(5, 1)) +
                    cpio_entry("proc", 0o040755) + cpio_entry("init", 0o100755, f.read()) +
                    cpio_entry("TRAILER!!!", 0))
-    with gzip.open(initrd, "wb", 1) as f:
+    with gzip.open(path, "wb", 1) as f:
         f.write(archive)
+
+
+def build(folder):
+    program, initrd = os.path.join(folder, "cpubench"), os.path.join(folder, "initrd.gz")
+    subprocess.run(["gcc", "-O2", "-static", "-o", program, os.path.join(HERE, "cpubench.c"), "-lm"], check=True)
+    initramfs(program, initrd)
     return program, initrd
 
 

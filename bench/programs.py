@@ -2,8 +2,8 @@
 """programs.py VIV GUEST [--smp N] [--cpu MODEL] [--only NAME,...] - programs people run: in a guest on viv against the same on TCG.
 
 The programs are this machine's own (Debian packages; what is not installed is left out), put into an initramfs with the
-libraries they need. A shell script in the guest runs each, and says how long it took; with --smp 2 two at a time. Natively
-they run in the same folder, through chroot (root only).
+libraries they need. A shell script in the guest runs each; with --smp 2 two at a time. Counted is the CPU time, user and
+system, of the whole viv or QEMU in between. Natively they run in the same folder, through chroot (root only).
 """
 import argparse
 import os
@@ -84,11 +84,12 @@ def fill(root, only):
         subprocess.run(["openssl", "genrsa", "-out", root + "/key", "2048"], check=True, capture_output=True)
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "cpubench.c")) as f:
         text = f.read()
-    files = {"/data": (text * ((4 << 20) // len(text) + 1))[:4 << 20], "/work.py": PYTHON, "/work.sql": SQL, "/work.c": text, "/hash": "0" * 32,
-             "/run.sh": script(have)}
+    files = {"/work.py": PYTHON, "/work.sql": SQL, "/work.c": text, "/hash": "0" * 32, "/run.sh": script(have)}
     for name, content in files.items():
         with open(root + name, "w") as f:
             f.write(content)
+    with open(os.path.realpath(busybox), "rb") as f, open(root + "/data", "wb") as out: # some of a program, some text
+        out.write((f.read(1 << 20) + text.encode() * 32) * 4)
     os.symlink("run.sh", root + "/init")
     os.chmod(root + "/run.sh", 0o755)
     return have
@@ -96,11 +97,11 @@ def fill(root, only):
 
 def script(have):
     lines = ["#!/bin/sh", "export PATH=/bin:/usr/bin", "[ -e /proc/uptime ] || mount -t proc proc /proc", "[ -c /dev/null ] || mount -t devtmpfs dev /dev",
-             "jobs=$(cat /jobs)", "now() { read -r up rest </proc/uptime; echo $up; }"]
+             "jobs=$(cat /jobs)"]
     for name, command in have.items():
-        lines += ["work() { %s; }" % command, "begin=$(now)", "i=0", "while [ $i -lt $jobs ]; do work & i=$((i + 1)); done", "wait",
-                  'echo "bench %s $begin $(now)"' % name]
-    return "\n".join(lines + ["echo PROGRAMS DONE", "[ $$ = 1 ] && reboot -f", ""])
+        lines += ["work() { %s; }" % command, "echo bench %s begins" % name, "i=0",
+                  "while [ $i -lt $jobs ]; do work & i=$((i + 1)); done", "wait", "echo bench %s ended" % name]
+    return "\n".join(lines + ["echo PROGRAMS DONE", "[ $$ != 1 ] || reboot -f", ""])
 
 
 def pack(root, path):
@@ -120,13 +121,29 @@ def pack(root, path):
         out.write(cpio_entry("TRAILER!!!", 0))
 
 
+def cpu_seconds(pid):
+    """User and system time of a process and of those it has waited for (proc(5), stat: fields 14 to 17)."""
+    with open("/proc/%d/stat" % pid) as f:
+        fields = f.read().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
 def measure(argv):
-    """{program: seconds}"""
-    p = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=3600)
-    text = p.stdout.decode(errors="replace")
-    if "PROGRAMS DONE" not in text:
-        raise SystemExit("%s did not come to its end:\n%s" % (argv[0], text[-2000:]))
-    return {m[1]: max(float(m[3]) - float(m[2]), 0.01) for m in re.finditer(r"bench (\S+) (\S+) (\S+)", text)}
+    """{program: CPU seconds on this machine}, read when the guest says that it begins and ends."""
+    p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    used, lines = {}, []
+    for line in p.stdout:
+        lines.append(line.decode(errors="replace").rstrip())
+        m = re.search(r"bench (\S+) (begins|ended)", lines[-1])
+        if m:
+            used.setdefault(m[1], []).append(cpu_seconds(p.pid))
+    p.wait()
+    if not any("PROGRAMS DONE" in line for line in lines):
+        raise SystemExit("%s did not come to its end:\n%s" % (argv[0], "\n".join(lines[-20:])))
+    said = [line for line in lines if re.search(r"fault|error|Killed|Aborted", line)]
+    if said:
+        raise SystemExit("%s: programs failed:\n%s" % (argv[0], "\n".join(said)))
+    return {name: max(end - begin, 0.01) for name, (begin, end) in used.items()}
 
 
 def native(root):
@@ -161,7 +178,7 @@ def main():
         here = native(root)
         ours = measure([o.viv] + rest)
         theirs = measure([QEMU, "-accel", "tcg", "-machine", "pc"] + rest) if QEMU else {}
-    print("%s, -cpu %s -smp %d, that many at a time, seconds, on %s" % (o.guest, o.cpu, o.smp, cpu_type()))
+    print("%s, -cpu %s -smp %d, that many at a time, CPU seconds, on %s" % (o.guest, o.cpu, o.smp, cpu_type()))
     print("%-10s %8s %8s %8s %12s %10s" % ("", "native", "viv", "tcg", "viv/native", "tcg/viv"))
     gain = []
     for name in have:

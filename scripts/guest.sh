@@ -7,7 +7,7 @@
 #     The i386 ones come through an apt configuration of their own under guests/.apt-i386.
 # disk-amd64, disk-i386, disk-efi-amd64: disk.qcow2, which boots such a kernel through GRUB to a
 #     login on the serial line and the screen; from the MBR, or as EFI's default loader.
-# debian-amd64: disk.qcow2 with a whole small Debian, systemd and all (needs root for debootstrap).
+# debian-amd64: disk.qcow2 with a whole small Debian, systemd and all, and stress-ng (needs root for debootstrap).
 # installer-amd64: cd.iso, Debian's installer behind ISOLINUX.
 #
 # Already there: nothing is done; FRESH=1 fetches the newest.
@@ -206,19 +206,22 @@ debian_source() {
 }
 
 prepare_debian() {
-    local dir=$cache/debian-amd64 work root release mirror
-    have "$dir/disk.qcow2" && return
+    local dir=$cache/debian-amd64 work root release mirror packages
+    packages=systemd-sysv,udev,dbus,kmod,iproute2,procps,linux-image-amd64,stress-ng
+    # A disk of another list of packages is made anew.
+    have "$dir/disk.qcow2" && [ "$(cat "$dir/packages" 2>/dev/null)" = "$packages" ] && return
     read -r release mirror < <(debian_source) || die "apt knows no Debian source; add Debian's to sources.list"
     say "installing Debian $release into a folder; this takes some minutes"
     work=$(mktemp -d "$cache/.work.XXXXXX")
     root=$work/root
-    root_do debootstrap --variant=minbase --include=systemd-sysv,udev,dbus,kmod,iproute2,procps,linux-image-amd64 \
-        "$release" "$root" "$mirror" >"$dir.log" 2>&1 || die "debootstrap failed: $(tail -1 "$dir.log")"
+    root_do debootstrap --variant=minbase --include="$packages" "$release" "$root" "$mirror" \
+        >"$dir.log" 2>&1 || die "debootstrap failed: $(tail -1 "$dir.log")"
     rm -f "$dir.log" "$root"/var/cache/apt/archives/*.deb
     passwd -R "$root" -d root >&2
     echo vivarium >"$root/etc/hostname"
     echo 'LABEL=vivroot / ext4 errors=remount-ro 0 1' >"$root/etc/fstab"
     put_disk "$dir" "$work" "$root" "$root"/boot/vmlinuz-* "$root"/boot/initrd.img-* --size 2048 --title Debian
+    echo "$packages" >"$dir/packages"
     rm -rf "$work"
 }
 
