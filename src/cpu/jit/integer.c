@@ -259,7 +259,8 @@ static bool xchg_reg(Trans *t, unsigned a, unsigned b)
 
 /*
  * DIV and IDIV of 16 bits and more, where the quotient certainly fits: the high half below the divisor; or, signed, a
- * dividend that is as wide as the divisor, which is neither 0 nor -1. Else the handler does it, and may raise #DE.
+ * dividend that is as wide as the divisor, which is neither 0 nor -1. Else the handler does it, and may raise #DE. The
+ * divisor is read once: another vcpu may write it between the look at it and the division, which the host must survive.
  */
 static bool divide(Trans *t, bool is_signed)
 {
@@ -270,38 +271,28 @@ static bool divide(Trans *t, bool is_signed)
 	if (size < 2)
 		return false;
 	flags_save(t);
-	unsigned rm = H_T1;
-	Place m = {0};
+	unsigned divisor = H_T1;
 	if (d->is_mem)
-		m = mem_place(t, size, false);
+		emit_load(e, size, H_T1, mem_place(t, size, false));
 	else
-		rm = use_reg(t, d->rm, size, true, H_T1);
+		divisor = use_reg(t, d->rm, size, true, H_T1);
 	if (is_signed) {
 		emit_mov_rr(e, size, H_T2, H_RAX);
 		emit_rr(e, OP(0xc1), size, 7, H_T2); /* sar */
 		e1(e, size * 8 - 1);
 		emit_rr(e, OP(0x3b), size, H_T2, H_RDX);
 		detour(t, emit_jcc(e, CC_NE, NULL));
-		if (d->is_mem)
-			emit_load(e, size, H_T2, m);
-		else
-			emit_mov_rr(e, size, H_T2, rm);
+		emit_mov_rr(e, size, H_T2, divisor);
 		emit_rr(e, OP(0x83), size, 0, H_T2); /* add, 1: 0 and -1 are now 1 and 0 */
 		e1(e, 1);
 		emit_rr(e, OP(0x83), size, 7, H_T2);
 		e1(e, 1);
 		detour(t, emit_jcc(e, CC_BE, NULL));
 	} else {
-		if (d->is_mem)
-			emit_rm(e, OP(0x3b), size, H_RDX, m);
-		else
-			emit_rr(e, OP(0x3b), size, H_RDX, rm);
+		emit_rr(e, OP(0x3b), size, H_RDX, divisor);
 		detour(t, emit_jcc(e, CC_AE, NULL));
 	}
-	if (d->is_mem)
-		emit_rm(e, OP(0xf7), size, is_signed ? 7 : 6, m);
-	else
-		emit_rr(e, OP(0xf7), size, is_signed ? 7 : 6, rm);
+	emit_rr(e, OP(0xf7), size, is_signed ? 7 : 6, divisor);
 	t->flags = FLAGS_HOST; /* undefined ones */
 	detours_end(t);
 	return true;

@@ -65,14 +65,19 @@ static void check_alignment(Trans *t, Place m, unsigned size)
 	detour(t, emit_jcc(&t->e, CC_NE, NULL));
 }
 
-/* The value at R13, of which `looked_at` are the bits that matter, masks every exception; else the handler loads it. */
-static void check_masks(Trans *t, uint32_t looked_at, uint32_t masks)
+/*
+ * R14 is the value to load, of which `looked_at` are the bits that matter: it masks every exception, or the handler loads
+ * it. Gives its place, where no other vcpu can change it before the host reads it.
+ */
+static Place masked_value(Trans *t, uint32_t looked_at, uint32_t masks)
 {
+	emit_store(&t->e, 4, H_T2, CPU_AT(jit_scratch));
 	emit_rr(&t->e, OP(0x81), 4, 4, H_T2); /* and */
 	e4(&t->e, looked_at);
 	emit_rr(&t->e, OP(0x81), 4, 7, H_T2); /* cmp */
 	e4(&t->e, masks);
 	detour(t, emit_jcc(&t->e, CC_NE, NULL));
+	return CPU_AT(jit_scratch);
 }
 
 static bool mxcsr(Trans *t, bool load)
@@ -81,7 +86,7 @@ static bool mxcsr(Trans *t, bool load)
 	if (load) {
 		flags_save(t);
 		emit_load(&t->e, 4, H_T2, m);
-		check_masks(t, ~MXCSR_MAY_SET | MXCSR_MASKS, MXCSR_MASKS);
+		m = masked_value(t, ~MXCSR_MAY_SET | MXCSR_MASKS, MXCSR_MASKS);
 	}
 	emit_rm(&t->e, OP0F(0xae), 4, load ? 2 : 3, m);
 	detours_end(t);
@@ -105,7 +110,7 @@ static bool host_instruction(Trans *t)
 	if (is_fldcw(d)) {
 		flags_save(t);
 		emit_rm(&t->e, OP0F(0xb7), 4, H_T2, m); /* movzx */
-		check_masks(t, FCW_MASKS, FCW_MASKS);
+		m = masked_value(t, FCW_MASKS, FCW_MASKS);
 	}
 	flags_want(t);
 	Recode with = { .mem = (uint8_t)m.base, .index = m.index, .scale = m.scale, .disp = m.disp };
