@@ -129,26 +129,33 @@ static void *pool_take(ICache *c, size_t bytes)
 	return p;
 }
 
-/* cpu_code_store is the other half. */
+/* The page holds code: nobody writes there any more without saying so. */
+static void mark_code(Cpu *cpu, const uint8_t *host)
+{
+	atomic_fetch_or(ram_page_state(cpu->arena, host), PAGE_CODE);
+	cpu_tlb_drop_writes(cpu, (const uint8_t *)((uintptr_t)host & ~(uintptr_t)0xfff));
+	if (cpu->world->flush_others)
+		cpu->world->flush_others(cpu->world_opaque, cpu);
+	/* Others may have asked the same of this vcpu, which is not between two instructions for long. */
+	if (atomic_load(&cpu->events) & (CPU_EV_WRITES | CPU_EV_FLUSH))
+		cpu_tlb_drop_writes(cpu, NULL);
+}
+
+/* cpu_code_store is the other half. A store or DMA in between takes the mark away again, so it is looked at last. */
 uint32_t icache_claim(Cpu *cpu, const uint8_t *host, unsigned len)
 {
-	_Atomic uint32_t *state = ram_page_state(cpu->arena, host);
-	_Atomic uint64_t *lines = ram_page_lines(cpu->arena, host);
 	unsigned first = ((uintptr_t)host & 0xfff) >> 6, last = (((uintptr_t)host & 0xfff) + len - 1) >> 6;
 	uint64_t mask = (~0ull << first) & (~0ull >> (63 - last));
 
-	if (!(atomic_load(state) & PAGE_CODE)) {
-		atomic_fetch_or(state, PAGE_CODE);
-		cpu_tlb_drop_writes(cpu, (const uint8_t *)((uintptr_t)host & ~(uintptr_t)0xfff));
-		if (cpu->world->flush_others)
-			cpu->world->flush_others(cpu->world_opaque, cpu);
-		/* Others may have asked the same of this vcpu, which is not between two instructions for long. */
-		if (atomic_load(&cpu->events) & (CPU_EV_WRITES | CPU_EV_FLUSH))
-			cpu_tlb_drop_writes(cpu, NULL);
+	for (;;) {
+		if (!(atomic_load(ram_page_state(cpu->arena, host)) & PAGE_CODE))
+			mark_code(cpu, host);
+		atomic_fetch_or(ram_page_lines(cpu->arena, host), mask);
+		atomic_thread_fence(memory_order_seq_cst);
+		uint32_t state = atomic_load(ram_page_state(cpu->arena, host));
+		if (state & PAGE_CODE)
+			return state;
 	}
-	atomic_fetch_or(lines, mask);
-	atomic_thread_fence(memory_order_seq_cst);
-	return atomic_load(state);
 }
 
 /* Decodes one instruction at `linear`; bytes may continue on the next page. */
