@@ -277,7 +277,8 @@ const uint8_t *jit_slow(Cpu *cpu, JitInsn *ji)
 	cpu->cur = NULL;
 	cpu->jit_wanted[0] = cpu->jit_wanted[1] = 0;
 	if (i != &ji->insn[1]) {
-		if (eventful(cpu))
+		/* The loop knows how to run the next instruction before anything that comes in from now on. */
+		if ((cpu->inhibit && !ji->within) || eventful(cpu))
 			return leave(cpu);
 		jit_new_key(cpu);
 		/* A system instruction that changed nothing a block depends on stays in it. */

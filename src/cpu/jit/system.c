@@ -46,9 +46,14 @@ static void emit_heed_all(Emit *e)
 	e4(e, UINT32_MAX);
 }
 
-/* With nothing pending there is nothing to be held off for one instruction. */
+/*
+ * With nothing pending there is nothing to be held off for one instruction, if that is in the block: events are not looked
+ * at before it. "STI; HLT" must not be parted, or the wakeup comes before the sleep.
+ */
 static bool sti(Trans *t)
 {
+	if (t->k + 1 == t->count)
+		return false;
 	flags_save(t);
 	need_cpl0_and_quiet(t);
 	emit_mask(&t->e, 1, CPU_AT(rflags), FLAG_IF);
