@@ -29,6 +29,7 @@ IMAGES = {
     "irq": ([], PASSED),
     "smp": (["-smp", "2"], PASSED),
     "split": (["-smp", "2"], PASSED),
+    "race": (["-smp", "4"], PASSED),
     "noise": ([], PASSED),
     "exit": ([], PASSED),
     "triple": ([], PASSED),
@@ -39,7 +40,7 @@ IMAGES = {
 # and knows no 32-bit paging. These pass on it too; the others are not tried.
 WITH_KVM = ["real", "smp", "noise", "exit", "wild"]
 # Of the others, a sanitizer build runs these.
-SHORT = [name for name in IMAGES if name not in ("irq", "smp", "split")]
+SHORT = [name for name in IMAGES if name not in ("irq", "smp", "split", "race")]
 
 
 def image(name, accel):
