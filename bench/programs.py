@@ -63,6 +63,8 @@ def fill(root, only):
     for name, (programs, command) in WORK.items():
         paths = [shutil.which(p) for p in programs]
         if all(paths) and (not only or name in only):
+            for program, path in zip(programs, paths): # by its path: busybox's shell would take its own
+                command = re.sub(r"(^|; do )%s " % re.escape(program), r"\g<1>%s " % path, command)
             have[name] = command
             for path in paths:
                 place(root, path)

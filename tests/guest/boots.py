@@ -129,17 +129,18 @@ def installer(case):
     shutil.rmtree(top)
 
 
-def debian(case):
+def debian(case, cpus):
     """A whole Debian to its login, nothing failed, and down again."""
     prepare(case, "debian-amd64")
     top = folder(case)
     image = shutil.copy(os.path.join(case.options.guests, "debian-amd64/disk.qcow2"), top)
-    with viv(case, "-smp", "2", "-drive", "file=%s,if=virtio,media=disk,cache=writeback,format=qcow2" % image,
+    with viv(case, "-smp", cpus, "-drive", "file=%s,if=virtio,media=disk,cache=writeback,format=qcow2" % image,
              mem="512") as vm:
         vm.expect("vivarium login: ")
         vm.send("root\n")
         vm.expect(r"vivarium:\S* ")
-        case.equal(vm.sh("systemctl is-system-running --wait")[0], "running", "nothing failed to start")
+        case.equal(vm.sh("systemctl is-system-running --wait; systemctl --failed -q")[0], "running", "nothing failed to start")
+        case.equal(vm.sh("nproc")[0], cpus, "its processors")
         vm.send("poweroff\n")
         case.equal(vm.wait(), 0, "poweroff ends viv with status 0")
     img = os.path.join(os.path.dirname(os.path.abspath(case.viv)), "viv-img")
@@ -149,5 +150,6 @@ def debian(case):
 
 def cases(options):
     quick = [("boot once", once), ("boot menu", menu), ("drive numbering", numbering)]
-    slow = [("efi disk", efi_disk), ("debian installer", installer), ("debian", debian)]
+    slow = [("efi disk", efi_disk), ("debian installer", installer),
+            ("debian", lambda case: debian(case, "1")), ("debian smp", lambda case: debian(case, "2"))]
     return {"asan": quick[:2], "quick": quick, "full": quick + slow}[options.list]
