@@ -109,16 +109,22 @@ bool interp_own_block_hit_linear(Cpu *cpu, uint64_t linear, unsigned len)
 	return interp_own_block_hit(cpu, t.host_write, len);
 }
 
-void icache_forget_all(Cpu *cpu)
+/* The interpreter's blocks only: translated code uses none of them. */
+static void forget_blocks(Cpu *cpu)
 {
 	ICache *c = cpu->icache;
 
 	memset(c->hash, 0, sizeof(c->hash));
 	c->pool_used = 0;
-	thunk_pool_reset(c->thunks);
 	c->flushes++;
-	jit_forget_all(cpu);
 	interp_forget_jumps(cpu);
+}
+
+void icache_forget_all(Cpu *cpu)
+{
+	forget_blocks(cpu);
+	thunk_pool_reset(cpu->icache->thunks); /* which translated code uses too */
+	jit_forget_all(cpu);
 }
 
 static void *pool_take(ICache *c, size_t bytes)
@@ -296,9 +302,10 @@ static Block *build(Cpu *cpu, const uint8_t *p, unsigned left)
 	uint64_t limit = cpu->seg[CS].limit;
 	bool code64 = (cpu->mode & MODE_CODE_MASK) == MODE_CODE64;
 
-	if (c->pool_used + sizeof(Block) + (BLOCK_MAX + 2) * sizeof(Insn) + 64 > c->pool_size ||
-	    !thunk_pool_room(c->thunks, BLOCK_MAX))
+	if (!thunk_pool_room(c->thunks, BLOCK_MAX))
 		icache_forget_all(cpu);
+	else if (c->pool_used + sizeof(Block) + (BLOCK_MAX + 2) * sizeof(Insn) + 64 > c->pool_size)
+		forget_blocks(cpu);
 	Block *b = pool_take(c, sizeof(Block));
 	size_t mark = c->pool_used;
 	Insn *insns = (Insn *)(c->pool + c->pool_used);
