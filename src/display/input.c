@@ -10,6 +10,7 @@
 typedef struct Handler {
 	const InputHandler *ops;
 	void *opaque;
+	unsigned number;
 } Handler;
 
 typedef struct LedWatcher {
@@ -42,7 +43,7 @@ void input_add(Display *d, const InputHandler *ops, void *opaque)
 {
 	Handler *h = g_new(Handler, 1);
 
-	*h = (Handler){ ops, opaque };
+	*h = (Handler){ ops, opaque, ++d->handler_numbers };
 	g_ptr_array_add(d->handlers, h);
 }
 
@@ -167,15 +168,25 @@ bool input_is_absolute(Display *d)
 	return h && h->ops->place;
 }
 
-bool input_pointer(Display *d, unsigned n, const char **name, bool *absolute, bool *in_use)
+bool input_pointer(Display *d, unsigned n, InputPointer *out)
 {
 	for (unsigned i = 0; i < d->handlers->len; i++) {
 		Handler *h = handler_at(d, i);
 		if (!is_pointer(h->ops) || n--)
 			continue;
-		*name = h->ops->name;
-		*absolute = h->ops->place;
-		*in_use = h == pointer(d);
+		*out = (InputPointer){ h->ops->name, h->number, h->ops->place, h == pointer(d) };
+		return true;
+	}
+	return false;
+}
+
+bool input_use_pointer(Display *d, unsigned number)
+{
+	for (unsigned i = 0; i < d->handlers->len; i++) {
+		Handler *h = handler_at(d, i);
+		if (h->number != number || !is_pointer(h->ops))
+			continue;
+		g_ptr_array_add(d->handlers, g_ptr_array_steal_index(d->handlers, i));
 		return true;
 	}
 	return false;

@@ -1,9 +1,9 @@
 /*
  * input.h - keys and pointers: from viewers and the monitor to the devices of the machine.
  *
- * Keys are numbered as in Linux's input-event-codes.h (KEY_ESC is 1); keys.h has their other names. The keyboard
- * and the pointer that were plugged in last get what is typed and pointed; if an absolute pointer is among them and the
- * guest uses it, the last of those. A key that a viewer holds down when it leaves is released by input_release_all.
+ * Keys are numbered as in Linux's input-event-codes.h (KEY_ESC is 1); keys.h has their other names.
+ * The keyboard and the pointer that were plugged in or preferred last get what is typed and pointed.
+ * What a viewer holds down when it leaves is released by input_release_all.
  *
  * Any thread, machine lock held; the devices' callbacks too.
  */
@@ -42,7 +42,7 @@ void input_prefer(Display *d, void *opaque);
 /* A keyboard's lights, LED_*: viewers are told. */
 void input_set_leds(Display *d, uint8_t leds);
 
-/* A key that is held down already is sent again: the guest's keyboard repeats. Unknown keys (0, above) are nothing. */
+/* A key that is held down already is sent again: the guest's keyboard repeats. Unknown ones are ignored. */
 void input_key(Display *d, unsigned key, bool down);
 void input_move(Display *d, int dx, int dy);
 void input_place(Display *d, unsigned x, unsigned y);
@@ -55,7 +55,24 @@ bool input_is_absolute(Display *d);
 uint8_t input_leds(Display *d);
 void input_watch_leds(Display *d, void (*changed)(void *opaque, uint8_t leds), void *opaque);
 void input_unwatch_leds(Display *d, void *opaque);
-/* For `info mice`: the n-th pointer; false: there are no more. */
-bool input_pointer(Display *d, unsigned n, const char **name, bool *absolute, bool *in_use);
+/* A pointer as `info mice` shows it; its number stays the same while others come and go. */
+typedef struct InputPointer {
+	const char *name;
+	unsigned number;
+	bool absolute, in_use;
+} InputPointer;
+/* The n-th; false: there are no more. */
+bool input_pointer(Display *d, unsigned n, InputPointer *out);
+/* Makes the one of that number the one in use; false: there is none. */
+bool input_use_pointer(Display *d, unsigned number);
+
+/* ---- typing.c, main thread ---- */
+#define INPUT_COMBO_MAX 16u
+/*
+ * Keys of a combination go down, in order, stay for hold_ms and go up in reverse, after those that were
+ * asked for before; another hold_ms later the next may come. `count` is 1 to INPUT_COMBO_MAX. False: too
+ * many wait already.
+ */
+bool input_type(Display *d, const uint8_t *keys, unsigned count, unsigned hold_ms);
 
 #endif

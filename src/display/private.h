@@ -5,16 +5,20 @@
 #define VIV_DISPLAY_PRIVATE_H
 
 #include "display/input.h"
-
 #include "display/screen.h"
 
 struct Display {
 	GPtrArray *screens;    /* Screen *, in order of creation */
 	GPtrArray *handlers;   /* Handler *: input devices, in order of creation */
+	unsigned handler_numbers;  /* given so far */
+	struct Typing *typing;     /* typing.c; NULL: nothing waits */
 	GPtrArray *led_watchers; /* LedWatcher * */
 	uint8_t leds;          /* LED_* of the keyboard in use */
 	uint8_t held[INPUT_KEYS / 8]; /* keys that are down */
 	uint8_t buttons;       /* 1 << InputButton: down */
 };
+
+/* typing.c: what waits is forgotten. */
+void typing_free(Display *d);
 
 #endif

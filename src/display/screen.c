@@ -54,6 +54,7 @@ void display_free(Display *d)
 {
 	if (!d)
 		return;
+	typing_free(d);
 	g_ptr_array_free(d->screens, TRUE);
 	g_ptr_array_free(d->handlers, TRUE);
 	g_ptr_array_free(d->led_watchers, TRUE);

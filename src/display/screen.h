@@ -1,9 +1,9 @@
 /*
  * screen.h - what a display adapter shows, and who looks at it.
  *
- * An adapter makes a Screen and keeps its picture; viewers (VNC, a terminal, screenshots) look at it. While nobody
- * looks nothing is done. While somebody does, the adapter is asked to bring its picture up to date some thirty times a second,
- * less often the longer nothing has changed.
+ * An adapter makes a Screen and keeps its picture; viewers (VNC, a terminal, screenshots) look at it.
+ * While nobody looks nothing is done. While somebody does, the adapter is asked to bring its picture up to
+ * date some thirty times a second, less often the longer nothing has changed.
  *
  * Main thread and vcpu threads, machine lock held; callbacks too. Refreshes come on the main thread.
  */

@@ -404,6 +404,7 @@ const Command monitor_info_commands[] = {
 	{ "jit", NULL, { { NULL } }, "what the translator did, with counts", info_jit },
 	{ "kvm", NULL, { { NULL } }, "is KVM in use?", info_kvm },
 	{ "lapic", NULL, { { NULL } }, "local APICs", info_lapic },
+	{ "mice", NULL, { { NULL } }, "pointers, and which one is used", info_mice },
 	{ "mtree", NULL, { { "-f", ARG_FLAG, true } }, "memory and I/O as the guest sees them",
 	  info_mtree },
 	{ "name", NULL, { { NULL } }, "the guest's name", info_name },

@@ -89,6 +89,12 @@ void append_value(GString *out, char format, unsigned size, uint64_t value);
 void command_log(Monitor *mon, const Args *args, GString *out);
 void command_logfile(Monitor *mon, const Args *args, GString *out);
 
+/* input.c */
+void command_sendkey(Monitor *mon, const Args *args, GString *out);
+void command_mouse_move(Monitor *mon, const Args *args, GString *out);
+void command_mouse_button(Monitor *mon, const Args *args, GString *out);
+void command_mouse_set(Monitor *mon, const Args *args, GString *out);
+void info_mice(Monitor *mon, const Args *args, GString *out);
 /* info_block.c */
 void info_block(Monitor *mon, const Args *args, GString *out);
 void info_blockstats(Monitor *mon, const Args *args, GString *out);

@@ -1,10 +1,13 @@
 /* test-ports.c - serial port, keyboard controller, fw_cfg and the small ports. */
 #include <string.h>
 
+#include <linux/input-event-codes.h>
+
 #include "chardev/backend.h"
 #include "core/fw_cfg.h"
 #include "core/lock.h"
 #include "harness.h"
+#include "display/input.h"
 #include "hw/classes.h"
 
 /* ---- a backend that takes as much as it is told to ---- */
@@ -285,6 +288,170 @@ static void test_fw_cfg(void)
 	g_free(table);
 }
 
+/* The keyboard's bytes up to the last one, as text. */
+static void expect_bytes(Harness *h, const char *bytes)
+{
+	GString *got = g_string_new(NULL);
+
+	while (inb(h, 0x64) & 1)
+		g_string_append_printf(got, "%02x ", inb(h, 0x60));
+	g_assert_cmpstr(got->str, ==, bytes);
+	g_string_free(got, TRUE);
+}
+
+static void tap(Harness *h, unsigned key)
+{
+	input_key(h->board.display, key, true);
+	input_key(h->board.display, key, false);
+}
+
+static void keyboard_set(Harness *h, uint8_t set)
+{
+	outb(h, 0x60, 0xf0);
+	outb(h, 0x60, set);
+	expect_bytes(h, "fa fa ");
+}
+
+static Harness *with_keyboard(void)
+{
+	Harness *h = harness_new();
+
+	h->board.display = display_new();
+	Device *kbc = harness_make(h, &i8042_class);
+	device_connect(kbc, "kbd", 0, h->board.gsi[1]);
+	device_connect(kbc, "mouse", 0, h->board.gsi[12]);
+	harness_realize(kbc);
+	return h;
+}
+
+static void without_keyboard(Harness *h)
+{
+	Display *d = h->board.display;
+
+	harness_free(h);
+	display_free(d);
+}
+
+static void test_keys(void)
+{
+	Harness *h = with_keyboard();
+
+	tap(h, KEY_A);
+	g_assert_cmpint(h->level[1], ==, 1);
+	expect_bytes(h, "1c f0 1c ");
+	g_assert_cmpint(h->level[1], ==, 0);
+	tap(h, KEY_F7);
+	tap(h, KEY_DELETE);
+	expect_bytes(h, "83 f0 83 e0 71 e0 f0 71 ");
+	tap(h, KEY_PAUSE);
+	expect_bytes(h, "e1 14 77 e1 f0 14 f0 77 ");
+	tap(h, KEY_SYSRQ);
+	expect_bytes(h, "e0 12 e0 7c e0 f0 7c e0 f0 12 ");
+	input_key(h->board.display, KEY_LEFTALT, true);
+	tap(h, KEY_SYSRQ);
+	input_key(h->board.display, KEY_LEFTALT, false);
+	expect_bytes(h, "11 84 f0 84 f0 11 ");
+	input_key(h->board.display, KEY_RIGHTCTRL, true);
+	tap(h, KEY_PAUSE);
+	input_key(h->board.display, KEY_RIGHTCTRL, false);
+	expect_bytes(h, "e0 14 e0 7e e0 f0 7e e0 f0 14 ");
+	outb(h, 0x64, 0x60); /* the controller translates to set 1 */
+	outb(h, 0x60, 0x43);
+	tap(h, KEY_A);
+	tap(h, KEY_F7);
+	tap(h, KEY_DELETE);
+	expect_bytes(h, "1e 9e 41 c1 e0 53 e0 d3 ");
+	tap(h, KEY_PAUSE);
+	expect_bytes(h, "e1 1d 45 e1 9d c5 ");
+	outb(h, 0x64, 0x60);
+	outb(h, 0x60, 0x03);
+	keyboard_set(h, 1);
+	tap(h, KEY_DELETE);
+	tap(h, KEY_PAUSE);
+	expect_bytes(h, "e0 53 e0 d3 e1 1d 45 e1 9d c5 ");
+	keyboard_set(h, 3);
+	tap(h, KEY_DELETE);
+	tap(h, KEY_A);
+	expect_bytes(h, "64 f0 64 1c f0 1c ");
+	without_keyboard(h);
+}
+
+/* A keyboard that nobody reads from drops whole keys, and has room for answers. */
+static void test_key_overflow(void)
+{
+	Harness *h = with_keyboard();
+
+	for (unsigned i = 0; i < 100; i++)
+		tap(h, KEY_A);
+	unsigned bytes = 0;
+	while (inb(h, 0x64) & 1) {
+		uint32_t byte = inb(h, 0x60);
+		g_assert_cmphex(byte, ==, bytes % 3 == 1 ? 0xf0 : 0x1c);
+		bytes++;
+	}
+	g_assert_cmpuint(bytes, ==, 6 * 3);
+	outb(h, 0x60, 0xed);
+	outb(h, 0x60, 0x06);
+	expect_bytes(h, "fa fa ");
+	g_assert_cmpuint(input_leds(h->board.display), ==, LED_NUM | LED_CAPS);
+	outb(h, 0x60, 0xf5); /* off: nothing is said */
+	tap(h, KEY_A);
+	expect_bytes(h, "fa ");
+	without_keyboard(h);
+}
+
+static void mouse_command(Harness *h, uint8_t byte)
+{
+	outb(h, 0x64, 0xd4);
+	outb(h, 0x60, byte);
+}
+
+static void test_mouse(void)
+{
+	Harness *h = with_keyboard();
+	Display *d = h->board.display;
+
+	input_move(d, 5, 5);
+	input_sync(d);
+	expect_bytes(h, ""); /* not asked for yet */
+	mouse_command(h, 0xf4);
+	expect_bytes(h, "fa ");
+	input_move(d, 5, -3);
+	input_button(d, BUTTON_RIGHT, true);
+	input_sync(d);
+	g_assert_cmpint(h->level[12], ==, 1);
+	expect_bytes(h, "0a 05 03 ");
+	input_move(d, -300, 0);
+	input_button(d, BUTTON_RIGHT, false);
+	input_sync(d);
+	expect_bytes(h, "18 01 00 18 d3 00 ");
+	mouse_command(h, 0xe9);
+	expect_bytes(h, "fa 20 02 64 ");
+	static const uint8_t knock[] = { 0xf3, 200, 0xf3, 100, 0xf3, 80, 0xf3, 200, 0xf3, 200, 0xf3, 80 };
+	for (unsigned i = 0; i < sizeof(knock); i++)
+		mouse_command(h, knock[i]);
+	while (inb(h, 0x64) & 1)
+		inb(h, 0x60);
+	input_button(d, BUTTON_WHEEL_DOWN, true);
+	input_button(d, BUTTON_SIDE, true);
+	input_sync(d);
+	expect_bytes(h, "08 00 00 11 ");
+	for (unsigned i = 0; i < 1000; i++) { /* nobody reads: one movement, not a thousand */
+		input_move(d, 1, 1);
+		input_sync(d);
+	}
+	int x = 0, y = 0;
+	while (inb(h, 0x64) & 1) {
+		uint32_t flags = inb(h, 0x60);
+		x += (int)inb(h, 0x60) - (flags & 0x10 ? 256 : 0);
+		y += (int)inb(h, 0x60) - (flags & 0x20 ? 256 : 0);
+		inb(h, 0x60);
+	}
+	g_assert_cmpint(x, ==, 1000);
+	g_assert_cmpint(y, ==, -1000);
+	without_keyboard(h);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -292,6 +459,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/ports/serial/input", test_serial_input);
 	g_test_add_func("/ports/serial/loop", test_serial_loop);
 	g_test_add_func("/ports/i8042", test_i8042);
+	g_test_add_func("/ports/keys", test_keys);
+	g_test_add_func("/ports/key-overflow", test_key_overflow);
+	g_test_add_func("/ports/mouse", test_mouse);
 	g_test_add_func("/ports/small", test_small_ports);
 	g_test_add_func("/ports/fw_cfg", test_fw_cfg);
 	return g_test_run();

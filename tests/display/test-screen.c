@@ -148,8 +148,7 @@ static void test_input(void)
 {
 	Display *d = display_new();
 	Noted keyboard = { g_string_new(NULL) }, mouse = { g_string_new(NULL) }, tablet = { g_string_new(NULL) };
-	const char *name;
-	bool absolute, in_use;
+	InputPointer p;
 
 	input_key(d, KEY_A, true); /* nobody is there */
 	input_move(d, 1, 1);
@@ -172,17 +171,45 @@ static void test_input(void)
 	g_assert_true(input_is_absolute(d));
 	input_place(d, 70000, 5);
 	expect(&tablet, "p32767,5 ");
-	g_assert_true(input_pointer(d, 0, &name, &absolute, &in_use) && !strcmp(name, "mouse") && !absolute && !in_use);
-	g_assert_true(input_pointer(d, 1, &name, &absolute, &in_use) && !strcmp(name, "tablet") && absolute && in_use);
-	g_assert_false(input_pointer(d, 2, &name, &absolute, &in_use));
-	input_prefer(d, &mouse);
+	g_assert_true(input_pointer(d, 0, &p) && !strcmp(p.name, "mouse") && p.number == 2 && !p.absolute && !p.in_use);
+	g_assert_true(input_pointer(d, 1, &p) && !strcmp(p.name, "tablet") && p.number == 3 && p.absolute && p.in_use);
+	g_assert_false(input_pointer(d, 2, &p));
+	g_assert_false(input_use_pointer(d, 1)); /* the keyboard */
+	g_assert_true(input_use_pointer(d, 2));
 	g_assert_false(input_is_absolute(d));
+	input_prefer(d, &tablet);
+	g_assert_true(input_is_absolute(d));
 	input_remove(d, &mouse);
 	input_remove(d, &tablet);
 	input_remove(d, &keyboard);
 	g_string_free(keyboard.text, TRUE);
 	g_string_free(mouse.text, TRUE);
 	g_string_free(tablet.text, TRUE);
+	display_free(d);
+}
+
+static void test_typing(void)
+{
+	static const uint8_t combo[] = { KEY_LEFTCTRL, KEY_C }, key[] = { KEY_Q };
+	Display *d = display_new();
+	Noted keyboard = { g_string_new(NULL) };
+	bool over = false;
+
+	input_add(d, &keyboard_ops, &keyboard);
+	g_assert_true(input_type(d, combo, 2, 20));
+	g_assert_true(input_type(d, key, 1, 20));
+	g_assert_cmpstr(keyboard.text->str, ==, "29+46+");
+	guint timer = g_timeout_add(10000, timed_out, &over);
+	while (strcmp(keyboard.text->str, "29+46+46-29-16+16-") && !over)
+		g_main_context_iteration(NULL, TRUE);
+	expect(&keyboard, "29+46+46-29-16+16-");
+	g_source_remove(timer);
+	unsigned taken = 0;
+	while (input_type(d, key, 1, 1000))
+		taken++;
+	g_assert_cmpuint(taken, ==, 4096);
+	input_remove(d, &keyboard);
+	g_string_free(keyboard.text, TRUE);
 	display_free(d);
 }
 
@@ -226,6 +253,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/display/refresh", test_refresh);
 	g_test_add_func("/display/damage", test_damage);
 	g_test_add_func("/display/input", test_input);
+	g_test_add_func("/display/typing", test_typing);
 	g_test_add_func("/display/leds", test_leds);
 	g_test_add_func("/display/keys", test_keys);
 	return g_test_run();

@@ -60,11 +60,57 @@ static void fill(I8042 *s, int byte, bool aux)
 		s->status &= (uint8_t)~ST_AUX;
 }
 
-/* Of set 2 to set 1 only what the keyboard says by itself now: the second byte of its id. */
-static int translate(const I8042 *s, int byte)
+/* The keyboard's next byte, made one of set 1 if that is on: F0, a key going up, becomes bit 7. -1: none. */
+static int keyboard_byte(I8042 *s)
 {
-	return (s->ram[0] & CB_TRANSLATE) && byte == 0x83 ? 0x41 : byte;
+	int byte = ps2_get(&s->keyboard.queue);
+
+	if (byte < 0 || !(s->ram[0] & CB_TRANSLATE))
+		return byte;
+	bool up = byte == 0xf0;
+	if (up)
+		byte = ps2_get(&s->keyboard.queue);
+	return byte < 0 ? byte : ps2_set1_of_set2((uint8_t)byte) | (up ? 0x80 : 0);
 }
+
+/* ---- what is typed and pointed ---- */
+
+static void pump(I8042 *s);
+
+static void key(void *opaque, unsigned key, bool down)
+{
+	I8042 *s = opaque;
+
+	ps2_keyboard_key(&s->keyboard, key, down);
+	pump(s);
+}
+
+static void move(void *opaque, int dx, int dy) { ps2_mouse_move(&((I8042 *)opaque)->mouse, dx, dy, 0); }
+
+static void button(void *opaque, InputButton button, bool down)
+{
+	static const int8_t bits[INPUT_BUTTONS] = {
+		[BUTTON_LEFT] = 0, [BUTTON_RIGHT] = 1, [BUTTON_MIDDLE] = 2, [BUTTON_SIDE] = 3, [BUTTON_EXTRA] = 4,
+		[BUTTON_WHEEL_UP] = -1, [BUTTON_WHEEL_DOWN] = -1, [BUTTON_WHEEL_LEFT] = -1,
+	};
+	I8042 *s = opaque;
+
+	if (bits[button] >= 0)
+		ps2_mouse_button(&s->mouse, (unsigned)bits[button], down);
+	else if (down && button != BUTTON_WHEEL_LEFT)
+		ps2_mouse_move(&s->mouse, 0, 0, button == BUTTON_WHEEL_UP ? -1 : 1);
+}
+
+static void sync_pointer(void *opaque)
+{
+	I8042 *s = opaque;
+
+	ps2_mouse_report(&s->mouse);
+	pump(s);
+}
+
+static const InputHandler keyboard_ops = { .name = "QEMU PS/2 Keyboard", .key = key };
+static const InputHandler mouse_ops = { .name = "QEMU PS/2 Mouse", .move = move, .button = button, .sync = sync_pointer };
 
 /* Moves the next waiting byte into the output buffer, if that is free. */
 static void pump(I8042 *s)
@@ -78,10 +124,11 @@ static void pump(I8042 *s)
 		} else if (s->own_aux >= 0) {
 			fill(s, s->own_aux, true);
 			s->own_aux = -1;
-		} else if (!(s->ram[0] & CB_KBD_OFF) && (byte = ps2_get(&s->keyboard.queue)) >= 0) {
-			fill(s, translate(s, byte), false);
+		} else if (!(s->ram[0] & CB_KBD_OFF) && (byte = keyboard_byte(s)) >= 0) {
+			fill(s, byte, false);
 		} else if (!(s->ram[0] & CB_AUX_OFF) && (byte = ps2_get(&s->mouse.queue)) >= 0) {
 			fill(s, byte, true);
+			ps2_mouse_report(&s->mouse);
 		}
 	}
 	update_irq(s);
@@ -214,6 +261,11 @@ static bool realize(Device *dev, GError **error)
 	region_init_io(&s->command_port, "i8042-cmd", &command_ops, s, 1);
 	as_map(dev->board->io, &s->data_port, 0x60, 0);
 	as_map(dev->board->io, &s->command_port, 0x64, 0);
+	s->keyboard.display = dev->board->display;
+	if (dev->board->display) {
+		input_add(dev->board->display, &keyboard_ops, s);
+		input_add(dev->board->display, &mouse_ops, s);
+	}
 	return true;
 }
 
@@ -232,6 +284,8 @@ static void reset(Device *dev)
 static void unrealize(Device *dev)
 {
 	I8042 *s = (I8042 *)dev;
+	if (dev->board->display)
+		input_remove(dev->board->display, s);
 	as_unmap(&s->data_port);
 	as_unmap(&s->command_port);
 }

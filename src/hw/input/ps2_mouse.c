@@ -1,8 +1,8 @@
 /*
- * ps2.c - PS/2 keyboard and mouse, as far as commands and their answers go.
+ * ps2_mouse.c - the PS/2 mouse, with a wheel or five buttons for who knocks.
  *
- * IBM PS/2 Hardware Interface Technical Reference, "Keyboards" and "Mouse"; Microsoft's wheel
- * identification. Left out: keys and movement, which have no source yet. Machine lock held.
+ * IBM PS/2 Hardware Interface Technical Reference, "Mouse"; Microsoft's wheel and button identification. Left out:
+ * sample rate and 2:1 scaling, which have no effect on what is reported. Machine lock held.
  */
 #include "hw/input/ps2.h"
 
@@ -28,93 +28,6 @@ int ps2_get(Ps2Queue *q)
 	q->count--;
 	return byte;
 }
-
-/* ---- keyboard ---- */
-
-static void keyboard_defaults(Ps2Keyboard *k)
-{
-	k->set = 2;
-	k->command = 0;
-}
-
-void ps2_keyboard_reset(Ps2Keyboard *k)
-{
-	memset(k, 0, sizeof(*k));
-	keyboard_defaults(k);
-	k->scanning = true;
-}
-
-static void keyboard_parameter(Ps2Keyboard *k, uint8_t byte)
-{
-	uint8_t command = k->command;
-
-	k->command = 0;
-	ps2_put(&k->queue, ACK);
-	switch (command) {
-	case 0xed:
-		k->leds = byte & 7;
-		break;
-	case 0xf0: /* scan code set; 0 asks for the present one */
-		if (byte == 0)
-			ps2_put(&k->queue, k->set);
-		else if (byte <= 3)
-			k->set = byte;
-		break;
-	default: /* F3 rate, FB..FD one key's type */
-		break;
-	}
-}
-
-void ps2_keyboard_write(Ps2Keyboard *k, uint8_t byte)
-{
-	if (k->command && byte < 0xed) {
-		keyboard_parameter(k, byte);
-		return;
-	}
-	k->command = 0;
-	switch (byte) {
-	case 0xee: /* echo */
-		ps2_put(&k->queue, 0xee);
-		break;
-	case 0xed: case 0xf0: case 0xf3: case 0xfb: case 0xfc: case 0xfd:
-		k->command = byte;
-		ps2_put(&k->queue, ACK);
-		break;
-	case 0xf2: /* identify */
-		ps2_put(&k->queue, ACK);
-		ps2_put(&k->queue, 0xab);
-		ps2_put(&k->queue, 0x83);
-		break;
-	case 0xf4:
-	case 0xf5:
-		if (byte == 0xf5)
-			keyboard_defaults(k);
-		k->scanning = byte == 0xf4;
-		ps2_put(&k->queue, ACK);
-		break;
-	case 0xf6:
-		keyboard_defaults(k);
-		ps2_put(&k->queue, ACK);
-		break;
-	case 0xf7: case 0xf8: case 0xf9: case 0xfa:
-		ps2_put(&k->queue, ACK);
-		break;
-	case 0xfe:
-		ps2_put(&k->queue, k->last);
-		return;
-	case 0xff:
-		ps2_keyboard_reset(k);
-		ps2_put(&k->queue, ACK);
-		ps2_put(&k->queue, SELF_TEST_OK);
-		break;
-	default:
-		ps2_put(&k->queue, RESEND);
-		break;
-	}
-	k->last = k->queue.count ? k->queue.data[(k->queue.head + k->queue.count - 1) % PS2_QUEUE] : 0;
-}
-
-/* ---- mouse ---- */
 
 static void mouse_defaults(Ps2Mouse *m)
 {
@@ -144,16 +57,61 @@ static void mouse_knock(Ps2Mouse *m, uint8_t rate)
 		m->knock = rate == 200 ? FIRST : NONE;
 }
 
+/* What does not fit into a packet comes with the next one. */
+static int take(int *from, int least, int most)
+{
+	int v = *from < least ? least : *from > most ? most : *from;
+
+	*from -= v;
+	return v;
+}
+
 static void mouse_packet(Ps2Mouse *m)
 {
-	ps2_put(&m->queue, 0x08); /* nothing pressed, nothing moved */
-	for (unsigned i = 1; i < (m->id ? 4u : 3u); i++)
-		ps2_put(&m->queue, 0);
+	int dx = take(&m->dx, -255, 255), dy = take(&m->dy, -255, 255);
+
+	ps2_put(&m->queue, (uint8_t)(0x08 | (m->buttons & 7) | (dx < 0) << 4 | (dy < 0) << 5));
+	ps2_put(&m->queue, (uint8_t)dx);
+	ps2_put(&m->queue, (uint8_t)dy);
+	if (m->id == 3)
+		ps2_put(&m->queue, (uint8_t)take(&m->dz, -127, 127));
+	else if (m->id == 4)
+		ps2_put(&m->queue, (uint8_t)((take(&m->dz, -7, 7) & 15) | (m->buttons & 0x18) << 1));
+	m->told = m->buttons;
+}
+
+void ps2_mouse_report(Ps2Mouse *m)
+{
+	while (m->reporting && !m->remote && m->queue.count + 4u <= PS2_PACKETS_MAX &&
+	       (m->dx || m->dy || (m->id && m->dz) || m->buttons != m->told))
+		mouse_packet(m);
+}
+
+static int clamp(int v) { return v < -PS2_MOVE_MAX ? -PS2_MOVE_MAX : v > PS2_MOVE_MAX ? PS2_MOVE_MAX : v; }
+
+void ps2_mouse_move(Ps2Mouse *m, int dx, int dy, int dz)
+{
+	if (!m->reporting && !m->remote)
+		return;
+	m->dx = clamp(m->dx + clamp(dx));
+	m->dy = clamp(m->dy - clamp(dy));
+	m->dz = clamp(m->dz + clamp(dz));
+}
+
+void ps2_mouse_button(Ps2Mouse *m, unsigned button, bool down)
+{
+	if (down)
+		m->buttons |= (uint8_t)(1u << button);
+	else
+		m->buttons &= (uint8_t)~(1u << button);
 }
 
 static void mouse_status(Ps2Mouse *m)
 {
-	ps2_put(&m->queue, (uint8_t)(m->remote << 6 | m->reporting << 5 | m->scaling << 4));
+	/* left, middle, right from bit 2 down */
+	unsigned buttons = (m->buttons & 1u) << 2 | (m->buttons & 4u) >> 1 | (m->buttons & 2u) >> 1;
+
+	ps2_put(&m->queue, (uint8_t)(m->remote << 6 | m->reporting << 5 | m->scaling << 4 | buttons));
 	ps2_put(&m->queue, m->resolution);
 	ps2_put(&m->queue, m->rate);
 }
