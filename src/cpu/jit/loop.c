@@ -7,18 +7,18 @@
  * turns, and with nothing that moves the events are looked at each time. Then the head has its next look.
  *
  * That costs more than it gives for loops of few turns. So a loop is watched first, and translated anew when it has turned
- * often enough to tell.
+ * often enough to tell. If it makes a few turns each time, just so many are checked, and nothing is reckoned.
  */
 #include "cpu/jit/translate.h"
 
 #include "cpu/log.h"
 
 #define WATCHED_TURNS 80         /* times the heat that a block needs */
-#define WORTHWHILE_TURNS 5       /* at each entrance, on average */
+#define MANY_TURNS 5             /* behind the first, on average: as many as fit are checked */
 #define TURN_BYTES_MAX 256       /* that an address moves with one turn */
 #define LOOP_STRETCHES (JIT_SHARES - 2)
 
-static unsigned watched_turns(const Trans *t) { return WATCHED_TURNS * t->jit->heat_needed + 2 * WORTHWHILE_TURNS; }
+static unsigned watched_turns(const Trans *t) { return WATCHED_TURNS * t->jit->heat_needed + 2 * MANY_TURNS; }
 
 /* The branch that closes the loop; count: none. Flags that the start still reads would have to be kept. */
 static unsigned closing_branch(const Trans *t)
@@ -84,9 +84,21 @@ static void settle(Trans *t, Stretch *s)
 	s->fixed = s->a.base != SLOT_ZERO && stands_still(t, &base);
 	if (!s->turn)
 		return;
+	s->reach = t->loop.turns ? s->turn * (t->loop.turns - 1) : 0;
 	bool by_index = s->fixed || s->a.base == SLOT_ZERO;
 	t->loop.counter = by_index ? s->a.index : s->a.base;
 	travel(t, by_index ? &index : &base, 0, t->loop.last + 1, &t->loop.by);
+}
+
+/* From what was seen of it. False: it hardly ever turns. */
+static bool choose_turns(Trans *t, const JitBlock *before)
+{
+	unsigned turned = watched_turns(t), entered = before->entered;
+
+	if (turned < entered)
+		return false;
+	t->loop.turns = turned >= MANY_TURNS * entered ? 0 : (turned + entered / 2) / entered + 1;
+	return true;
 }
 
 void loop_find(Trans *t, const JitBlock *before)
@@ -95,7 +107,7 @@ void loop_find(Trans *t, const JitBlock *before)
 	if (t->loop.last == t->count)
 		return;
 	bool known = before && before->turns_left < 0;
-	if (known && before->entered > watched_turns(t) / WORTHWHILE_TURNS)
+	if (known && !choose_turns(t, before))
 		return;
 	for (unsigned k = 0; k < t->loop.last; k++)
 		include(t, k);
@@ -140,11 +152,16 @@ static void keep_limit(Trans *t)
 	Emit *e = &t->e;
 	int host = host_of(t->loop.counter);
 
-	emit_rm(e, OP(0x69), 8, H_T2, CPU_AT(jit_scratch)); /* imul */
-	e4(e, (uint32_t)t->loop.by);
 	if (host < 0)
 		emit_load(e, 8, H_T1, reg_at(t->loop.counter));
-	emit_lea(e, 8, H_T2, (Place){ H_T2, (int8_t)(host < 0 ? H_T1 : host), 0, (int32_t)t->loop.by });
+	int8_t counter = (int8_t)(host < 0 ? H_T1 : host);
+	if (t->loop.turns) {
+		emit_lea(e, 8, H_T2, (Place){ counter, -1, 0, (int32_t)(t->loop.by * t->loop.turns) });
+	} else {
+		emit_rm(e, OP(0x69), 8, H_T2, CPU_AT(jit_scratch)); /* imul */
+		e4(e, (uint32_t)t->loop.by);
+		emit_lea(e, 8, H_T2, (Place){ H_T2, counter, 0, (int32_t)t->loop.by });
+	}
 	emit_store(e, 8, H_T2, CPU_AT(jit_limit));
 }
 
@@ -155,7 +172,7 @@ static void check_all(Trans *t)
 	for (unsigned i = 0; i < t->stretches; i++) {
 		Stretch *s = &t->stretch[i];
 		share_check(t, s);
-		if (s->turn) {
+		if (s->turn && !t->loop.turns) {
 			count_turns(t, s, first);
 			first = false;
 		}

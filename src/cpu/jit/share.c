@@ -295,15 +295,18 @@ static void leave_for_plain(Trans *t, uint8_t *site)
 	t->link_site[t->links++] = site;
 }
 
+static int64_t lowest(const Stretch *s) { return s->low + MIN(s->reach, 0); }
+
 void share_check(Trans *t, const Stretch *s)
 {
 	Emit *e = &t->e;
+	int64_t low = lowest(s);
 
-	sum_of(t, &s->a, s->low, H_T1);
-	leave_for_plain(t, mem_check(t, (unsigned)(s->high - s->low), s->a.write));
+	sum_of(t, &s->a, low, H_T1);
+	leave_for_plain(t, mem_check(t, (unsigned)(s->high + MAX(s->reach, 0) - low), s->a.write));
 	if (!s->align)
 		return;
-	int64_t rest = (s->align_at - s->low) & (s->align - 1);
+	int64_t rest = (s->align_at - low) & (s->align - 1);
 	if (rest)
 		emit_lea(e, 8, H_T2, at(H_T1, (int32_t)rest));
 	emit_rr(e, OP(0xf6), 1, 0, rest ? H_T2 : H_T1); /* test */
@@ -315,14 +318,15 @@ void share_keep(Trans *t, const Stretch *s)
 {
 	Emit *e = &t->e;
 	Access a = parts_of(s);
+	int64_t low = lowest(s);
 
 	if (a.index != SLOT_ZERO && host_of(a.index) < 0) { /* R14 is needed for it: subtract by halves */
 		emit_store(e, 8, H_T1, slot_of(t, s));
-		sum_of(t, &a, s->low, H_T1);
+		sum_of(t, &a, low, H_T1);
 		emit_rm(e, OP(0x29), 8, H_T1, slot_of(t, s));
 		emit_load(e, 8, H_T1, slot_of(t, s));
 	} else {
-		sum_of(t, &a, s->low, H_T2);
+		sum_of(t, &a, low, H_T2);
 		emit_rr(e, OP(0x2b), 8, H_T1, H_T2);
 		emit_store(e, 8, H_T1, slot_of(t, s));
 	}

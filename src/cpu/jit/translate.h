@@ -34,6 +34,7 @@ typedef struct Stretch {
 	int64_t low, high;
 	int64_t moved;           /* the parts, since then */
 	int64_t turn;            /* in a loop: by one turn */
+	int64_t reach;           /* in a loop: how far the turns that are checked at once lead beyond it */
 	unsigned align;          /* what lies at align_at is aligned to so many bytes; 0: not looked at */
 	int64_t align_at;
 	bool fixed;              /* in a loop: the base stands still and is in what is added already */
@@ -46,6 +47,7 @@ typedef struct Loop {
 	unsigned last;           /* the branch */
 	unsigned counter;        /* LOOP_CHECKED: a register that moves `by` with each turn, if by is not 0 */
 	int64_t by;
+	unsigned turns;          /* that are checked at once; 0: as many as the pages have */
 	const uint8_t *head;     /* executable: where a turn begins */
 } Loop;
 
