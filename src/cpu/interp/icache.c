@@ -147,11 +147,17 @@ static void mark_code(Cpu *cpu, const uint8_t *host)
 		cpu_tlb_drop_writes(cpu, NULL);
 }
 
+uint64_t icache_lines(const uint8_t *host, unsigned len)
+{
+	unsigned first = ((uintptr_t)host & 0xfff) >> 6, last = (((uintptr_t)host & 0xfff) + len - 1) >> 6;
+
+	return (~0ull << first) & (~0ull >> (63 - last));
+}
+
 /* cpu_code_store is the other half. A store or DMA in between takes the mark away again, so it is looked at last. */
 uint32_t icache_claim(Cpu *cpu, const uint8_t *host, unsigned len)
 {
-	unsigned first = ((uintptr_t)host & 0xfff) >> 6, last = (((uintptr_t)host & 0xfff) + len - 1) >> 6;
-	uint64_t mask = (~0ull << first) & (~0ull >> (63 - last));
+	uint64_t mask = icache_lines(host, len);
 
 	for (;;) {
 		if (!(atomic_load(ram_page_state(cpu->arena, host)) & PAGE_CODE))

@@ -345,6 +345,8 @@ static inline void icache_left_early(Cpu *cpu, const Insn *i);
 
 /* Marks the lines as holding code, before they are read; the page's state from then on. len <= 4096, one page. */
 uint32_t icache_claim(Cpu *cpu, const uint8_t *host, unsigned len);
+/* The bits of ram_page_lines() for [host, host + len), within a page. */
+uint64_t icache_lines(const uint8_t *host, unsigned len);
 /* Drops all decoded blocks, their thunks, and translated code. */
 void icache_forget_all(Cpu *cpu);
 /* ---- the JIT (jit/run.c) ---- */

@@ -73,6 +73,23 @@ static bool decode_block(Trans *t, const uint8_t *p, unsigned left)
 	return t->count > 0;
 }
 
+/*
+ * The bytes are claimed, and then decoded: another vcpu may have changed them before. If they were claimed all the time, as those are
+ * that the interpreter has run, the page's state tells.
+ */
+static bool decode_claimed(Trans *t, const uint8_t *host, unsigned left)
+{
+	Block *b = &t->b->base;
+	uint64_t lines = atomic_load(ram_page_lines(t->cpu->arena, host));
+	uint32_t state = atomic_load(b->page);
+
+	if (!decode_block(t, host, left))
+		return false;
+	b->page_state = icache_claim(t->cpu, host, b->bytes);
+	bool same = b->page_state == state && !(icache_lines(host, b->bytes) & ~lines);
+	return same || decode_block(t, host, b->bytes);
+}
+
 /* Comes to the front of a block that needs a unit: jit_slow loads it afterwards. */
 static const Insn *load_units(Cpu *cpu, const Insn *i)
 {
@@ -205,11 +222,7 @@ JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left, bool plain
 	JitBlock *b = t->b = jit_take(j, sizeof(*b));
 	*b = (JitBlock){ .base = { .host = host, .page = ram_page_state(cpu->arena, host), .mode = cpu->mode },
 			 .cs_base = (uint32_t)cpu->seg[CS].base, .cs_limit = cpu->seg[CS].limit, .rip = cpu->rip, .tlb = cpu->tlb, .plain = plain, .code = emit_here(&t->e) };
-	if (!decode_block(t, host, left))
-		return NULL;
-	/* Another vcpu may have changed it before the claim: what counts is what is there after it. */
-	b->base.page_state = icache_claim(cpu, host, b->base.bytes);
-	if (!decode_block(t, host, b->base.bytes))
+	if (!decode_claimed(t, host, left))
 		return NULL;
 	flags_find_live(t);
 	find_units(t);
