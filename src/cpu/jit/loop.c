@@ -85,9 +85,13 @@ static void settle(Trans *t, Stretch *s)
 	if (!s->turn)
 		return;
 	s->reach = t->loop.turns ? s->turn * (t->loop.turns - 1) : 0;
-	bool by_index = s->fixed || s->a.base == SLOT_ZERO;
-	t->loop.counter = by_index ? s->a.index : s->a.base;
-	travel(t, by_index ? &index : &base, 0, t->loop.last + 1, &t->loop.by);
+	/* A base that comes back to where it was says nothing: then it is the index that moves. */
+	t->loop.counter = s->a.base;
+	travel(t, &base, 0, t->loop.last + 1, &t->loop.by);
+	if (t->loop.by)
+		return;
+	t->loop.counter = s->a.index;
+	travel(t, &index, 0, t->loop.last + 1, &t->loop.by);
 }
 
 /* From what was seen of it. False: it hardly ever turns. */
