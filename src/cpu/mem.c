@@ -211,25 +211,35 @@ static uint64_t line_mask(unsigned offset, unsigned len)
 	return (~0ull << first) & (~0ull >> (63 - last));
 }
 
+static bool holds_code(const Cpu *cpu, const uint8_t *host, unsigned len)
+{
+	return atomic_load(ram_page_state(cpu->arena, host)) & PAGE_CODE &&
+	       atomic_load(ram_page_lines(cpu->arena, host)) & line_mask((uintptr_t)host & ~PAGE_MASK, len);
+}
+
+/*
+ * Before anything is stored there: what changes code in the page of the running block is done by itself, wherever in the
+ * page that is. The block would not learn of the next such store, as its page's state is no more what it was.
+ */
+static void leave_own_page(Cpu *cpu, const uint8_t *host, unsigned len)
+{
+	if (interp_in_own_page(cpu, host) && holds_code(cpu, host, len))
+		interp_retry_alone(cpu);
+}
+
 void cpu_code_store(Cpu *cpu, uint8_t *host, const void *buf, unsigned len)
 {
-	_Atomic uint32_t *state = cpu->arena && ram_arena_owns(cpu->arena, host) ?
-				  ram_page_state(cpu->arena, host) : NULL;
-
-	if (!state) {
+	if (!cpu->arena || !ram_arena_owns(cpu->arena, host)) {
 		memcpy(host, buf, len);
 		return;
 	}
-	uint64_t mask = line_mask((uintptr_t)host & ~PAGE_MASK, len);
-	bool touched = atomic_load(state) & PAGE_CODE && atomic_load(ram_page_lines(cpu->arena, host)) & mask;
-	if (touched && interp_own_block_hit(cpu, host, len))
-		interp_retry_alone(cpu);
+	leave_own_page(cpu, host, len);
 	if (len == 8)
 		((volatile Unaligned64 *)host)->v = ((const Unaligned64 *)buf)->v;
 	else
 		memcpy(host, buf, len);
 	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load(state) & PAGE_CODE && atomic_load(ram_page_lines(cpu->arena, host)) & mask) {
+	if (holds_code(cpu, host, len)) {
 		atomic_store(ram_page_lines(cpu->arena, host), 0);
 		ram_written(cpu->arena, host, len);
 	}
@@ -320,6 +330,16 @@ void cpu_lin_read_buf(Cpu *cpu, uint64_t linear, void *buf, unsigned len, unsign
 	}
 }
 
+/* A store of which this is a part can be done, or unwinds before any part of it is. */
+static void probe_store(Cpu *cpu, uint64_t linear, unsigned len, unsigned access)
+{
+	Page page = page_lookup(cpu, linear, access);
+	const uint8_t *host = page.t.host_write ? page.t.host_write + (linear & ~PAGE_MASK) : NULL;
+
+	if (host && page.t.contiguous >= GUEST_PAGE_SIZE && cpu->arena && ram_arena_owns(cpu->arena, host))
+		leave_own_page(cpu, host, len);
+}
+
 void cpu_lin_write_buf(Cpu *cpu, uint64_t linear, const void *buf, unsigned len, unsigned access)
 {
 	const uint8_t *from = buf;
@@ -327,7 +347,7 @@ void cpu_lin_write_buf(Cpu *cpu, uint64_t linear, const void *buf, unsigned len,
 	access |= MEM_WRITE;
 	if (piece(linear, len) < len)
 		for (unsigned at = 0; at < len; at += piece(linear + at, len - at))
-			cpu_lin_probe(cpu, wrap(cpu, linear + at), 1, access);
+			probe_store(cpu, wrap(cpu, linear + at), piece(linear + at, len - at), access);
 	while (len) {
 		unsigned n = piece(linear, len);
 		void *p = hit(cpu, linear, n, access);

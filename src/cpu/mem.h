@@ -33,8 +33,8 @@ bool tlb_is_global(Cpu *cpu, uint64_t linear);
 /* Forgets write entries to the page at `host_page`, which now holds decoded code; NULL: to whatever page. */
 void cpu_tlb_drop_writes(Cpu *cpu, const uint8_t *host_page);
 
-/* interp/icache.c: does [host, host+len) overlap the block being run (of more than one instruction)? */
-bool interp_own_block_hit(Cpu *cpu, const uint8_t *host, unsigned len);
+/* interp/icache.c: is that in the page of the block being run (of more than one instruction)? */
+bool interp_in_own_page(const Cpu *cpu, const uint8_t *host);
 /* Unwinds; the present instruction is run again by itself, not from a block. */
 G_NORETURN void interp_retry_alone(Cpu *cpu);
 /* Linear addresses may mean other pages now: forget where jumps lead, all of them or to one page. */

@@ -90,23 +90,11 @@ void interp_forget_jumps_to(Cpu *cpu, uint64_t linear)
 		interp_forget_jumps(cpu);
 }
 
-bool interp_own_block_hit(Cpu *cpu, const uint8_t *host, unsigned len)
+bool interp_in_own_page(const Cpu *cpu, const uint8_t *host)
 {
 	const Block *b = cpu->icache ? cpu->icache->running : NULL;
 
-	return b && b->count > 1 && host < b->host + b->bytes && host + len > b->host;
-}
-
-bool interp_own_block_hit_linear(Cpu *cpu, uint64_t linear, unsigned len)
-{
-	const Block *b = cpu->icache->running;
-	PageWalk walk;
-	Translation t;
-
-	if (!b || b->count <= 1 || !cpu_walk(cpu, linear, MEM_WRITE | cpu_data_access(cpu), &walk) ||
-	    !cpu_translate(cpu, walk.gpa, &t) || !t.host_write)
-		return false;
-	return interp_own_block_hit(cpu, t.host_write, len);
+	return b && b->count > 1 && !(((uintptr_t)host ^ (uintptr_t)b->host) & ~(uintptr_t)(GUEST_PAGE_SIZE - 1));
 }
 
 /* The interpreter's blocks only: translated code uses none of them. */

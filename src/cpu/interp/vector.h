@@ -20,7 +20,5 @@ InsnFn bind_vector_special(Binder *b);
 InsnFn bind_vector_mask(Binder *b);
 /* Plain moves without a thunk, NULL for others (vector_move.c). */
 InsnFn bind_vector_move(Binder *b);
-/* Would a store to [linear, linear+len) hit the block being run? Rights were checked. */
-bool interp_own_block_hit_linear(Cpu *cpu, uint64_t linear, unsigned len);
 
 #endif
