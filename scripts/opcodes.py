@@ -7,7 +7,7 @@ The format of a row is described at the head of src/cpu/opcodes_int.tab.
 import re
 import sys
 
-PREFIX = {'np': 'PFX_NP', '66': 'PFX_66', 'f3': 'PFX_F3', 'f2': 'PFX_F2'}
+PREFIX = {'np': 'PFX_NP', '66': 'PFX_66', 'f3': 'PFX_F3', 'f2': 'PFX_F2', 'nr': 'PFX_NO_REP'}
 MAPS = {'0f': 1, '0f38': 2, '0f3a': 3, 'm5': 5, 'm6': 6}
 FLAG_BITS = {'o': 0x800, 's': 0x80, 'z': 0x40, 'a': 0x10, 'p': 0x04, 'c': 0x01}
 ATTRS = {'i64', 'o64', 'd64', 'f64', 'lock', 'end', 'prot', 'cpl0', 'rep', 'l0'}
@@ -18,7 +18,7 @@ class Row:
         self.where = where
         words = line.split()
         n = 0
-        while re.match(r'^([0-9a-f]{2}(\+r)?|/[0-7mr]|np|e?vex\..*)$', words[n]):
+        while re.match(r'^([0-9a-f]{2}(\+r)?|/[0-7mr]|np|nr|e?vex\..*)$', words[n]):
             n += 1
         self.opcode_text, self.name = ' '.join(words[:n]), words[n]
         words = words[n + 1:]

@@ -163,7 +163,7 @@ static const OpRow *match(const Decoded *d, uint8_t enc, uint8_t map, uint8_t pf
 	for (unsigned i = 0; i < slot.count; i++) {
 		const OpRow *r = &optab_rows[optab_order[slot.first + i]];
 
-		if (r->pfx != PFX_ANY && r->pfx != pfx)
+		if (r->pfx == PFX_NO_REP ? pfx > PFX_66 : r->pfx != PFX_ANY && r->pfx != pfx)
 			continue;
 		if (r->exact ? r->exact != d->modrm : (r->reg >= 0 && r->reg != (d->modrm >> 3 & 7)))
 			continue;

@@ -9,7 +9,7 @@
 #include "cpu/optab_gen.h"
 
 enum { ENC_LEGACY, ENC_VEX, ENC_EVEX };
-enum { PFX_ANY, PFX_NP, PFX_66, PFX_F3, PFX_F2 };
+enum { PFX_ANY, PFX_NP, PFX_66, PFX_F3, PFX_F2, PFX_NO_REP /* 66 is the operand size, F3 and F2 are #UD */ };
 enum { FORM_ANY, FORM_MEM, FORM_REG };
 enum { LEN_ANY = -1, LEN_128, LEN_256, LEN_512, LEN_256UP, LEN_IGNORED };
 enum {
