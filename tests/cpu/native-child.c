@@ -132,7 +132,7 @@ int main(int argc, char **argv)
 	if (argc != 5 || getppid() != atoi(argv[1]))
 		return 1;
 	learn_offsets();
-	map(NATIVE_CODE, NATIVE_CODE_SIZE, PROT_READ | PROT_EXEC, argv[2]);
+	map(NATIVE_CODE, NATIVE_CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, argv[2]); /* it may change itself */
 	map(NATIVE_DATA, NATIVE_DATA_SIZE, PROT_READ | PROT_WRITE, argv[3]);
 	child_shared = map(0, sizeof(*child_shared), PROT_READ | PROT_WRITE, argv[4]);
 	sigaltstack(&ss, NULL);

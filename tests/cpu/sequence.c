@@ -9,6 +9,7 @@
 
 static GRand *rnd;
 bool sequence_frame, sequence_looping, sequence_calling, sequence_segments;
+uint32_t sequence_data;
 
 void sequence_seed(uint32_t seed) { rnd = g_rand_new_with_seed(seed); }
 uint32_t rand32(void) { return g_rand_int(rnd); }
@@ -85,8 +86,36 @@ bool frame_row(const OpRow *r)
 	       r->exec == X_POP || r->exec == X_INC || r->exec == X_DEC || r->exec == X_CMP;
 }
 
-/* ModRM and what follows; memory operands point into the data area through a_base(). */
-static unsigned put_modrm(const OpRow *r, uint8_t *p)
+/* Behind the ModRM byte p[0], whose mod and rm are 0: no displacement, a long one, SIB, or an address without registers. */
+static unsigned put_rare_place(const Cpu *cpu, uint8_t *p)
+{
+	uint32_t disp = below(256);
+	unsigned base = a_base(), index = sequence_looping && below(2) ? RDX : below(8) ? 4 : below(8);
+
+	switch (below(cpu_code64(cpu) ? 5 : 2)) {
+	case 0: case 1:
+		p[0] |= 0x44;
+		p[1] = (uint8_t)(below(4) << 6 | index << 3 | (below(6) ? base : RSP));
+		p[2] = (uint8_t)rand32();
+		return 3;
+	case 2:
+		p[0] |= (uint8_t)(0x80 | base);
+		break;
+	case 3:
+		p[0] |= (uint8_t)(base == RBP ? RBX : base);
+		return 1;
+	default:
+		if (!sequence_data)
+			return 0;
+		p[0] |= 5;
+		disp = sequence_data + below(0xe000);
+	}
+	memcpy(p + 1, &disp, 4);
+	return 5;
+}
+
+/* ModRM and what follows; memory operands point into the data area, most through a_base(). */
+static unsigned put_modrm(const OpRow *r, const Cpu *cpu, uint8_t *p)
 {
 	unsigned reg = r->reg >= 0 ? (unsigned)r->reg : below(8);
 	bool mem = r->form == FORM_MEM || (r->form == FORM_ANY && below(2));
@@ -95,20 +124,27 @@ static unsigned put_modrm(const OpRow *r, uint8_t *p)
 		p[0] = r->exact;
 		return 1;
 	}
+	p[0] = (uint8_t)(reg << 3);
 	if (!mem) {
-		p[0] = (uint8_t)(0xc0 | reg << 3 | below(8));
+		p[0] |= (uint8_t)(0xc0 | below(8));
 		return 1;
 	}
-	p[0] = (uint8_t)(0x40 | reg << 3 | a_base());
+	if (below(3) == 0)
+		return put_rare_place(cpu, p);
+	p[0] |= (uint8_t)(0x40 | a_base());
 	p[1] = (uint8_t)rand32();
-	if (below(4) == 0) { /* SIB without a scaled index, or a random one now and then */
-		p[0] = (uint8_t)((p[0] & ~7) | 4);
-		p[2] = p[1];
-		unsigned index = sequence_looping && below(2) ? RDX : below(8) ? 4 : below(8);
-		p[1] = (uint8_t)(below(4) << 6 | index << 3 | a_base());
-		return 3;
-	}
 	return 2;
+}
+
+/* Prefixes that are of no effect, or that this instruction must not have. */
+static unsigned put_odd_prefixes(uint8_t *p)
+{
+	static const uint8_t odd[] = {0x26, 0x2e, 0x36, 0x3e, 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x40, 0x4f};
+	unsigned n = 1 + below(3);
+
+	for (unsigned i = 0; i < n; i++)
+		p[i] = odd[below(G_N_ELEMENTS(odd))];
+	return n;
 }
 
 static unsigned put_vex(const OpRow *r, uint8_t *p)
@@ -138,16 +174,14 @@ static unsigned put_vex(const OpRow *r, uint8_t *p)
 
 static unsigned put_legacy(const OpRow *r, const Cpu *cpu, uint8_t *p)
 {
-	static const uint8_t segments[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65}; /* the first four: of no effect in 64-bit code */
+	static const uint8_t segments[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
 	unsigned n = 0;
 
-	if (cpu_code64(cpu) && below(24) == 0)
-		p[n++] = segments[below(4)];
 	if (sequence_segments && below(5) == 0)
 		p[n++] = segments[below(6)];
 	if (sequence_segments && below(6) == 0)
 		p[n++] = 0x67;
-	if (r->pfx == PFX_ANY && below(4) == 0)
+	if ((r->pfx == PFX_ANY || r->pfx == PFX_NO_REP) && below(4) == 0)
 		p[n++] = 0x66;
 	if (r->pfx == PFX_66)
 		p[n++] = 0x66;
@@ -195,24 +229,35 @@ static bool welcome(const Decoded *d)
 	return (flat || sequence_segments) && !(sequence_looping && names_counter(d)) && !(sequence_calling && touches_stack(d));
 }
 
+/* As it is, or in 64-bit code as long as can be, or longer by one. */
+static unsigned copy_out(const Decoded *d, const uint8_t *b, uint8_t *p)
+{
+	unsigned pad = d->code64 && below(100) == 0 ? 15 + (below(4) == 0) - d->len : 0;
+
+	memset(p, 0x3e, pad);
+	memcpy(p + pad, b, d->len);
+	return pad + d->len;
+}
+
 unsigned make(const OpRow *r, const Cpu *cpu, uint8_t *p)
 {
 	for (int attempt = 0; attempt < 8; attempt++) {
 		uint8_t b[32];
 		Decoded d;
-		unsigned n = r->enc == ENC_LEGACY ? put_legacy(r, cpu, b) : put_vex(r, b);
+		unsigned n = cpu_code64(cpu) && below(24) == 0 ? put_odd_prefixes(b) : 0;
+		bool odd = n;
+		n += r->enc == ENC_LEGACY ? put_legacy(r, cpu, b + n) : put_vex(r, b + n);
 		bool plus = r->operands[0] && opnd_letter(r->operands[0]) == 'Z';
 		b[n++] = (uint8_t)(r->opcode + (plus ? below(8) : 0));
-		n += put_modrm(r, b + n) * (plus ? 0 : 1);
+		n += plus ? 0 : put_modrm(r, cpu, b + n);
 		for (unsigned k = n; k < sizeof(b); k++)
 			b[k] = (uint8_t)(below(2) ? rand32() : below(72));
 		DecodeResult result = decode(b, 15, cpu->mode, cpu->features, &d);
-		if (result == DECODE_OK && d.row == r && welcome(&d)) {
-			memcpy(p, b, d.len);
-			return d.len;
-		}
+		if (result == DECODE_OK && d.row == r && welcome(&d))
+			return copy_out(&d, b, p);
 		/* What is #UD here has to be so on the host. */
-		if (result == DECODE_UD && r->enc != ENC_LEGACY && below(16) == 0) {
+		bool forbidden = r->enc != ENC_LEGACY || (odd && d.lock && d.row == r);
+		if (result == DECODE_UD && forbidden && below(odd ? 2 : 16) == 0) {
 			memcpy(p, b, 15);
 			return 15;
 		}

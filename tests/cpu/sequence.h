@@ -20,6 +20,9 @@ extern bool sequence_calling;
 /* Segment and address-size prefixes are put in front now and then. */
 extern bool sequence_segments;
 
+/* How far behind its code a sequence has data to name relative to RIP; 0: nothing there. */
+extern uint32_t sequence_data;
+
 void sequence_seed(uint32_t seed);
 uint32_t rand32(void);
 uint64_t rand64(void);
@@ -38,7 +41,10 @@ uint8_t a_base(void);
 bool frame_row(const OpRow *r);
 /* Leaves flags undefined that the interpreter computes otherwise (shift by immediate and by CL differ on one host). */
 bool blurs_flags(const OpRow *r);
-/* One instruction for cpu's mode that decodes as row r; its bytes, at most 15, or 0: none came about. */
+/*
+ * One instruction for cpu's mode that decodes as row r, or as none because of its prefixes; its bytes, at most 16 (one too
+ * many, now and then), or 0: none came about.
+ */
 unsigned make(const OpRow *r, const Cpu *cpu, uint8_t *p);
 
 #endif

@@ -72,7 +72,7 @@ static void build_tables(World *w)
 	put64(w, 0x3000 + (NATIVE_CODE >> 21) * 8, 0x4007);
 	put64(w, 0x3000 + (NATIVE_DATA >> 21) * 8, 0x5007);
 	for (unsigned i = 0; i < NATIVE_CODE_SIZE >> 12; i++)
-		put64(w, 0x4000 + i * 8, (NATIVE_CODE + i * 4096ull) | 0x65);
+		put64(w, 0x4000 + i * 8, (NATIVE_CODE + i * 4096ull) | 0x67);
 	for (unsigned i = 0; i < NATIVE_DATA_SIZE >> 12; i++)
 		put64(w, 0x5000 + i * 8, (NATIVE_DATA + data_frame(i) * 4096ull) | 0x67 | 1ull << 63);
 }
@@ -230,9 +230,12 @@ static Imprecise imprecise(const World *w, const NativeState *host)
 	if (host->trap == 3 || at >= NATIVE_CODE_SIZE ||
 	    decode(w->code + at, 15, w->cpu->mode, w->cpu->features, &d) != DECODE_OK)
 		return (Imprecise){ false, false, false };
-	/* MMX turns the unit over first; FBSTP and FSTP m80 write in pieces; POPA loads one by one. */
+	/*
+	 * MMX turns the unit over first; FBSTP and FSTP m80 write in pieces; POPA loads one by one; with a 32-bit address REP
+	 * clears the upper half of RCX before the first element.
+	 */
 	return (Imprecise){ d.row->vec & VEC_MMX, d.row->vec & VEC_X87 && d.row->vec & VEC_STORE && d.row->mem == 10,
-			    d.row->exec == X_POPA };
+			    d.row->exec == X_POPA || (d.row->attrs & ATTR_REP && d.code64 && d.asize == 4) };
 }
 
 static bool page_differs(const uint8_t *host, const uint8_t *viv, unsigned page, GString *out)
@@ -278,15 +281,22 @@ static bool compare_states(Native *n, World *w, const NativeState *host, const N
 	}
 	for (unsigned page = 0; page < NATIVE_DATA_SIZE >> 12 && !skip.memory; page++)
 		bad |= page_differs(native_data(n) + page * 4096u, data_page(w, page), page, out);
+	bad |= page_differs(native_code(n), w->code, NATIVE_CODE >> 12, out);
 	return bad;
 }
 
+#define PATCHES 16
 typedef struct Run {
 	World *world;
 	Native *native;
 	GPtrArray *rows, *frame_rows;
 	unsigned length;
 	bool code32;
+	uint8_t data[NATIVE_DATA_SIZE]; /* where sequences begin */
+	/* A sequence that changes itself: constants that can be changed, stores whose target is not made yet. */
+	bool patching;
+	uint8_t *start, *constant[PATCHES], *forward[PATCHES];
+	unsigned constants, forwards;
 	uint64_t sequences, differences;
 } Run;
 
@@ -304,10 +314,12 @@ static void report(Run *run, const uint8_t *code, unsigned len, const GString *t
 			printf("\n");
 			break;
 		}
-		printf("#   %-12s", d.row->name);
-		for (unsigned i = 0; i < d.len; i++)
+		bool nop = code[at] == 0x90;
+		if (!nop)
+			printf("# %3x %-12s", at, d.row->name);
+		for (unsigned i = 0; i < d.len && !nop; i++)
 			printf(" %02x", code[at + i]);
-		printf("\n");
+		printf("%s", nop ? "" : "\n");
 		at += d.len;
 	}
 	gchar **lines = g_strsplit(text->str, "\n", -1);
@@ -336,6 +348,47 @@ static unsigned make_move(uint8_t *code)
 	return 4;
 }
 
+/* The address field of a store, which ends `rest` bytes later, names code or data at `to` of the code's page. */
+static void aim(const Run *run, uint8_t *field, unsigned rest, unsigned to)
+{
+	uint32_t at = (uint32_t)(field - run->start) + 4 + rest, v = run->code32 ? (uint32_t)NATIVE_CODE + to : to - at;
+
+	memcpy(field, &v, 4);
+}
+
+static unsigned bytes_behind(const uint8_t *field) { return field[-2] == 0xc6; }
+
+/* ADD, SUB, AND and so on of a constant, to EAX or ECX: stores from before lead to it. */
+static unsigned make_constant(Run *run, uint8_t *code)
+{
+	code[0] = 0x83;
+	code[1] = (uint8_t)(0xc0 | below(8) << 3 | below(2));
+	code[2] = (uint8_t)below(128);
+	while (run->forwards) {
+		uint8_t *field = run->forward[--run->forwards];
+		aim(run, field, bytes_behind(field), (unsigned)(code + 2 - run->start));
+	}
+	if (run->constants < PATCHES)
+		run->constant[run->constants++] = code + 2;
+	return 3;
+}
+
+/* A store of a byte, CL or a constant, where the code has one; ahead, behind, or near it. */
+static unsigned make_patch(Run *run, uint8_t *code)
+{
+	bool constant = below(2);
+
+	code[0] = constant ? 0xc6 : 0x88;
+	code[1] = constant ? 0x05 : 0x0d;
+	code[6] = (uint8_t)below(128);
+	aim(run, code + 2, constant, 1024 + below(1024));
+	if (run->constants && below(2))
+		aim(run, code + 2, constant, (unsigned)(run->constant[below(run->constants)] - run->start));
+	else if (run->forwards < PATCHES && below(4))
+		run->forward[run->forwards++] = code + 2;
+	return 6 + constant;
+}
+
 /* `count` instructions; some can be jumped over. */
 static unsigned make_straight(Run *run, uint8_t *code, unsigned count, unsigned room)
 {
@@ -344,6 +397,8 @@ static unsigned make_straight(Run *run, uint8_t *code, unsigned count, unsigned 
 	for (unsigned i = 0; i < count && len + 40 < room; i++) {
 		if (sequence_looping && below(3) == 0)
 			len += make_move(code + len);
+		if (run->patching && below(4) == 0)
+			len += below(2) ? make_constant(run, code + len) : make_patch(run, code + len);
 		const OpRow *r = a_row(run);
 		unsigned jump = below(8) == 0 ? len : 0;
 		if (jump) {
@@ -364,13 +419,19 @@ static unsigned make_straight(Run *run, uint8_t *code, unsigned count, unsigned 
 /* As many turns as a loop needs to be watched, checked, and to leave its pages. */
 static unsigned make_loop(Run *run, uint8_t *code, unsigned room)
 {
+	static const uint8_t there[] = {0x48, 0x83, 0xc3, 0x08}, back_again[] = {0x48, 0x83, 0xeb, 0x08}; /* RBX */
+	bool there_and_back = below(4) == 0;
 	static const uint8_t load[] = {0x41, 0xbf}, turn[] = {0x49, 0x83, 0xef, 0x01, 0x0f, 0x85}; /* mov r15d; sub r15, 1; jne */
 	uint32_t turns = 2 + below(200);
 	unsigned len = sizeof(load) + 4, start = len;
 
 	memcpy(code, load, sizeof(load));
 	memcpy(code + sizeof(load), &turns, 4);
-	len += make_straight(run, code + len, 1 + below(8), room - len - 16);
+	memcpy(code + len, there, there_and_back ? sizeof(there) : 0);
+	len += there_and_back ? sizeof(there) : 0;
+	len += make_straight(run, code + len, 1 + below(8), room - len - 20);
+	memcpy(code + len, back_again, there_and_back ? sizeof(there) : 0);
+	len += there_and_back ? sizeof(there) : 0;
 	memcpy(code + len, turn, sizeof(turn));
 	len += sizeof(turn) + 4;
 	uint32_t back = start - len;
@@ -383,12 +444,14 @@ static unsigned make_call(Run *run, uint8_t *code, unsigned room)
 {
 	unsigned len = make_straight(run, code, below(4), room / 4), call = len;
 
-	len += 5;
-	len += make_straight(run, code + len, below(8), room / 4);
+	bool indirect = !run->code32 && below(2); /* LEA RAX, [RIP+distance]; CALL RAX */
+	unsigned from = call + (indirect ? 7 : 5), back = from + (indirect ? 2 : 0);
+	len = back + make_straight(run, code + back, below(8), room / 4);
 	code[len++] = 0xcc;
-	uint32_t distance = len - call - 5;
-	code[call] = 0xe8;
-	memcpy(code + call + 1, &distance, 4);
+	uint32_t distance = len - from;
+	memcpy(code + call, indirect ? "\x48\x8d\x05" : "\xe8", indirect ? 3 : 1);
+	memcpy(code + from - 4, &distance, 4);
+	memcpy(code + from, "\xff\xd0", back - from);
 	sequence_calling = true;
 	len += make_straight(run, code + len, 1 + below(6), room / 4);
 	sequence_calling = false;
@@ -402,6 +465,9 @@ static unsigned make_sequence(Run *run, uint8_t *code, unsigned room)
 {
 	unsigned len, shape = below(8);
 
+	run->patching = below(4) == 0;
+	run->constants = run->forwards = 0;
+	run->start = code;
 	sequence_looping = !run->code32 && shape < 2;
 	sequence_frame = sequence_looping || below(2);
 	if (sequence_looping)
@@ -435,42 +501,82 @@ static bool belied(const Run *run, const uint8_t *code, const NativeState *befor
 	return bad;
 }
 
+/* Runs the sequence from `from` in both and compares; false: the host gave up. */
+static bool try_sequence(Run *run, const uint8_t *code, unsigned len, const NativeState *from, GString *text, int *trap)
+{
+	uint32_t flags = FLAGS_ARITH | FLAG_DF;
+	NativeState host = *from, viv = *from;
+
+	memcpy(native_data(run->native), run->data, NATIVE_DATA_SIZE);
+	for (unsigned page = 0; page < NATIVE_DATA_SIZE >> 12; page++)
+		memcpy(data_page(run->world, page), run->data + page * 4096u, 4096);
+	memset(native_code(run->native), 0, NATIVE_CODE_SIZE);
+	memcpy(native_code(run->native), code, len);
+	memcpy(run->world->code, native_code(run->native), NATIVE_CODE_SIZE);
+	ram_written(&run->world->arena, run->world->code, NATIVE_CODE_SIZE);
+	load_cpu(run->world, from);
+	if (!native_run(run->native, &host))
+		return false;
+	run_interp(run->world, &viv);
+	*trap = host.trap;
+	if (run->world->cpu->jit && host.trap != 3)
+		flags = FLAG_DF; /* those that nothing reads are not kept for the frame of an exception */
+	if (host.trap == 3) /* INT3 is a trap: RIP is behind it there */
+		host.rip--;
+	g_string_truncate(text, 0);
+	compare_states(run->native, run->world, &host, &viv, flags, text);
+	if (host.trap == 3)
+		belied(run, code, from, &viv, text);
+	return true;
+}
+
+/* Without it the loop might not end. */
+static bool turns(const Decoded *d)
+{
+	return d->row->exec == X_JCC || (d->rex & 1 && (d->opcode == 0xbf || (d->opcode == 0x83 && d->rm == R15)));
+}
+
+/* What does not matter for the difference becomes NOPs. */
+static void shorten(Run *run, uint8_t *code, unsigned len, const NativeState *from, GString *text, int *trap)
+{
+	Decoded d;
+
+	for (unsigned at = 0; at + 1 < len; at += d.len) {
+		uint8_t before[INSN_MAX];
+		if (decode(code + at, len - at, run->world->cpu->mode, run->world->cpu->features, &d) != DECODE_OK)
+			break;
+		if (sequence_looping && turns(&d))
+			continue;
+		memcpy(before, code + at, d.len);
+		memset(code + at, 0x90, d.len);
+		if (!try_sequence(run, code, len, from, text, trap) || !text->len)
+			memcpy(code + at, before, d.len);
+	}
+	try_sequence(run, code, len, from, text, trap);
+}
+
 static void one_sequence(Run *run)
 {
 	uint8_t code[512];
-	unsigned len = make_sequence(run, code, sizeof(code));
-	uint32_t flags = FLAGS_ARITH | FLAG_DF;
-	NativeState s, viv, before;
+	unsigned len = make_sequence(run, code, sizeof(code)), part = run->sequences % (NATIVE_DATA_SIZE / 1024) * 1024;
+	NativeState s;
+	int trap;
 
-	for (unsigned i = run->sequences % 64 * 1024; i < NATIVE_DATA_SIZE && i < (run->sequences % 64 + 1) * 1024; i += 8) {
+	for (unsigned i = part; i < part + 1024; i += 8) {
 		uint64_t v = edgy();
-		memcpy(native_data(run->native) + i, &v, 8);
+		memcpy(run->data + i, &v, 8);
 	}
-	for (unsigned page = 0; page < NATIVE_DATA_SIZE >> 12; page++)
-		memcpy(data_page(run->world, page), native_data(run->native) + page * 4096u, 4096);
-	memcpy(native_code(run->native), code, len);
-	memcpy(run->world->code, code, len);
-	ram_written(&run->world->arena, run->world->code, len);
 	random_state(&s);
 	s.code32 = run->code32;
 	for (int i = 0; i < 16 && run->code32; i++)
 		s.regs[i] = i < 8 ? (uint32_t)s.regs[i] : 0;
-	viv = before = s;
-	load_cpu(run->world, &s);
-	if (!native_run(run->native, &s))
-		return;
-	run_interp(run->world, &viv);
-	run->sequences++;
-	if (run->world->cpu->jit && s.trap != 3)
-		flags = FLAG_DF; /* those that nothing reads are not kept for the frame of an exception */
-	if (s.trap == 3) /* INT3 is a trap: RIP is behind it there */
-		s.rip--;
 	GString *text = g_string_new(NULL);
-	bool differ = compare_states(run->native, run->world, &s, &viv, flags, text);
-	if ((s.trap == 3 && belied(run, code, &before, &viv, text)) || differ) {
-		run->differences++;
-		if (run->differences <= 20)
-			report(run, code, len, text, s.trap);
+	if (try_sequence(run, code, len, &s, text, &trap)) {
+		run->sequences++;
+		if (text->len && ++run->differences <= 20) {
+			shorten(run, code, len, &s, text, &trap);
+			report(run, code, len, text, trap);
+		}
 	}
 	g_string_free(text, true);
 }
@@ -497,7 +603,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	sequence_seed((uint32_t)seed);
-	Run run = { .native = native_new(), .length = (unsigned)length, .code32 = code32 };
+	sequence_data = code32 ? 0 : (uint32_t)(NATIVE_DATA - NATIVE_CODE);
+	static Run run;
+	run = (Run){ .native = native_new(), .length = (unsigned)length, .code32 = code32 };
 	run.world = world_new(run.native, jit);
 	enter_user(run.world->cpu, run.code32);
 	run.rows = rows_to_test(only, run.code32, false);
