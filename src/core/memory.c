@@ -88,7 +88,7 @@ void ram_written(RamArena *arena, const void *p, uint64_t len)
 	for (uint64_t i = first; i <= last; i++) {
 		uint32_t state = atomic_load_explicit(&arena->page[i], memory_order_relaxed);
 		while (state & PAGE_CODE)
-			if (atomic_compare_exchange_weak(&arena->page[i], &state, (state & ~PAGE_CODE) + 2)) {
+			if (atomic_compare_exchange_weak(&arena->page[i], &state, (state & ~PAGE_CODE) + PAGE_GENERATION)) {
 				changed = true;
 				break;
 			}

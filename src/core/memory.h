@@ -30,7 +30,7 @@ typedef struct AddressSpace AddressSpace;
 typedef struct RamArena {
 	uint8_t *host;              /* page aligned; [0, reserved) */
 	uint64_t reserved, used;    /* bytes */
-	_Atomic uint32_t *page;     /* one word a page: PAGE_CODE | generation << 1 */
+	_Atomic uint32_t *page;     /* one word a page: PAGE_CODE, PAGE_TURNING, and the generation above them */
 	_Atomic uint64_t *lines;    /* one bit for each 64 bytes of the page that hold decoded code */
 	/* Decoded code was written over: called by whichever thread did, after the generation moved. NULL: nobody asks. */
 	void (*code_changed)(void *opaque);
@@ -39,6 +39,9 @@ typedef struct RamArena {
 
 /* The page holds instructions that some vcpu keeps in decoded or translated form. */
 #define PAGE_CODE 1u
+/* It is about to: nobody may begin to write there without asking, and no line of it is claimed yet. */
+#define PAGE_TURNING 2u
+#define PAGE_GENERATION 4u      /* one step */
 
 /* Reserves (not yet commits) `bytes` of address space. */
 bool ram_arena_init(RamArena *arena, uint64_t bytes, GError **error);

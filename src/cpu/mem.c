@@ -239,10 +239,8 @@ void cpu_code_store(Cpu *cpu, uint8_t *host, const void *buf, unsigned len)
 	else
 		memcpy(host, buf, len);
 	atomic_thread_fence(memory_order_seq_cst);
-	if (holds_code(cpu, host, len)) {
-		atomic_store(ram_page_lines(cpu->arena, host), 0);
+	if (holds_code(cpu, host, len))
 		ram_written(cpu->arena, host, len);
-	}
 }
 
 static void page_write(Cpu *cpu, uint64_t linear, const void *buf, unsigned len, unsigned access)

@@ -81,7 +81,7 @@ void tlb_install(Cpu *cpu, unsigned view, uint64_t linear, uint8_t *host, unsign
 	TlbEntry *e = slot_of(cpu, view, linear);
 	uint64_t tag = linear & PAGE_MASK;
 	bool code = cpu->arena && ram_arena_owns(cpu->arena, host) &&
-		    atomic_load(ram_page_state(cpu->arena, host)) & PAGE_CODE;
+		    atomic_load(ram_page_state(cpu->arena, host)) & (PAGE_CODE | PAGE_TURNING);
 
 	unsigned slot = (unsigned)(e - all_slots(cpu));
 	uint64_t none = tlb_none(slot % TLB_SIZE);

@@ -123,16 +123,26 @@ static void *pool_take(ICache *c, size_t bytes)
 	return p;
 }
 
-/* The page holds code: nobody writes there any more without saying so. */
-static void mark_code(Cpu *cpu, const uint8_t *host)
+/*
+ * The page, whose state is no code, becomes code; or another vcpu does that and is waited for. The mark comes last: with it
+ * in place a claim must be able to rely on every store's being noticed.
+ */
+static void turn_into_code(Cpu *cpu, const uint8_t *host, uint32_t state)
 {
-	atomic_fetch_or(ram_page_state(cpu->arena, host), PAGE_CODE);
-	cpu_tlb_drop_writes(cpu, (const uint8_t *)((uintptr_t)host & ~(uintptr_t)0xfff));
+	_Atomic uint32_t *page = ram_page_state(cpu->arena, host);
+	bool mine = !(state & PAGE_TURNING) && atomic_compare_exchange_strong(page, &state, state | PAGE_TURNING);
+
+	if (mine) {
+		atomic_store(ram_page_lines(cpu->arena, host), 0);
+		cpu_tlb_drop_writes(cpu, (const uint8_t *)((uintptr_t)host & ~(uintptr_t)0xfff));
+	}
 	if (cpu->world->flush_others)
 		cpu->world->flush_others(cpu->world_opaque, cpu);
 	/* Others may have asked the same of this vcpu, which is not between two instructions for long. */
 	if (atomic_load(&cpu->events) & (CPU_EV_WRITES | CPU_EV_FLUSH))
 		cpu_tlb_drop_writes(cpu, NULL);
+	if (mine)
+		atomic_fetch_xor(page, PAGE_TURNING | PAGE_CODE);
 }
 
 uint64_t icache_lines(const uint8_t *host, unsigned len)
@@ -142,18 +152,21 @@ uint64_t icache_lines(const uint8_t *host, unsigned len)
 	return (~0ull << first) & (~0ull >> (63 - last));
 }
 
-/* cpu_code_store is the other half. A store or DMA in between takes the mark away again, so it is looked at last. */
+/*
+ * cpu_code_store is the other half. Lines are only added while a generation lasts, so those that were added in this one
+ * are there until the page's state changes.
+ */
 uint32_t icache_claim(Cpu *cpu, const uint8_t *host, unsigned len)
 {
-	uint64_t mask = icache_lines(host, len);
-
 	for (;;) {
-		if (!(atomic_load(ram_page_state(cpu->arena, host)) & PAGE_CODE))
-			mark_code(cpu, host);
-		atomic_fetch_or(ram_page_lines(cpu->arena, host), mask);
-		atomic_thread_fence(memory_order_seq_cst);
 		uint32_t state = atomic_load(ram_page_state(cpu->arena, host));
-		if (state & PAGE_CODE)
+		if (!(state & PAGE_CODE)) {
+			turn_into_code(cpu, host, state);
+			continue;
+		}
+		atomic_fetch_or(ram_page_lines(cpu->arena, host), icache_lines(host, len));
+		atomic_thread_fence(memory_order_seq_cst);
+		if (atomic_load(ram_page_state(cpu->arena, host)) == state)
 			return state;
 	}
 }

@@ -80,8 +80,8 @@ static bool decode_block(Trans *t, const uint8_t *p, unsigned left)
 static bool decode_claimed(Trans *t, const uint8_t *host, unsigned left)
 {
 	Block *b = &t->b->base;
-	uint64_t lines = atomic_load(ram_page_lines(t->cpu->arena, host));
 	uint32_t state = atomic_load(b->page);
+	uint64_t lines = atomic_load(ram_page_lines(t->cpu->arena, host)); /* of that state or later */
 
 	if (!decode_block(t, host, left))
 		return false;
