@@ -230,12 +230,9 @@ static Imprecise imprecise(const World *w, const NativeState *host)
 	if (host->trap == 3 || at >= NATIVE_CODE_SIZE ||
 	    decode(w->code + at, 15, w->cpu->mode, w->cpu->features, &d) != DECODE_OK)
 		return (Imprecise){ false, false, false };
-	/*
-	 * MMX turns the unit over first; FBSTP and FSTP m80 write in pieces; POPA loads one by one; with a 32-bit address REP
-	 * clears the upper half of RCX before the first element.
-	 */
+	/* MMX turns the unit over first; FBSTP and FSTP m80 write in pieces; POPA loads one by one. */
 	return (Imprecise){ d.row->vec & VEC_MMX, d.row->vec & VEC_X87 && d.row->vec & VEC_STORE && d.row->mem == 10,
-			    d.row->exec == X_POPA || (d.row->attrs & ATTR_REP && d.code64 && d.asize == 4) };
+			    d.row->exec == X_POPA };
 }
 
 static bool page_differs(const uint8_t *host, const uint8_t *viv, unsigned page, GString *out)

@@ -202,6 +202,7 @@ static const Insn *repeat(Cpu *cpu, const Insn *i, StrFn fn, BurstFn burst, bool
 		return NULL;
 	}
 	uint16_t before = cpu->arith, after = before;
+	advance(cpu, &s, RCX, 0); /* a 32-bit count clears the upper half even if nothing is done, or the first element faults */
 	while (cpu->regs[RCX] & s.mask) {
 		uint64_t done = burst ? burst(cpu, &s, cpu->regs[RCX] & s.mask) : 0;
 		if (!done) {
