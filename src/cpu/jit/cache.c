@@ -18,52 +18,76 @@
 #define DATA_FACTOR 3         /* bytes of data for each of code: more than any mix of instructions takes */
 #define BLOCK_BYTES_LEAST 64  /* entrance and way out alone take more */
 #define FEW_REGIONS_BELOW (4u << 20)
+#define LARGE_PAGE (2u << 20)
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25      /* Linux 6.1 */
+#endif
+
+static size_t large_pages(size_t bytes) { return (bytes + LARGE_PAGE - 1) & ~(size_t)(LARGE_PAGE - 1); }
+
+/* Address space for the code, twice, and its data, each where large pages can begin. */
+static bool reserve(Jit *j)
+{
+	j->space_size = 2 * large_pages(j->size) + large_pages(j->data_size) + LARGE_PAGE;
+	j->space = mmap(NULL, j->space_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (j->space == MAP_FAILED)
+		return false;
+	j->write = (uint8_t *)large_pages((uintptr_t)j->space);
+	j->run = j->write + large_pages(j->size);
+	j->data = j->write + 2 * large_pages(j->size);
+	return true;
+}
 
 /*
  * One memory, mapped twice. Not a memfd: perf(1) takes names from a process's map only for code in mappings without
  * a file (and such a one shows as /dev/zero).
  */
-static bool map_code(Jit *j, GError **error)
+static bool map_code(Jit *j)
 {
-	void *write = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	void *run = write == MAP_FAILED ? MAP_FAILED : mremap(write, 0, j->size, MREMAP_MAYMOVE); /* from 0: a second one */
+	return mmap(j->write, j->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) !=
+		       MAP_FAILED &&
+	       mremap(j->write, 0, j->size, MREMAP_MAYMOVE | MREMAP_FIXED, j->run) != MAP_FAILED && /* from 0: a second one */
+	       !mprotect((void *)j->run, j->size, PROT_READ | PROT_EXEC);
+}
 
-	if (run != MAP_FAILED && !mprotect(run, j->size, PROT_READ | PROT_EXEC)) {
-		j->write = write;
-		j->run = run;
-		return true;
-	}
-	int err = errno;
-	if (run != MAP_FAILED)
-		munmap(run, j->size);
-	if (write != MAP_FAILED)
-		munmap(write, j->size);
-	return fail(error, VIV_ERROR_FAILED, "Cannot map executable memory for the JIT: %s. Allow shared mappings with "
-		"PROT_EXEC for this user, or use -accel interp.", g_strerror(err));
+static bool map_data(Jit *j)
+{
+	if (mprotect(j->data, j->data_size, PROT_READ | PROT_WRITE))
+		return false;
+	madvise(j->data, j->data_size, MADV_HUGEPAGE);
+	return true;
 }
 
 bool cache_open(Jit *j, size_t bytes, GError **error)
 {
 	j->size = bytes;
-	if (!map_code(j, error))
-		return false;
 	j->data_size = DATA_FACTOR * bytes;
-	j->data = mmap(NULL, j->data_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (j->data != MAP_FAILED)
+	if (!reserve(j))
+		return fail(error, VIV_ERROR_FAILED, "Cannot map memory for the JIT: %s. Make tb-size= smaller.",
+			    g_strerror(errno));
+	if (map_code(j) && map_data(j))
 		return true;
 	int err = errno;
-	munmap(j->write, j->size);
-	munmap((void *)j->run, j->size);
-	return fail(error, VIV_ERROR_FAILED, "Cannot map memory for the JIT: %s.", g_strerror(err));
+	cache_close(j);
+	return fail(error, VIV_ERROR_FAILED, "Cannot map executable memory for the JIT: %s. Allow shared mappings with "
+		"PROT_EXEC for this user, or use -accel interp.", g_strerror(err));
 }
 
 void cache_close(Jit *j)
 {
-	munmap(j->write, j->size);
-	munmap((void *)j->run, j->size);
-	munmap(j->data, j->data_size);
+	munmap(j->space, j->space_size);
 	for (unsigned i = 0; i < j->regions; i++)
 		g_free(j->region[i].order);
+}
+
+/* Code that has been written for the first time moves into large pages, if the host has them: it is run all over the place. */
+static void enlarge_pages(Jit *j)
+{
+	while (j->large + LARGE_PAGE <= jit_region(j)->used) {
+		madvise(j->write + j->large, LARGE_PAGE, MADV_COLLAPSE);
+		madvise((void *)(j->run + j->large), LARGE_PAGE, MADV_COLLAPSE);
+		j->large += LARGE_PAGE;
+	}
 }
 
 static void empty(JitRegion *r)
@@ -152,6 +176,7 @@ static void unlink_all(Jit *j, const JitRegion *gone)
 
 bool cache_make_room(Jit *j)
 {
+	enlarge_pages(j);
 	if (has_room(jit_region(j)))
 		return false;
 	JitRegion *oldest = &j->region[j->at = (j->at + 1) % j->regions];

@@ -142,6 +142,8 @@ struct Jit {
 	uint8_t *write;          /* the code cache, and */
 	const uint8_t *run;      /* the same memory, executable */
 	size_t size;
+	void *space;             /* the address space of these and of data */
+	size_t space_size, large; /* bytes; `large` of the code have gone into large pages */
 	uint8_t *data;           /* blocks, instructions, links: dropped with the code */
 	size_t data_size;
 	JitRegion region[JIT_REGIONS];
