@@ -83,17 +83,25 @@ bool native_has(const Native *n, unsigned bit) { return n->xcr0 >> bit & 1; }
 uint8_t *native_code(Native *n) { return n->code; }
 uint8_t *native_data(Native *n) { return n->data; }
 
+#define WAITS_MAX 150 /* of 20 ms */
+
 bool native_run(Native *n, NativeState *state)
 {
 	n->shared->state = *state;
 	native_hand_over(n->shared, 1);
-	while (atomic_load(&n->shared->turn) != 0) {
+	for (unsigned waits = 0; atomic_load(&n->shared->turn) != 0; waits++) {
 		struct timespec t = { .tv_nsec = 20000000 };
 		syscall(SYS_futex, &n->shared->turn, FUTEX_WAIT, 1, &t, NULL, 0);
-		if (atomic_load(&n->shared->turn) != 0 && waitpid(n->child, NULL, WNOHANG) == n->child) {
-			start_child(n);
-			return false;
+		if (atomic_load(&n->shared->turn) == 0)
+			break;
+		if (waits == WAITS_MAX) { /* a function that returns to its own call, say */
+			kill(n->child, SIGKILL);
+			waitpid(n->child, NULL, 0);
+		} else if (waitpid(n->child, NULL, WNOHANG) != n->child) {
+			continue;
 		}
+		start_child(n);
+		return false;
 	}
 	*state = n->shared->state;
 	return true;

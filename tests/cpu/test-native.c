@@ -235,6 +235,17 @@ static Imprecise imprecise(const World *w, const NativeState *host)
 			    d.row->exec == X_POPA };
 }
 
+/* MASKMOVQ and MASKMOVDQU with a mask of zeros may fault or not (SDM vol. 2B, MASKMOVDQU). */
+static bool fault_is_optional(const World *w, const NativeState *host)
+{
+	Decoded d;
+	uint64_t at = host->rip - NATIVE_CODE;
+
+	return host->trap != 3 && at < NATIVE_CODE_SIZE &&
+	       decode(w->code + at, 15, w->cpu->mode, w->cpu->features, &d) == DECODE_OK && d.row->exec == X_VEC &&
+	       d.row->map == 1 && d.row->opcode == 0xf7;
+}
+
 static bool page_differs(const uint8_t *host, const uint8_t *viv, unsigned page, GString *out)
 {
 	unsigned at = 0;
@@ -512,7 +523,7 @@ static bool try_sequence(Run *run, const uint8_t *code, unsigned len, const Nati
 	memcpy(run->world->code, native_code(run->native), NATIVE_CODE_SIZE);
 	ram_written(&run->world->arena, run->world->code, NATIVE_CODE_SIZE);
 	load_cpu(run->world, from);
-	if (!native_run(run->native, &host))
+	if (!native_run(run->native, &host) || fault_is_optional(run->world, &host))
 		return false;
 	run_interp(run->world, &viv);
 	*trap = host.trap;
