@@ -18,6 +18,7 @@
 #include "cpu/jit/translate.h"
 #include "cpu/models.h"
 #include "native.h"
+#include "program.h"
 #include "sequence.h"
 
 /* ---- the interpreter's world: code and data at the child's addresses, page tables below ---- */
@@ -293,18 +294,11 @@ static bool compare_states(Native *n, World *w, const NativeState *host, const N
 	return bad;
 }
 
-#define PATCHES 16
 typedef struct Run {
 	World *world;
 	Native *native;
-	GPtrArray *rows, *frame_rows;
-	unsigned length;
-	bool code32;
-	uint8_t data[NATIVE_DATA_SIZE]; /* where sequences begin */
-	/* A sequence that changes itself: constants that can be changed, stores whose target is not made yet. */
-	bool patching;
-	uint8_t *start, *constant[PATCHES], *forward[PATCHES];
-	unsigned constants, forwards;
+	Program program;
+	uint8_t data[NATIVE_DATA_SIZE]; /* where programs begin */
 	uint64_t sequences, differences;
 } Run;
 
@@ -336,166 +330,13 @@ static void report(Run *run, const uint8_t *code, unsigned len, const GString *t
 	g_strfreev(lines);
 }
 
-/* A row by chance; in a frame sequence most are of the plain kind. */
-static const OpRow *a_row(const Run *run)
-{
-	const GPtrArray *from = sequence_frame && below(3) && run->frame_rows->len ? run->frame_rows : run->rows;
-
-	return from->pdata[below(from->len)];
-}
-
-/* ADD of a small constant to RBX, RSI, RDI, RBP or RDX. */
-static unsigned make_move(uint8_t *code)
-{
-	static const int8_t steps[] = {1, 2, 4, 8, 16, 32, 64, 3, 24, -1, -8, -16, -64, 127};
-
-	code[0] = 0x48;
-	code[1] = 0x83;
-	code[2] = (uint8_t)(0xc0 | (below(3) ? a_base() : RDX));
-	code[3] = (uint8_t)steps[below(G_N_ELEMENTS(steps))];
-	return 4;
-}
-
-/* The address field of a store, which ends `rest` bytes later, names code or data at `to` of the code's page. */
-static void aim(const Run *run, uint8_t *field, unsigned rest, unsigned to)
-{
-	uint32_t at = (uint32_t)(field - run->start) + 4 + rest, v = run->code32 ? (uint32_t)NATIVE_CODE + to : to - at;
-
-	memcpy(field, &v, 4);
-}
-
-static unsigned bytes_behind(const uint8_t *field) { return field[-2] == 0xc6; }
-
-/* ADD, SUB, AND and so on of a constant, to EAX or ECX: stores from before lead to it. */
-static unsigned make_constant(Run *run, uint8_t *code)
-{
-	code[0] = 0x83;
-	code[1] = (uint8_t)(0xc0 | below(8) << 3 | below(2));
-	code[2] = (uint8_t)below(128);
-	while (run->forwards) {
-		uint8_t *field = run->forward[--run->forwards];
-		aim(run, field, bytes_behind(field), (unsigned)(code + 2 - run->start));
-	}
-	if (run->constants < PATCHES)
-		run->constant[run->constants++] = code + 2;
-	return 3;
-}
-
-/* A store of a byte, CL or a constant, where the code has one; ahead, behind, or near it. */
-static unsigned make_patch(Run *run, uint8_t *code)
-{
-	bool constant = below(2);
-
-	code[0] = constant ? 0xc6 : 0x88;
-	code[1] = constant ? 0x05 : 0x0d;
-	code[6] = (uint8_t)below(128);
-	aim(run, code + 2, constant, 1024 + below(1024));
-	if (run->constants && below(2))
-		aim(run, code + 2, constant, (unsigned)(run->constant[below(run->constants)] - run->start));
-	else if (run->forwards < PATCHES && below(4))
-		run->forward[run->forwards++] = code + 2;
-	return 6 + constant;
-}
-
-/* `count` instructions; some can be jumped over. */
-static unsigned make_straight(Run *run, uint8_t *code, unsigned count, unsigned room)
-{
-	unsigned len = 0;
-
-	for (unsigned i = 0; i < count && len + 40 < room; i++) {
-		if (sequence_looping && below(3) == 0)
-			len += make_move(code + len);
-		if (run->patching && below(4) == 0)
-			len += below(2) ? make_constant(run, code + len) : make_patch(run, code + len);
-		const OpRow *r = a_row(run);
-		unsigned jump = below(8) == 0 ? len : 0;
-		if (jump) {
-			code[len++] = (uint8_t)(0x70 | below(16));
-			code[len++] = 0;
-		}
-		len += make(r, run->world->cpu, code + len);
-		if (blurs_flags(r)) { /* TEST AL, imm8 defines them again */
-			code[len++] = 0xa8;
-			code[len++] = (uint8_t)rand32();
-		}
-		if (jump)
-			code[jump + 1] = (uint8_t)(len - jump - 2);
-	}
-	return len;
-}
-
-/* As many turns as a loop needs to be watched, checked, and to leave its pages. */
-static unsigned make_loop(Run *run, uint8_t *code, unsigned room)
-{
-	static const uint8_t there[] = {0x48, 0x83, 0xc3, 0x08}, back_again[] = {0x48, 0x83, 0xeb, 0x08}; /* RBX */
-	bool there_and_back = below(4) == 0;
-	static const uint8_t load[] = {0x41, 0xbf}, turn[] = {0x49, 0x83, 0xef, 0x01, 0x0f, 0x85}; /* mov r15d; sub r15, 1; jne */
-	uint32_t turns = 2 + below(200);
-	unsigned len = sizeof(load) + 4, start = len;
-
-	memcpy(code, load, sizeof(load));
-	memcpy(code + sizeof(load), &turns, 4);
-	memcpy(code + len, there, there_and_back ? sizeof(there) : 0);
-	len += there_and_back ? sizeof(there) : 0;
-	len += make_straight(run, code + len, 1 + below(8), room - len - 20);
-	memcpy(code + len, back_again, there_and_back ? sizeof(there) : 0);
-	len += there_and_back ? sizeof(there) : 0;
-	memcpy(code + len, turn, sizeof(turn));
-	len += sizeof(turn) + 4;
-	uint32_t back = start - len;
-	memcpy(code + len - 4, &back, 4);
-	return len;
-}
-
-/* A call of a function that stands behind the sequence's end; it leaves the stack pointer alone. */
-static unsigned make_call(Run *run, uint8_t *code, unsigned room)
-{
-	unsigned len = make_straight(run, code, below(4), room / 4), call = len;
-
-	bool indirect = !run->code32 && below(2); /* LEA RAX, [RIP+distance]; CALL RAX */
-	unsigned from = call + (indirect ? 7 : 5), back = from + (indirect ? 2 : 0);
-	len = back + make_straight(run, code + back, below(8), room / 4);
-	code[len++] = 0xcc;
-	uint32_t distance = len - from;
-	memcpy(code + call, indirect ? "\x48\x8d\x05" : "\xe8", indirect ? 3 : 1);
-	memcpy(code + from - 4, &distance, 4);
-	memcpy(code + from, "\xff\xd0", back - from);
-	sequence_calling = true;
-	len += make_straight(run, code + len, 1 + below(6), room / 4);
-	sequence_calling = false;
-	code[len++] = below(4) ? 0xc3 : 0xc2;
-	code[len++] = (uint8_t)(below(4) * 8); /* of C2; else not reached */
-	code[len++] = 0;
-	return len;
-}
-
-static unsigned make_sequence(Run *run, uint8_t *code, unsigned room)
-{
-	unsigned len, shape = below(8);
-
-	run->patching = below(4) == 0;
-	run->constants = run->forwards = 0;
-	run->start = code;
-	sequence_looping = !run->code32 && shape < 2;
-	sequence_frame = sequence_looping || below(2);
-	if (sequence_looping)
-		len = make_loop(run, code, room - 2);
-	else if (shape == 2)
-		len = make_call(run, code, room - 2);
-	else
-		len = make_straight(run, code, 1 + below(run->length), room - 2);
-	code[len++] = 0xcc;
-	code[len++] = 0xcc;
-	return len;
-}
-
 /* One instruction ran to its end: what the translator believes of its effect on the registers is true. */
 static bool belied(const Run *run, const uint8_t *code, const NativeState *before, const NativeState *after, GString *out)
 {
 	bool bad = false;
 	Decoded d;
 
-	if (run->code32 || decode(code, 15, run->world->cpu->mode, run->world->cpu->features, &d) != DECODE_OK ||
+	if (run->program.code32 || decode(code, 15, run->world->cpu->mode, run->world->cpu->features, &d) != DECODE_OK ||
 	    d.row->attrs & ATTR_END || code[d.len] != 0xcc || after->rip != before->rip + d.len)
 		return false;
 	for (unsigned r = 0; r < 16; r++) {
@@ -565,8 +406,8 @@ static void shorten(Run *run, uint8_t *code, unsigned len, const NativeState *fr
 
 static void one_sequence(Run *run)
 {
-	uint8_t code[512];
-	unsigned len = make_sequence(run, code, sizeof(code)), part = run->sequences % (NATIVE_DATA_SIZE / 1024) * 1024;
+	uint8_t code[PROGRAM_SIZE];
+	unsigned len = program_make(&run->program, code, sizeof(code)), part = run->sequences % (NATIVE_DATA_SIZE / 1024) * 1024;
 	NativeState s;
 	int trap;
 
@@ -575,8 +416,8 @@ static void one_sequence(Run *run)
 		memcpy(run->data + i, &v, 8);
 	}
 	random_state(&s);
-	s.code32 = run->code32;
-	for (int i = 0; i < 16 && run->code32; i++)
+	s.code32 = run->program.code32;
+	for (int i = 0; i < 16 && run->program.code32; i++)
 		s.regs[i] = i < 8 ? (uint32_t)s.regs[i] : 0;
 	GString *text = g_string_new(NULL);
 	if (try_sequence(run, code, len, &s, text, &trap)) {
@@ -613,19 +454,16 @@ int main(int argc, char **argv)
 	sequence_seed((uint32_t)seed);
 	sequence_data = code32 ? 0 : (uint32_t)(NATIVE_DATA - NATIVE_CODE);
 	static Run run;
-	run = (Run){ .native = native_new(), .length = (unsigned)length, .code32 = code32 };
+	run.native = native_new();
 	run.world = world_new(run.native, jit);
-	enter_user(run.world->cpu, run.code32);
-	run.rows = rows_to_test(only, run.code32, false);
-	run.frame_rows = g_ptr_array_new();
-	for (unsigned i = 0; i < run.rows->len; i++)
-		if (frame_row(run.rows->pdata[i]))
-			g_ptr_array_add(run.frame_rows, run.rows->pdata[i]);
+	enter_user(run.world->cpu, code32);
+	program_init(&run.program, run.world->cpu, only, (unsigned)length);
+	unsigned rows = run.program.rows->len;
 	gint64 end = g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
-	while (g_get_monotonic_time() < end && run.rows->len)
+	while (g_get_monotonic_time() < end && rows)
 		one_sequence(&run);
 	printf("1..1\n# %u rows, %" G_GUINT64_FORMAT " sequences, %" G_GUINT64_FORMAT " differences\n%s 1 - host and %s agree\n",
-	       run.rows->len, run.sequences, run.differences, run.differences || !run.sequences ? "not ok" : "ok", jit ? "JIT" : "interpreter");
+	       rows, run.sequences, run.differences, run.differences || !run.sequences ? "not ok" : "ok", jit ? "JIT" : "interpreter");
 	native_free(run.native);
 	return run.differences || !run.sequences;
 }
