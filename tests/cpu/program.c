@@ -97,27 +97,62 @@ static unsigned make_straight(Program *p, uint8_t *code, unsigned count, unsigne
 	return len;
 }
 
-/* As many turns as a loop needs to be watched, checked, and to leave its pages. */
+static unsigned put(uint8_t *code, const uint8_t *bytes, unsigned n)
+{
+	memcpy(code, bytes, n);
+	return n;
+}
+
+static unsigned put32(uint8_t *code, uint32_t v)
+{
+	memcpy(code, &v, 4);
+	return 4;
+}
+
+/* A pair of instructions around a body, by which RBX goes there and back; or goes far, and RDX as far the other way. */
+typedef struct Detour {
+	uint8_t before[16], after[16];
+	unsigned before_bytes, after_bytes;
+} Detour;
+static const Detour detours[] = {
+	{ {0}, {0}, 0, 0 },
+	/* add rbx, 8; sub rbx, 8 */
+	{ {0x48, 0x83, 0xc3, 0x08}, {0x48, 0x83, 0xeb, 0x08}, 4, 4 },
+	/* mov rax, [rbx+rdx]; add rbx, 7ffffff8h, sub rdx, 7ffffff0h */
+	{ {0x48, 0x8b, 0x04, 0x13},
+	  {0x48, 0x81, 0xc3, 0xf8, 0xff, 0xff, 0x7f, 0x48, 0x81, 0xea, 0xf0, 0xff, 0xff, 0x7f}, 4, 14 },
+};
+
+/* The loop's head is at `head`: sub reg, 1; jne head. */
+static unsigned put_turn(uint8_t *code, unsigned len, unsigned head, uint8_t reg)
+{
+	const uint8_t turn[] = {0x49, 0x83, (uint8_t)(0xe8 | (reg & 7)), 0x01, 0x0f, 0x85};
+
+	len += put(code + len, turn, sizeof(turn));
+	return len + put32(code + len, head - len - 4);
+}
+
+/* As many turns as a loop needs to be watched, checked, and to leave its pages; or a few turns, many times. */
 static unsigned make_loop(Program *p, uint8_t *code, unsigned room)
 {
-	static const uint8_t there[] = {0x48, 0x83, 0xc3, 0x08}, back_again[] = {0x48, 0x83, 0xeb, 0x08}; /* RBX */
-	bool there_and_back = below(4) == 0;
-	static const uint8_t load[] = {0x41, 0xbf}, turn[] = {0x49, 0x83, 0xef, 0x01, 0x0f, 0x85}; /* mov r15d; sub r15, 1; jne */
-	uint32_t turns = 2 + below(200);
-	unsigned len = sizeof(load) + 4, start = len;
+	static const uint8_t load_r12[] = {0x41, 0xbc}, load_r15[] = {0x41, 0xbf};
+	const Detour *d = &detours[below(2) ? 0 : below(G_N_ELEMENTS(detours))];
+	bool nested = below(3) == 0;
+	unsigned len = 0;
 
-	memcpy(code, load, sizeof(load));
-	memcpy(code + sizeof(load), &turns, 4);
-	memcpy(code + len, there, there_and_back ? sizeof(there) : 0);
-	len += there_and_back ? sizeof(there) : 0;
-	len += make_straight(p, code + len, 1 + below(8), room - len - 20);
-	memcpy(code + len, back_again, there_and_back ? sizeof(there) : 0);
-	len += there_and_back ? sizeof(there) : 0;
-	memcpy(code + len, turn, sizeof(turn));
-	len += sizeof(turn) + 4;
-	uint32_t back = start - len;
-	memcpy(code + len - 4, &back, 4);
-	return len;
+	if (nested) {
+		len += put(code, load_r12, sizeof(load_r12));
+		len += put32(code + len, 2 + below(60));
+	}
+	unsigned outer = len;
+	len += put(code + len, load_r15, sizeof(load_r15));
+	len += put32(code + len, 2 + below(nested ? 6 : 200));
+	unsigned inner = len;
+	len += put(code + len, d->before, d->before_bytes);
+	len += make_straight(p, code + len, 1 + below(8), room - len - 60);
+	len += put(code + len, d->after, d->after_bytes);
+	len = put_turn(code, len, inner, R15);
+	return nested ? put_turn(code, len, outer, R12) : len;
 }
 
 /* A call of a function that stands behind the sequence's end; it leaves the stack pointer alone. */

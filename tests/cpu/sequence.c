@@ -201,12 +201,16 @@ static unsigned put_legacy(const OpRow *r, const Cpu *cpu, uint8_t *p)
 	return n;
 }
 
+/* R15 and R12 count turns. */
+static bool is_counter(unsigned reg) { return reg == R12 || reg == R15; }
+
 static bool names_counter(const Decoded *d)
 {
 	bool z = d->row->operands[0] && opnd_letter(d->row->operands[0]) == 'Z';
 
-	return d->reg == R15 || d->rm == R15 || d->vvvv == R15 || (d->is_mem && (d->base == R15 || d->index == R15)) ||
-	       (z && (d->opcode & 7) == 7 && d->rex & 1);
+	return is_counter(d->reg) || is_counter(d->rm) || is_counter(d->vvvv) ||
+	       (d->is_mem && (is_counter(d->base) || is_counter(d->index))) ||
+	       (z && d->rex & 1 && is_counter((d->opcode & 7) | 8));
 }
 
 static bool touches_stack(const Decoded *d)

@@ -16,6 +16,7 @@
 #define WATCHED_TURNS 80         /* times the heat that a block needs */
 #define MANY_TURNS 5             /* behind the first, on average: as many as fit are checked */
 #define TURN_BYTES_MAX 256       /* that an address moves with one turn */
+#define STEP_MAX 4096            /* of each of its registers: a few turns of them have to fit an instruction's operand */
 #define LOOP_STRETCHES (JIT_SHARES - 2)
 
 static unsigned watched_turns(const Trans *t) { return WATCHED_TURNS * t->jit->heat_needed + 2 * MANY_TURNS; }
@@ -46,6 +47,14 @@ static bool travel(const Trans *t, const Access *a, unsigned from, unsigned to, 
 	return true;
 }
 
+static bool strolls(const Trans *t, uint8_t reg)
+{
+	Access a = { .base = reg, .index = SLOT_ZERO };
+	int64_t by;
+
+	return travel(t, &a, 0, t->loop.last + 1, &by) && ABS(by) <= STEP_MAX;
+}
+
 /* The access that instruction k makes becomes part of a stretch, if its address moves evenly. */
 static void include(Trans *t, unsigned k)
 {
@@ -53,7 +62,7 @@ static void include(Trans *t, unsigned k)
 	int64_t moved, turn;
 
 	if (!share_foresee(t, &t->d[k], &a) || !travel(t, &a, 0, t->loop.last + 1, &turn) || ABS(turn) > TURN_BYTES_MAX ||
-	    !travel(t, &a, 0, k, &moved))
+	    !strolls(t, a.base) || !strolls(t, a.index) || !travel(t, &a, 0, k, &moved))
 		return;
 	for (unsigned i = 0; i < t->stretches; i++)
 		if (share_same_parts(&t->stretch[i].a, &a) && share_extend(&t->stretch[i], &t->d[k], &a, moved))
