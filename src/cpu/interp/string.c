@@ -190,6 +190,37 @@ static uint64_t stos_burst(Cpu *cpu, const Str *s, uint64_t count)
 typedef void (*StrFn)(Cpu *cpu, const Str *s);
 typedef uint64_t (*BurstFn)(Cpu *cpu, const Str *s, uint64_t count);
 
+/*
+ * 32-bit addresses: the upper half of the count is cleared even if nothing is done, or the first element faults; with MOVS
+ * and STOS those of the pointers too. The manuals do not say so; Intel's processors do it.
+ */
+static void settle_upper_halves(Cpu *cpu, const Str *s, StrFn fn)
+{
+	advance(cpu, s, RCX, 0);
+	if (fn == movs)
+		advance(cpu, s, RSI, 0);
+	if (fn == movs || fn == stos)
+		advance(cpu, s, RDI, 0);
+}
+
+/* Does what is stored at RDI, [to, to + bytes), change the instruction itself? Then it is fetched again before it goes on. */
+static bool over_itself(const Cpu *cpu, const Insn *i, uint64_t to, unsigned bytes)
+{
+	uint64_t code = code_linear(cpu);
+
+	return to < code + i->len && to + bytes > code;
+}
+
+static uint64_t target(const Cpu *cpu, const Str *s)
+{
+	return (cpu_code64(cpu) ? 0 : cpu->seg[ES].base) + (cpu->regs[RDI] & s->mask);
+}
+
+static bool wanted_elsewhere(const Cpu *cpu)
+{
+	return cpu->mode & MODE_STEP || cpu->db_pending || atomic_load_explicit(&cpu->events, memory_order_relaxed);
+}
+
 /* compare_ends: CMPS and SCAS stop on ZF too. */
 static const Insn *repeat(Cpu *cpu, const Insn *i, StrFn fn, BurstFn burst, bool compare_ends)
 {
@@ -202,9 +233,12 @@ static const Insn *repeat(Cpu *cpu, const Insn *i, StrFn fn, BurstFn burst, bool
 		return NULL;
 	}
 	uint16_t before = cpu->arith, after = before;
-	advance(cpu, &s, RCX, 0); /* a 32-bit count clears the upper half even if nothing is done, or the first element faults */
+	bool stores = fn == movs || fn == stos || fn == ins;
+	settle_upper_halves(cpu, &s, fn);
 	while (cpu->regs[RCX] & s.mask) {
-		uint64_t done = burst ? burst(cpu, &s, cpu->regs[RCX] & s.mask) : 0;
+		uint64_t to = stores ? target(cpu, &s) : 0;
+		bool near = stores && over_itself(cpu, i, to, GUEST_PAGE_SIZE);
+		uint64_t done = burst && !near ? burst(cpu, &s, cpu->regs[RCX] & s.mask) : 0;
 		if (!done) {
 			cpu->arith = before; /* a fault leaves the flags as they were before the instruction */
 			fn(cpu, &s);
@@ -213,12 +247,9 @@ static const Insn *repeat(Cpu *cpu, const Insn *i, StrFn fn, BurstFn burst, bool
 		}
 		cpu->arith = after;
 		advance(cpu, &s, RCX, -(int64_t)done);
-		if (compare_ends && !!(cpu->arith & AR_ZF) != !!(i->flags & INSN_REP))
+		if ((compare_ends && !!(cpu->arith & AR_ZF) != !!(i->flags & INSN_REP)) || !(cpu->regs[RCX] & s.mask))
 			break;
-		if (!(cpu->regs[RCX] & s.mask))
-			break;
-		if (cpu->mode & MODE_STEP || cpu->db_pending ||
-		    atomic_load_explicit(&cpu->events, memory_order_relaxed))
+		if (wanted_elsewhere(cpu) || (near && over_itself(cpu, i, to, s.size)))
 			return NULL; /* RIP stays: the instruction goes on later */
 	}
 	cpu->rip = next;
