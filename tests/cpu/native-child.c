@@ -9,6 +9,7 @@
  */
 #include "native.h"
 
+#include <asm/prctl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,6 +139,8 @@ int main(int argc, char **argv)
 	sigaltstack(&ss, NULL);
 	for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaction(signals[i], &sa, NULL);
+	if (syscall(SYS_arch_prctl, ARCH_SET_GS, NATIVE_GS))
+		return 1;
 	asm volatile("movl %0, %%ds; movl %0, %%es" : : "r"(0x2b)); /* for 32-bit code */
 	raise(SIGUSR1);
 	return 2;

@@ -17,9 +17,10 @@
 #include <unistd.h>
 
 #define NATIVE_CODE 0x10000000ull
-#define NATIVE_CODE_SIZE 0x1000u
+#define NATIVE_CODE_SIZE 0x2000u
 #define NATIVE_DATA 0x20000000ull
 #define NATIVE_DATA_SIZE 0x10000u
+#define NATIVE_GS 0x118ull /* the base of GS in 64-bit code */
 
 typedef struct NativeState {
 	uint64_t regs[16], rip;

@@ -8,8 +8,9 @@
 #include "cpu/features.h"
 
 static GRand *rnd;
-bool sequence_frame, sequence_looping, sequence_calling, sequence_segments;
+bool sequence_frame, sequence_looping, sequence_calling, sequence_segments, sequence_gs;
 uint32_t sequence_data;
+uint16_t sequence_counters;
 
 void sequence_seed(uint32_t seed) { rnd = g_rand_new_with_seed(seed); }
 uint32_t rand32(void) { return g_rand_int(rnd); }
@@ -90,7 +91,7 @@ bool frame_row(const OpRow *r)
 static unsigned put_rare_place(const Cpu *cpu, uint8_t *p)
 {
 	uint32_t disp = below(256);
-	unsigned base = a_base(), index = sequence_looping && below(2) ? RDX : below(8) ? 4 : below(8);
+	unsigned base = a_base(), index = sequence_looping && below(2) ? RDX : below(8) ? 4 : below(8); /* 4: none, or R12 */
 
 	switch (below(cpu_code64(cpu) ? 5 : 2)) {
 	case 0: case 1:
@@ -126,7 +127,7 @@ static unsigned put_modrm(const OpRow *r, const Cpu *cpu, uint8_t *p)
 	}
 	p[0] = (uint8_t)(reg << 3);
 	if (!mem) {
-		p[0] |= (uint8_t)(0xc0 | below(8));
+		p[0] |= (uint8_t)(0xc0 | (below(4) ? below(8) : reg)); /* often both the same */
 		return 1;
 	}
 	if (below(3) == 0)
@@ -139,7 +140,7 @@ static unsigned put_modrm(const OpRow *r, const Cpu *cpu, uint8_t *p)
 /* Prefixes that are of no effect, or that this instruction must not have. */
 static unsigned put_odd_prefixes(uint8_t *p)
 {
-	static const uint8_t odd[] = {0x26, 0x2e, 0x36, 0x3e, 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x40, 0x4f};
+	static const uint8_t odd[] = {0x26, 0x2e, 0x36, 0x3e, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x40, 0x4f};
 	unsigned n = 1 + below(3);
 
 	for (unsigned i = 0; i < n; i++)
@@ -155,7 +156,7 @@ static unsigned put_vex(const OpRow *r, uint8_t *p)
 
 	if (r->enc == ENC_VEX) {
 		p[0] = 0xc4;
-		p[1] = (uint8_t)((below(4) ? 0xe0 : 0xc0) | r->map);
+		p[1] = (uint8_t)((below(2) ? 0xe0 : below(8) << 5) | r->map); /* R, X, B */
 		if (below(4) == 0)
 			v = 15;
 		p[2] = (uint8_t)(w << 7 | v << 3 | l << 2 | pp[r->pfx]);
@@ -192,7 +193,7 @@ static unsigned put_legacy(const OpRow *r, const Cpu *cpu, uint8_t *p)
 	if (r->attrs & ATTR_LOCK && below(4) == 0)
 		p[n++] = 0xf0;
 	if (cpu_code64(cpu) && below(2))
-		p[n++] = (uint8_t)(0x40 | (below(3) == 0 ? below(16) & 13 : below(2) << 3));
+		p[n++] = (uint8_t)(0x40 | (below(2) ? below(16) & (below(4) ? 13 : 15) : below(2) << 3));
 	if (r->map) {
 		p[n++] = 0x0f;
 		if (r->map > 1)
@@ -201,16 +202,16 @@ static unsigned put_legacy(const OpRow *r, const Cpu *cpu, uint8_t *p)
 	return n;
 }
 
-/* R15 and R12 count turns. */
-static bool is_counter(unsigned reg) { return reg == R12 || reg == R15; }
-
-static bool names_counter(const Decoded *d)
+bool names_counter(const Decoded *d)
 {
 	bool z = d->row->operands[0] && opnd_letter(d->row->operands[0]) == 'Z';
+	uint32_t named = 1u << d->reg | 1u << d->rm | 1u << d->vvvv;
 
-	return is_counter(d->reg) || is_counter(d->rm) || is_counter(d->vvvv) ||
-	       (d->is_mem && (is_counter(d->base) || is_counter(d->index))) ||
-	       (z && d->rex & 1 && is_counter((d->opcode & 7) | 8));
+	if (d->is_mem)
+		named |= 1u << d->base | 1u << d->index;
+	if (z)
+		named |= 1u << ((d->opcode & 7) | (d->rex & 1) << 3);
+	return named & sequence_counters;
 }
 
 static bool touches_stack(const Decoded *d)
@@ -228,9 +229,9 @@ static bool touches_stack(const Decoded *d)
 /* Is it of the kind that is wanted now? */
 static bool welcome(const Decoded *d)
 {
-	bool flat = d->seg == SEG_NONE || (!d->code64 && d->seg != FS && d->seg != GS);
+	bool flat = d->seg == SEG_NONE || (!d->code64 && d->seg != FS && d->seg != GS) || (sequence_gs && d->seg == GS);
 
-	return (flat || sequence_segments) && !(sequence_looping && names_counter(d)) && !(sequence_calling && touches_stack(d));
+	return (flat || sequence_segments) && !names_counter(d) && !(sequence_calling && touches_stack(d));
 }
 
 /* As it is, or in 64-bit code as long as can be, or longer by one. */

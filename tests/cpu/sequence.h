@@ -13,12 +13,16 @@
 
 /* In a frame sequence most memory operands are near one register, and it moves: what shared checks are about. */
 extern bool sequence_frame;
-/* In a loop's body R15 counts the turns, and some addresses have RDX as their index. */
+/* In a loop's body some addresses have RDX as their index; */
 extern bool sequence_looping;
+/* and no instruction names these registers, a bit for each: they count the turns. */
+extern uint16_t sequence_counters;
 /* In a function's body RSP and the stack are left alone. */
 extern bool sequence_calling;
 /* Segment and address-size prefixes are put in front now and then. */
 extern bool sequence_segments;
+/* GS has a base that is known, and may be named. */
+extern bool sequence_gs;
 
 /* How far behind its code a sequence has data to name relative to RIP; 0: nothing there. */
 extern uint32_t sequence_data;
@@ -39,6 +43,8 @@ GPtrArray *rows_to_test(const char *only, bool code32, bool guests);
 uint8_t a_base(void);
 /* Those of which frame sequences are made. */
 bool frame_row(const OpRow *r);
+/* One of sequence_counters is an operand, or part of an address. */
+bool names_counter(const Decoded *d);
 /* Leaves flags undefined that the interpreter computes otherwise (shift by immediate and by CL differ on one host). */
 bool blurs_flags(const OpRow *r);
 /*

@@ -63,6 +63,9 @@ static void put64(World *w, uint64_t at, uint64_t v) { memcpy(w->tables + at, &v
 /* Neighbouring pages of data are no neighbours in memory: an access across them that is not cut in two is found. */
 static unsigned data_frame(unsigned page) { return page ^ 1; }
 
+/* So are the two of code. */
+static uint8_t *code_page(World *w, unsigned page) { return w->code + (page ^ 1) * 4096u; }
+
 static uint8_t *data_page(World *w, unsigned page) { return w->data + data_frame(page) * 4096u; }
 
 /* 4 KiB pages for code and data only, user accessible; everything else faults. */
@@ -73,7 +76,7 @@ static void build_tables(World *w)
 	put64(w, 0x3000 + (NATIVE_CODE >> 21) * 8, 0x4007);
 	put64(w, 0x3000 + (NATIVE_DATA >> 21) * 8, 0x5007);
 	for (unsigned i = 0; i < NATIVE_CODE_SIZE >> 12; i++)
-		put64(w, 0x4000 + i * 8, (NATIVE_CODE + i * 4096ull) | 0x67);
+		put64(w, 0x4000 + i * 8, (NATIVE_CODE + (i ^ 1) * 4096ull) | 0x67);
 	for (unsigned i = 0; i < NATIVE_DATA_SIZE >> 12; i++)
 		put64(w, 0x5000 + i * 8, (NATIVE_DATA + data_frame(i) * 4096ull) | 0x67 | 1ull << 63);
 }
@@ -90,6 +93,7 @@ static void enter_user(Cpu *cpu, bool code32)
 		cpu->seg[i] = (Segment){ 0, UINT32_MAX, SEG_P | SEG_S | SEG_W | SEG_A | 3 << 5 | SEG_DB | SEG_G, 0x2b };
 	cpu->seg[CS] = (Segment){ 0, UINT32_MAX, SEG_P | SEG_S | SEG_CODE | SEG_W | SEG_A | 3 << 5 | SEG_G | (code32 ? SEG_DB : SEG_L),
 				code32 ? 0x23 : 0x33 };
+	cpu->seg[GS].base = code32 ? 0 : NATIVE_GS;
 	cpu_update_mode(cpu);
 	cpu_tlb_flush(cpu, true);
 }
@@ -137,11 +141,16 @@ static void random_state(NativeState *s)
 			s->regs[pointers[i]] = (s->regs[pointers[i]] | 0xfff) - below(400);
 	if (below(8) == 0) /* near the end, behind which everything faults */
 		s->regs[pointers[below(G_N_ELEMENTS(pointers))]] = NATIVE_DATA + NATIVE_DATA_SIZE - 64 + below(128);
+	if (below(4) == 0)
+		for (unsigned i = 0; i < G_N_ELEMENTS(pointers); i++)
+			if (below(3) == 0)
+				s->regs[pointers[i]] |= 0xff8;
 	if (below(2))
 		s->regs[RCX] = below(40);
+	if (below(2)) /* indices */
+		s->regs[R12] = s->regs[RDX] = below(64) * 8;
 	if (sequence_looping)
 		s->regs[RDX] = below(64) * 8;
-	s->rip = NATIVE_CODE;
 	s->rflags = rand32() & FLAGS_ARITH;
 	s->mxcsr = below(4) ? 0x1f80 : rand32() & 0xffff;
 	for (int i = 0; i < 32; i++)
@@ -221,15 +230,22 @@ static bool differs(const char *what, const void *a, const void *b, size_t n, GS
 	return true;
 }
 
-/* What a faulting instruction has done already on the host, though the manuals do not say so: not compared. */
-typedef struct Imprecise { bool x87, memory, regs; } Imprecise;
-static Imprecise imprecise(const World *w, const NativeState *host)
+/* The instruction that did; false: none, or none is there. */
+static bool faulted(Native *n, const World *w, const NativeState *host, Decoded *d)
 {
-	Decoded d;
 	uint64_t at = host->rip - NATIVE_CODE;
 
-	if (host->trap == 3 || at >= NATIVE_CODE_SIZE ||
-	    decode(w->code + at, 15, w->cpu->mode, w->cpu->features, &d) != DECODE_OK)
+	return host->trap != 3 && at < NATIVE_CODE_SIZE - INSN_MAX &&
+	       decode(native_code(n) + at, INSN_MAX, w->cpu->mode, w->cpu->features, d) == DECODE_OK;
+}
+
+/* What a faulting instruction has done already on the host, though the manuals do not say so: not compared. */
+typedef struct Imprecise { bool x87, memory, regs; } Imprecise;
+static Imprecise imprecise(Native *n, const World *w, const NativeState *host)
+{
+	Decoded d;
+
+	if (!faulted(n, w, host, &d))
 		return (Imprecise){ false, false, false };
 	/* MMX turns the unit over first; FBSTP and FSTP m80 write in pieces; POPA loads one by one. */
 	return (Imprecise){ d.row->vec & VEC_MMX, d.row->vec & VEC_X87 && d.row->vec & VEC_STORE && d.row->mem == 10,
@@ -237,14 +253,11 @@ static Imprecise imprecise(const World *w, const NativeState *host)
 }
 
 /* MASKMOVQ and MASKMOVDQU with a mask of zeros may fault or not (SDM vol. 2B, MASKMOVDQU). */
-static bool fault_is_optional(const World *w, const NativeState *host)
+static bool fault_is_optional(Native *n, const World *w, const NativeState *host)
 {
 	Decoded d;
-	uint64_t at = host->rip - NATIVE_CODE;
 
-	return host->trap != 3 && at < NATIVE_CODE_SIZE &&
-	       decode(w->code + at, 15, w->cpu->mode, w->cpu->features, &d) == DECODE_OK && d.row->exec == X_VEC &&
-	       d.row->map == 1 && d.row->opcode == 0xf7;
+	return faulted(n, w, host, &d) && d.row->exec == X_VEC && d.row->map == 1 && d.row->opcode == 0xf7;
 }
 
 static bool page_differs(const uint8_t *host, const uint8_t *viv, unsigned page, GString *out)
@@ -265,7 +278,7 @@ static bool compare_states(Native *n, World *w, const NativeState *host, const N
 	static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
 					    "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
 	bool bad = false;
-	Imprecise skip = imprecise(w, host);
+	Imprecise skip = imprecise(n, w, host);
 
 	for (int i = 0; i < 16 && !skip.regs; i++)
 		bad |= differs(names[i], &host->regs[i], &viv->regs[i], 8, out);
@@ -290,7 +303,8 @@ static bool compare_states(Native *n, World *w, const NativeState *host, const N
 	}
 	for (unsigned page = 0; page < NATIVE_DATA_SIZE >> 12 && !skip.memory; page++)
 		bad |= page_differs(native_data(n) + page * 4096u, data_page(w, page), page, out);
-	bad |= page_differs(native_code(n), w->code, NATIVE_CODE >> 12, out);
+	for (unsigned page = 0; page < NATIVE_CODE_SIZE >> 12; page++)
+		bad |= page_differs(native_code(n) + page * 4096u, code_page(w, page), (unsigned)(NATIVE_CODE >> 12) + page, out);
 	return bad;
 }
 
@@ -360,17 +374,18 @@ static bool try_sequence(Run *run, const uint8_t *code, unsigned len, const Nati
 	for (unsigned page = 0; page < NATIVE_DATA_SIZE >> 12; page++)
 		memcpy(data_page(run->world, page), run->data + page * 4096u, 4096);
 	memset(native_code(run->native), 0, NATIVE_CODE_SIZE);
-	memcpy(native_code(run->native), code, len);
-	memcpy(run->world->code, native_code(run->native), NATIVE_CODE_SIZE);
+	memcpy(native_code(run->native) + run->program.at, code, len);
+	for (unsigned page = 0; page < NATIVE_CODE_SIZE >> 12; page++)
+		memcpy(code_page(run->world, page), native_code(run->native) + page * 4096u, 4096);
 	ram_written(&run->world->arena, run->world->code, NATIVE_CODE_SIZE);
 	load_cpu(run->world, from);
-	if (!native_run(run->native, &host) || fault_is_optional(run->world, &host))
+	if (!native_run(run->native, &host) || fault_is_optional(run->native, run->world, &host))
 		return false;
 	run_interp(run->world, &viv);
 	*trap = host.trap;
 	if (run->world->cpu->jit && host.trap != 3)
 		flags = FLAG_DF; /* those that nothing reads are not kept for the frame of an exception */
-	if (host.trap == 3) /* INT3 is a trap: RIP is behind it there */
+	if (host.trap == 3 || host.trap == 1) /* INT3 and INT1 are traps: RIP is behind them there */
 		host.rip--;
 	g_string_truncate(text, 0);
 	compare_states(run->native, run->world, &host, &viv, flags, text);
@@ -380,10 +395,7 @@ static bool try_sequence(Run *run, const uint8_t *code, unsigned len, const Nati
 }
 
 /* Without it the loop might not end. */
-static bool turns(const Decoded *d)
-{
-	return d->row->exec == X_JCC || (d->rex & 1 && (d->opcode == 0xbf || (d->opcode == 0x83 && d->rm == R15)));
-}
+static bool turns(const Decoded *d) { return d->row->exec == X_JCC || names_counter(d); }
 
 /* What does not matter for the difference becomes NOPs. */
 static void shorten(Run *run, uint8_t *code, unsigned len, const NativeState *from, GString *text, int *trap)
@@ -394,7 +406,7 @@ static void shorten(Run *run, uint8_t *code, unsigned len, const NativeState *fr
 		uint8_t before[INSN_MAX];
 		if (decode(code + at, len - at, run->world->cpu->mode, run->world->cpu->features, &d) != DECODE_OK)
 			break;
-		if (sequence_looping && turns(&d))
+		if (sequence_counters && turns(&d))
 			continue;
 		memcpy(before, code + at, d.len);
 		memset(code + at, 0x90, d.len);
@@ -416,6 +428,7 @@ static void one_sequence(Run *run)
 		memcpy(run->data + i, &v, 8);
 	}
 	random_state(&s);
+	s.rip = NATIVE_CODE + run->program.at;
 	s.code32 = run->program.code32;
 	for (int i = 0; i < 16 && run->program.code32; i++)
 		s.regs[i] = i < 8 ? (uint32_t)s.regs[i] : 0;
