@@ -83,7 +83,7 @@ bool native_has(const Native *n, unsigned bit) { return n->xcr0 >> bit & 1; }
 uint8_t *native_code(Native *n) { return n->code; }
 uint8_t *native_data(Native *n) { return n->data; }
 
-#define WAITS_MAX 150 /* of 20 ms */
+#define WAITS_MAX 25 /* of 20 ms */
 
 bool native_run(Native *n, NativeState *state)
 {

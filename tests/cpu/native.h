@@ -65,7 +65,7 @@ bool native_has(const Native *n, unsigned xfeature_bit);
 /* Views of the shared areas in the parent. */
 uint8_t *native_code(Native *n);
 uint8_t *native_data(Native *n);
-/* Runs from state->rip until the first exception. False: the child died, or ran for seconds (it is started anew). */
+/* Runs from state->rip until the first exception. False: the child died, or ran for half a second (it is started anew). */
 bool native_run(Native *n, NativeState *state);
 
 #endif
