@@ -140,7 +140,7 @@ static unsigned make_strings(const Program *p, uint8_t *code)
 		}
 		if (below(2)) { /* MOV ECX, count */
 			len += PUT(code + len, "\xb9");
-			len += put32(code + len, below(below(2) ? 20 : 700));
+			len += put32(code + len, below(sequence_looping || below(2) ? 20 : 700));
 		}
 		if (!p->code32 && below(8) == 0)
 			code[len++] = 0x67;

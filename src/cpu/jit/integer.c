@@ -82,6 +82,7 @@ static bool lives_in_memory(const Decoded *d, unsigned size, int access)
 	switch (d->row->exec) {
 	case X_BT: case X_BTS: case X_BTR: case X_BTC: /* in memory the bit may lie anywhere */
 	case X_XCHG:                                   /* and this one locks */
+	case X_XADD:                                   /* of a register and itself: the sum has to be stored last */
 		return false;
 	default:
 		return host_of(d->rm) < 0 && (!(access & WR) || size == 8);
