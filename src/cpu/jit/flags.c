@@ -15,17 +15,17 @@ static bool is_shift(unsigned exec)
 	       exec == X_RCR || exec == X_SHLD || exec == X_SHRD;
 }
 
+static bool shifts_by_one(const Decoded *d) { return (d->opcode & 0xfe) == 0xd0; }
+
 /* A shift by a constant that is not 0 after masking: it does write its flags. */
 static bool shifts_for_sure(const Decoded *d)
 {
 	bool by_cl = d->row->exec == X_SHLD || d->row->exec == X_SHRD ? d->opcode & 1 : (d->opcode & 0xfe) == 0xd2;
-	bool by_one = (d->opcode & 0xfe) == 0xd0;
 
-	return !by_cl && (by_one || d->imm & (d->opsize == 8 && operand_bytes(d, 0) == 8 ? 63 : 31));
+	return !by_cl && (shifts_by_one(d) || d->imm & (d->opsize == 8 && operand_bytes(d, 0) == 8 ? 63 : 31));
 }
 
-/* What the instruction reads; the table says it of the worst case. */
-static uint16_t flags_read(const Decoded *d)
+uint16_t flags_read(const Decoded *d)
 {
 	unsigned exec = d->row->exec;
 
@@ -34,8 +34,7 @@ static uint16_t flags_read(const Decoded *d)
 	return exec == X_RCL || exec == X_RCR ? FLAG_CF : 0;
 }
 
-/* What it writes for sure; of what the manual leaves undefined, processors leave some as it was. */
-static uint16_t flags_written(const Decoded *d)
+uint16_t flags_written(const Decoded *d)
 {
 	switch (d->row->exec) {
 	case X_BT: case X_BTS: case X_BTR: case X_BTC:
@@ -46,6 +45,8 @@ static uint16_t flags_written(const Decoded *d)
 	}
 	if (is_shift(d->row->exec) && !shifts_for_sure(d))
 		return 0;
+	if ((d->row->exec == X_RCL || d->row->exec == X_RCR) && !shifts_by_one(d)) /* of 9 or 17 bits: all the way round */
+		return FLAG_CF;
 	if (d->row->attrs & ATTR_REP && (d->rep || d->repne)) /* perhaps not once */
 		return 0;
 	return d->row->flags_written;

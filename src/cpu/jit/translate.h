@@ -83,6 +83,10 @@ struct Trans {
 
 /* ---- flags (flags.c) ---- */
 void flags_find_live(Trans *t);
+/* FLAG_*: what the instruction reads, at worst. */
+uint16_t flags_read(const Decoded *d);
+/* What it writes for sure; of what the manual leaves undefined, processors leave some as it was. */
+uint16_t flags_written(const Decoded *d);
 /* Before code that destroys the host's flags: they are in Cpu.arith if anything still reads them. */
 void flags_save(Trans *t);
 /* Before the instruction itself: what it reads, or must leave as it was, is in the host's flags. */
