@@ -94,7 +94,8 @@ bool interp_in_own_page(const Cpu *cpu, const uint8_t *host)
 {
 	const Block *b = cpu->icache ? cpu->icache->running : NULL;
 
-	return b && b->count > 1 && !(((uintptr_t)host ^ (uintptr_t)b->host) & ~(uintptr_t)(GUEST_PAGE_SIZE - 1));
+	/* A single instruction's block has no page; its count may be 2 nevertheless, if it is logged. */
+	return b && b->page && b->count > 1 && !(((uintptr_t)host ^ (uintptr_t)b->host) & ~(uintptr_t)(GUEST_PAGE_SIZE - 1));
 }
 
 /* The interpreter's blocks only: translated code uses none of them. */
