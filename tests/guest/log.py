@@ -85,7 +85,7 @@ def understood(guest, size, host):
     count = len(re.findall(INSN, guest, re.M))
     code = sum(len(b.split()) for b in re.findall(r"^0x[0-9a-f]+: ((?: [0-9a-f]{2})+)(?:$|  )", host, re.M))
     return (host.count("-- guest addr ") == count + 1 and code == int(size) and ".byte" not in host and
-            "cmp      dword ptr [r15+" in host)
+            "test     dword ptr [r15+" in host)
 
 
 def single(accel):
