@@ -62,6 +62,17 @@ main:
 	movl $0x0000c300, FRAME1 + 4
 	movl $0x000002b8, FRAME2
 	movl $0x0000c300, FRAME2 + 4
+	movl $PML4 + 0x1028, %edi               /* CODE + 4 GiB, + 8 and so on: something to read */
+	movl $8, %ecx
+1:	movl $PML4 + 0x2003, (%edi)
+	addl $32, %edi
+	loop 1b
+	movl $FRAME1 + 0x100, %edi
+	call copy_halves
+	movl $FRAME2 + 0x100, %edi
+	call copy_halves
+	movb $0x20, FRAME2 + 0x103              /* this one's give 20h and 21h */
+	movb $0x21, FRAME2 + 0x181
 	movl %cr4, %eax
 	orl $0x6a0, %eax                        /* PAE, PGE */
 	movl %eax, %cr4
@@ -175,6 +186,42 @@ no_invpcid:
 	btrq $17, %rax
 	movq %rax, %cr4
 no_pcid:
+
+	/*
+	 * One half of the page is found in the old frame and the other in the new one, while its table says so and nobody
+	 * has invalidated it. When it is the old frame's again, so are both halves.
+	 */
+	movl $FRAME2 + LOCAL, PT
+	invlpg CODE
+	movl $TIMES, %ebx
+1:	call CODE + 0x180
+	decl %ebx
+	jnz 1b
+	movl $FRAME1 + LOCAL, PT
+	invlpg CODE
+	movl $TIMES, %ebx
+	xorl %ecx, %ecx
+1:	call CODE + 0x100
+	cmpl $0x10, %eax
+	CHECK e, 30
+	decl %ebx
+	jnz 1b
+	movl $FRAME2 + LOCAL, PT
+	movl $8, %ebx
+	movq $CODE, %rax
+	movq $1 << 32, %rdx                     /* such neighbours are in one place of any TLB */
+1:	addq %rdx, %rax
+	movl (%rax), %ecx
+	decl %ebx
+	jnz 1b
+	movl $1, %ecx
+	call CODE + 0x100                       /* from here to there, */
+	call CODE + 0x100                       /* and by now that is known */
+	movl $FRAME1 + LOCAL, PT
+	invlpg CODE
+	call CODE + 0x100
+	cmpl $0x11, %eax
+	CHECK e, 31
 
 	/* an instruction whose second half moves: b8 in one page, its constant and RET in the next */
 	movb $0xb8, FRAME1 + 0xfff
@@ -326,6 +373,22 @@ no_pcid:
 	decl %ebx
 	jnz 1b
 	PASS
+	/* What CODE's frames have at 100h: one half leads to the other if ECX is not 0. */
+	.balign 16
+halves:	testl %ecx, %ecx
+	movl $0x10, %eax
+	jnz 1f
+	ret
+	.org halves + 0x80
+1:	movl $0x11, %eax
+	ret
+halves_end:
+	.code32
+copy_halves:                                    /* to EDI */
+	movl $halves, %esi
+	movl $halves_end - halves, %ecx
+	rep movsb
+	ret
 	.balign 16
 descriptor:
 	.quad 1, CODE, 2, CODE

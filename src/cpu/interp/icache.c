@@ -435,7 +435,8 @@ const Insn *icache_follow(Cpu *cpu, const Insn *from)
 		if (!c->running->page || c->jump[slot].rip != cpu->rip || c->jump[slot].key != jump_key(cpu))
 			return NULL;
 		b = c->jump[slot].block;
-		if (!valid(b))
+		/* The page may be found elsewhere by now, though nobody has invalidated it; the link is for ever. */
+		if (!valid(b) || b->page != c->running->page)
 			return NULL;
 		((Insn *)from)->disp = (int64_t)(intptr_t)b;
 	}

@@ -7,8 +7,7 @@ static JitLink *new_link(Trans *t, uint64_t rip)
 {
 	JitLink *l = jit_take(t->jit, sizeof(*l));
 
-	*l = (JitLink){ .rip = rip, .mode = t->b->base.mode, .forward = rip > t->b->rip,
-			.units = { t->b->units[0], t->b->units[1] } };
+	*l = (JitLink){ .rip = rip, .from = t->b, .forward = rip > t->b->rip };
 	t->link[t->links] = l;
 	t->link_stale[t->links] = NULL;
 	return l;

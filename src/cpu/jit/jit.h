@@ -44,7 +44,7 @@ typedef struct JitInsn {
 /*
  * A way out of a block to a known RIP; patched to jump there once that is translated. Into another page it
  * jumps only while Cpu.jit_key is what it was then: what that page is may change without this one's knowing.
- * Within the page a way forward need not look at events: every loop has one backward.
+ * Within the page, which is the same in memory too, a way forward need not look at events: every loop has one backward.
  */
 typedef struct JitLink {
 	uint64_t rip;
@@ -53,10 +53,9 @@ typedef struct JitLink {
 	uint8_t *hand_over;      /* the rel32 of the jump that hands the link over */
 	uint32_t generation;     /* of the key's jumps, ICache.jump_generation, and how often in that one it was patched */
 	uint8_t patches;
-	uint8_t mode;
 	bool forward;
 	bool plain;              /* to the version that shares no checks */
-	uint8_t units[2];        /* that are loaded for sure */
+	const struct JitBlock *from; /* of its mode, and its units are loaded */
 	/* For when the target is dropped: the rel32 always, where it goes unpatched, the block's next link. */
 	uint8_t *jump;
 	const uint8_t *exit;

@@ -322,10 +322,14 @@ static void patch(Cpu *cpu, JitBlock *b)
 	JitLink *l = j->pending;
 
 	j->pending = NULL;
-	if (!l || !l->site || log_on(LOG_NOCHAIN) || l->rip != b->rip || l->plain != b->plain || l->mode != b->base.mode || j->pending_key != cpu->jit_key)
+	if (!l || !l->site || log_on(LOG_NOCHAIN) || l->rip != b->rip || l->plain != b->plain || j->pending_key != cpu->jit_key)
+		return;
+	const JitBlock *from = l->from;
+	/* The page may be found elsewhere by now, though nobody has invalidated it: such a way is not for ever. */
+	if (from->base.mode != b->base.mode || (!l->key && from->base.page != b->base.page))
 		return;
 	Emit e = { l->site, (intptr_t)(j->run - j->write) };
-	bool loaded = l->units[0] >= b->units[0] && l->units[1] >= b->units[1];
+	bool loaded = from->units[0] >= b->units[0] && from->units[1] >= b->units[1];
 	if (l->key) {
 		emit_rel(&e, b->code);
 		patch_key(cpu, l);

@@ -288,8 +288,7 @@ static void leave_for_plain(Trans *t, uint8_t *site)
 {
 	JitLink *l = jit_take(t->jit, sizeof(*l));
 
-	*l = (JitLink){ .rip = next_of(t) - now(t)->len, .site = site, .mode = t->b->base.mode, .forward = true, .plain = true,
-			.units = { t->b->units[0], t->b->units[1] } };
+	*l = (JitLink){ .rip = next_of(t) - now(t)->len, .site = site, .from = t->b, .forward = true, .plain = true };
 	t->link[t->links] = l;
 	t->link_stale[t->links] = NULL;
 	t->link_site[t->links++] = site;

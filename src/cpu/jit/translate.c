@@ -246,7 +246,7 @@ JitBlock *jit_translate(Cpu *cpu, const uint8_t *host, unsigned left, bool plain
 	for (unsigned i = 0; i < t->agains; i++)
 		emit_land(&t->e, t->again[i]);
 	b->again_at = emit_here(&t->e);
-	b->again = (JitLink){ .rip = b->rip, .mode = b->base.mode };
+	b->again = (JitLink){ .rip = b->rip, .from = b };
 	emit_const(&t->e, H_T1, (uintptr_t)&b->again);
 	emit_jmp(&t->e, j->leave);
 	perfmap_add(b->code, code_bytes(t), code_linear(cpu), cpu->mode & MODE_USER);
