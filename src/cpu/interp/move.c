@@ -366,6 +366,22 @@ static const Insn *nop(Cpu *cpu, const Insn *i)
 {
 	NEXT(cpu, i);
 }
+/* A store that waits in the host's store buffer is behind a later load, for the other vcpus: the host has to fence, too. */
+static const Insn *lfence(Cpu *cpu, const Insn *i)
+{
+	__builtin_ia32_lfence();
+	NEXT(cpu, i);
+}
+static const Insn *sfence(Cpu *cpu, const Insn *i)
+{
+	__builtin_ia32_sfence();
+	NEXT(cpu, i);
+}
+static const Insn *mfence(Cpu *cpu, const Insn *i)
+{
+	__builtin_ia32_mfence();
+	NEXT(cpu, i);
+}
 static const Insn *pause_hint(Cpu *cpu, const Insn *i)
 {
 	__builtin_ia32_pause();
@@ -438,7 +454,8 @@ InsnFn bind_move(Binder *b)
 	case X_XLAT: return xlat;
 	case X_LAHF: return lahf;
 	case X_SAHF: return sahf;
-	case X_NOP: case X_FENCE: return nop;
+	case X_NOP: return nop;
+	case X_FENCE: return d->row->reg == 5 ? lfence : d->row->reg == 6 ? mfence : sfence;
 	case X_PAUSE: return pause_hint;
 	case X_SALC: return salc;
 	}

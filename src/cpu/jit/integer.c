@@ -402,6 +402,14 @@ static bool bit_manipulation(Trans *t)
 	return true;
 }
 
+static bool fence(Trans *t) /* LFENCE, MFENCE, SFENCE */
+{
+	e1(&t->e, 0x0f);
+	e1(&t->e, 0xae);
+	e1(&t->e, now(t)->modrm);
+	return true;
+}
+
 bool trans_integer(Trans *t)
 {
 	const Decoded *d = now(t);
@@ -420,6 +428,7 @@ bool trans_integer(Trans *t)
 		return false;
 	switch (exec) {
 	case X_NOP: case X_PAUSE: return true;
+	case X_FENCE: return fence(t);
 	case X_MOV:
 		if (first == 'Z')
 			return mov_const(t);

@@ -84,7 +84,7 @@ static Effect effect(const Decoded *d, unsigned reg, int64_t *by)
 	unsigned exec = d->row->exec;
 
 	switch (exec) {
-	case X_NOP: case X_PAUSE: case X_JCC: case X_FWAIT: case X_LDMXCSR: case X_STMXCSR:
+	case X_NOP: case X_PAUSE: case X_JCC: case X_FENCE: case X_FWAIT: case X_LDMXCSR: case X_STMXCSR:
 	case X_CMP: case X_TEST: case X_BT: case X_BT_IMM:
 		return KEPT;
 	case X_PUSH:
