@@ -6,110 +6,32 @@
 #include "pm32.inc"
 #include "mp.inc"
 #define CPUS 4
-#define PML4 0x20000
-#define PT 0x24000              /* of PAGE */
-#define PAGE 0x40000000
-#define FRAMES 0x30000          /* two; each gives its number, to a read and to a call */
-#define STACKS 0x60000
-#define APIC 0xfee00000
 #define ROUNDS 4000
 #define FEW 300                 /* of what needs all four at once, and the host may have fewer */
-#define OTHERS_FIXED 0xc4000    /* IPI to all but itself */
+#include "mp64.inc"
 
-/* By 1, of `counter`, which is waited for by all of them. */
-.macro MEET
-	call meet
-.endm
-.macro GATE vector, label
-	movl $\label, %eax
-	movl $idt64 + 16 * \vector, %edi
-	call gate64
-.endm
-.macro APIC_WRITE reg, value
-	movl $APIC + \reg, %edx
-	movl \value, (%rdx)
-.endm
-
-start:
-	SECOND_AT_8000
-	ENTER_PM main
-	.code32
-main:
-	movl $0xffff, gdt_own
-	movl $0x00af9b00, gdt_own + 4
-	movl $PML4, %edi
-	xorl %eax, %eax
-	movl $0x1800, %ecx
-	rep stosl
-	movl $PML4 + 0x1003, PML4
-	movl $PML4 + 0x2003, PML4 + 0x1000      /* 0: identity, 2 MiB */
-	movl $PML4 + 0x3003, PML4 + 0x1008      /* PAGE: a table */
-	movl $PML4 + 0x5003, PML4 + 0x1018      /* the APIC's GiB */
-	movl $0x83, PML4 + 0x2000
-	movl $PT + 3, PML4 + 0x3000
-	movl $FRAMES + 3, PT
-	movl $0, PT + 4
-	movl $0, PML4 + 0x5fb8 + 4
-	movl $0xfee00093, PML4 + 0x5fb8
-	movl $2, %ecx
-	movl $FRAMES, %edi
-1:	movl $2, %eax                           /* 1 in the first, 2 in the second */
-	subl %ecx, %eax
-	incl %eax
-	movl %eax, (%edi)
-	movl %eax, 8(%edi)
-	movl %eax, 16(%edi)
-	movb $0xb8, 64(%edi)                    /* movl $n, %eax; ret */
-	movl %eax, 65(%edi)
-	movb $0xc3, 69(%edi)
-	addl $0x1000, %edi
-	loop 1b
-	movl $bad, %eax
-	movl $idt64, %edi
-	movl $256, %ecx
-1:	call one_gate
-	movw $0x30, -6(%edi)
-	movl $0, (%edi)
-	addl $8, %edi
-	loop 1b
-	call start_second
-	jmp both_main
-
-second_main:
-both_main:
-	movl %cr4, %eax
-	orl $0x6a0, %eax                        /* PAE, PGE, OSFXSR, OSXMMEXCPT */
-	movl %eax, %cr4
-	movl $PML4, %eax
-	movl %eax, %cr3
-	movl $0xc0000080, %ecx
-	movl $0x100, %eax
-	xorl %edx, %edx
-	wrmsr
-	movl %cr0, %eax
-	andl $0xfffffffb, %eax
-	orl $0x80010022, %eax                   /* PG, WP, NE, MP */
-	movl %eax, %cr0
-	ljmp $0x30, $in_long
-	.code64
-in_long:
-	movl $1, %r12d                          /* R12: its number */
-	lock xaddl %r12d, arrived
-	movl %r12d, %eax
-	shll $12, %eax
-	leaq STACKS + 0x1000(%rax), %rsp
-	APIC_WRITE 0xf0, $0x13f
-	testl %r12d, %r12d
-	jnz 1f
+/* Two frames for PAGE: each gives its number, 1 or 2, to a read and to a call. */
+prepare:
 	GATE 0, on_divide
 	GATE 13, on_protection
 	GATE 16, on_x87
 	GATE 0x40, on_shootdown
 	GATE 0x41, on_poke
-1:	lidt idt64_ptr
-	sti
-	MEET
+	movl $1, %eax
+	movl $FRAMES, %edi
+1:	movl %eax, (%rdi)
+	movl %eax, 8(%rdi)
+	movl %eax, 16(%rdi)
+	movb $0xb8, 64(%rdi)                    /* movl $n, %eax; ret */
+	movl %eax, 65(%rdi)
+	movb $0xc3, 69(%rdi)
+	addl $0x1000, %edi
+	incl %eax
+	cmpl $2, %eax
+	jbe 1b
+	ret
 
+each:
 	/* ---- locked counting ---- */
 	movl $ROUNDS, %ecx
 1:	lock incl total
@@ -307,27 +229,12 @@ unpoked:
 1:	hlt
 	jmp 1b
 
-/* Waits until all have come as often as this one. R11 is used. */
-meet:
-	movl $1, %r11d
-	lock xaddl %r11d, met
-	andl $-CPUS, %r11d
-	addl $CPUS, %r11d
-1:	pause
-	cmpl %r11d, met
-	jb 1b
-	ret
 /* Something to do between two calls that change. */
 hot:
 	movl $20, %ecx
 1:	addl %ecx, %eax
 	decl %ecx
 	jnz 1b
-	ret
-gate64:
-	movw %ax, (%rdi)
-	shrl $16, %eax
-	movw %ax, 6(%rdi)
 	ret
 
 /* ---- handlers ---- */
@@ -362,12 +269,8 @@ on_poke:
 	APIC_WRITE 0xb0, $0
 	popq %rdx
 	iretq
-bad:
-	FAIL 11
 
 	.balign 4096
-arrived: .long 0
-met:	.long 0
 finished: .long 0
 total:	.long 0
 begun:	.long 0
@@ -378,8 +281,6 @@ divisor_q: .quad 5
 csr:	.long 0x1f80
 nought: .long 0
 control: .word 0x37f
-idt64_ptr: .word 256 * 16 - 1
-	.quad idt64
 	.balign 64
 within: .quad 0, 0
 	.balign 64
@@ -397,5 +298,3 @@ functions:
 	.long 0
 	.balign 64
 	.endr
-	.balign 16
-idt64:	.fill 256 * 16, 1, 0

@@ -31,6 +31,7 @@ IMAGES = {
     "smp": (["-smp", "2"], PASSED),
     "split": (["-smp", "2"], PASSED),
     "race": (["-smp", "4"], PASSED),
+    "peers": (["-smp", "4", "-cpu", "max"], PASSED),
     "noise": ([], PASSED),
     "exit": ([], PASSED),
     "triple": ([], PASSED),
@@ -41,7 +42,7 @@ IMAGES = {
 # and knows no 32-bit paging. These pass on it too; the others are not tried.
 WITH_KVM = ["real", "smp", "noise", "exit", "wild"]
 # Of the others, a sanitizer build runs these.
-SHORT = [name for name in IMAGES if name not in ("irq", "smp", "split", "race")]
+SHORT = [name for name in IMAGES if name not in ("irq", "smp", "split", "race", "peers")]
 
 
 def image(name, accel):

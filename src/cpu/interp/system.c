@@ -170,6 +170,7 @@ SYSTEM(rdpmc, cpu_gp0(cpu)) /* there are no counters: every index is invalid */
 SYSTEM(rdpid, set_reg(cpu, i->rm, cpu->tsc_aux, cpu_code64(cpu) ? 8 : 4))
 SYSTEM(cpuid, {
 	uint32_t out[4];
+	__builtin_ia32_mfence(); /* it serializes */
 	cpu_do_cpuid(cpu, (uint32_t)cpu->regs[RAX], (uint32_t)cpu->regs[RCX], out);
 	cpu->regs[RAX] = out[0];
 	cpu->regs[RBX] = out[1];
@@ -365,7 +366,7 @@ static const Insn *clflush(Cpu *cpu, const Insn *i)
 	cpu_lin_probe(cpu, linear_of(cpu, i, 1, false), 1, cpu_data_access(cpu));
 	NEXT(cpu, i);
 }
-SYSTEM(serialize, (void)cpu)
+SYSTEM(serialize, __builtin_ia32_mfence()) /* stores too (SDM vol. 3A, 8.3) */
 SYSTEM(monitor, need_cpl0(cpu))
 static const Insn *mwait(Cpu *cpu, const Insn *i) /* ends the wait at once: always allowed (vol. 2, MWAIT) */
 {
