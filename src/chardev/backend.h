@@ -20,6 +20,7 @@ typedef struct ChardevClass {
 struct Chardev {
 	const ChardevClass *cls;
 	char *id;
+	bool closed;                       /* nobody is at the other end; chardev_event() follows it */
 	const ChardevHandlers *handlers;   /* front end; NULL: none */
 	void *opaque;
 };

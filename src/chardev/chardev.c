@@ -20,6 +20,8 @@ bool chardev_attach(Chardev *c, const ChardevHandlers *handlers, void *opaque, G
 			"own.", c->id);
 	c->handlers = handlers;
 	c->opaque = opaque;
+	if (handlers && !c->closed)
+		chardev_event(c, CHARDEV_OPENED);
 	if (handlers)
 		chardev_accept_input(c);
 	return true;
@@ -49,6 +51,8 @@ void chardev_push(Chardev *c, const uint8_t *buf, size_t len)
 
 void chardev_event(Chardev *c, ChardevEvent event)
 {
+	if (event == CHARDEV_OPENED || event == CHARDEV_CLOSED)
+		c->closed = event == CHARDEV_CLOSED;
 	if (c->handlers && c->handlers->event)
 		c->handlers->event(c->opaque, event);
 }

@@ -26,7 +26,10 @@ typedef struct ChardevHandlers {
 	void (*writable)(void *opaque);    /* after a short write: there is room. May be NULL */
 } ChardevHandlers;
 
-/* Attaches a front end. NULL handlers detach. False: it has one already and is no mux. */
+/*
+ * Attaches a front end, which hears CHARDEV_OPENED at once if somebody is at the other end. NULL handlers
+ * detach. False: it has one already and is no mux.
+ */
 bool chardev_attach(Chardev *c, const ChardevHandlers *handlers, void *opaque, GError **error);
 /* Bytes taken, 0..len. A NULL chardev takes all. */
 size_t chardev_write(Chardev *c, const uint8_t *buf, size_t len);
