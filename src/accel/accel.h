@@ -47,6 +47,8 @@ typedef struct AccelClass {
 	/* Moves registers between the accelerator and struct Cpu, vcpu stopped. May be NULL (interp). */
 	void (*vcpu_get)(Accel *accel, Cpu *cpu);
 	void (*vcpu_put)(Accel *accel, Cpu *cpu);
+	/* What guests may have, by feature words. NULL: what the software CPU has (cpu_software_features). */
+	void (*cpu_features)(Accel *accel, uint32_t *words);
 	void (*info)(Accel *accel, GString *out); /* `info accel` */
 	void (*info_jit)(Accel *accel, GString *out); /* `info jit`, vcpus held; NULL: it translates nothing */
 	/* With irqchip: the chip's line, message and register access (for gsi, msi, reset). */

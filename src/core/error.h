@@ -18,6 +18,9 @@ typedef enum {
 	VIV_ERROR_FAILED,      /* the host or a file refused */
 	VIV_ERROR_INVALID,     /* the user's words make no sense */
 	VIV_ERROR_UNSUPPORTED, /* the words are right, the thing is not built */
+	VIV_ERROR_NO_DEVICE,   /* no device, drive or object of that name: QMP's DeviceNotFound */
+	VIV_ERROR_NOT_ACTIVE,  /* there is none, or it is off: QMP's DeviceNotActive */
+	VIV_ERROR_NO_COMMAND,  /* QMP's CommandNotFound */
 } VivError;
 
 /* Sets *error (domain VIV_ERROR) and returns false, so that a check is one line. */

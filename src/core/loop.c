@@ -45,6 +45,7 @@ struct Loop {
 	GSource *source;         /* main loop, once attached; its fds: */
 	gpointer wake_tag, ring_tag;
 	pthread_t thread;
+	_Atomic int thread_id;
 	_Atomic bool stop;
 	/* From other threads. */
 	pthread_mutex_t post_lock; /* a leaf */
@@ -634,6 +635,7 @@ void loop_attach_main(void)
 static void *io_thread(void *opaque)
 {
 	Loop *l = opaque;
+	atomic_store(&l->thread_id, gettid());
 	loop_enter(l);
 	while (!atomic_load(&l->stop)) {
 		if (loop_poll(l, false))
@@ -663,6 +665,8 @@ static void loop_destroy(Loop *l)
 	pthread_mutex_destroy(&l->post_lock);
 	g_free(l);
 }
+
+int loop_thread_id(const Loop *loop) { return atomic_load(&loop->thread_id); }
 
 Loop *loop_new(unsigned index, GError **error)
 {

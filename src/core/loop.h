@@ -31,6 +31,9 @@ void loop_free(Loop *loop);
  * that runs one. */
 void loop_attach_main(void);
 
+/* The host's id of its thread (gettid); 0: it has not started yet. Any thread. */
+int loop_thread_id(const Loop *loop);
+
 void loop_enter(Loop *loop); /* takes its lock; nests */
 void loop_leave(Loop *loop); /* also hands collected requests to the kernel */
 /* The innermost loop this thread has entered; loop_main() if none. */

@@ -27,6 +27,10 @@ bool cpu_model_limit(Cpu *cpu, const uint32_t supported[FEAT_WORD_COUNT], GPtrAr
 void cpu_models_help(GString *out);
 /* The i-th model's name, NULL past the end: for QMP and completion. */
 const char *cpu_model_name(unsigned i);
+/* What a model of cpu_models has by itself, FEAT_WORD_COUNT words; nothing for "max" and "host". */
+void cpu_model_features(const char *name, uint32_t *words);
+/* What the software CPU has on this host. */
+void cpu_software_features(uint32_t *words);
 /* Local APIC id of the vcpu: fields of a power of two each (SDM vol. 3A, 8.9.1). */
 uint32_t cpu_topology_apic_id(const CpuTopology *topo, unsigned index);
 

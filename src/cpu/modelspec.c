@@ -140,6 +140,12 @@ static void model_features(const CpuModel *m, uint32_t *words)
 	apply_list(words, m->drop, false);
 }
 
+void cpu_model_features(const char *name, uint32_t *words)
+{
+	memset(words, 0, FEAT_WORD_COUNT * sizeof(*words));
+	model_features(exact_model(name), words);
+}
+
 /* Vector units that the host's kernel has not enabled cannot be used (vol. 1, 14.3 and 15.2). */
 static void drop_disabled(uint32_t *host)
 {
@@ -158,7 +164,7 @@ static void drop_disabled(uint32_t *host)
 		host[avx512[i] >> 5] &= ~(1u << (avx512[i] & 31));
 }
 
-static void software_features(uint32_t *words)
+void cpu_software_features(uint32_t *words)
 {
 	uint32_t host[FEAT_WORD_COUNT];
 	cpu_host_features(host);
@@ -203,7 +209,7 @@ static void start_from_model(Spec *s)
 	if (everything && id->kvm)
 		cpu_host_features(s->words);
 	else if (everything)
-		software_features(s->words);
+		cpu_software_features(s->words);
 	else
 		model_features(m, s->words);
 	if (!strcmp(m->name, "host") || (everything && id->kvm)) {
@@ -561,7 +567,7 @@ bool cpu_model_apply(Cpu *cpu, const char *spec, const CpuTopology *topo, bool a
 	ok = true;
 	if (!accel_kvm) {
 		uint32_t supported[FEAT_WORD_COUNT];
-		software_features(supported);
+		cpu_software_features(supported);
 		ok = cpu_model_limit(cpu, supported, warnings, error);
 	}
 	raise_levels(&s);

@@ -62,6 +62,8 @@ void machine_request_shutdown(Machine *m);  /* as if the guest had powered off *
 void machine_request_powerdown(Machine *m); /* presses the power button */
 /* NMI on every vcpu (`nmi`). */
 void machine_inject_nmi(Machine *m);
+/* The host's id of a vcpu's thread; 0 before machine_run. */
+int machine_vcpu_thread(Machine *m, unsigned index);
 
 RunState machine_state(Machine *m);
 /* QMP's RunState names: "running", "paused", "prelaunch", "shutdown", "guest-panicked", "internal-error", "io-error". */

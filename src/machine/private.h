@@ -16,6 +16,7 @@ typedef struct Vcpu {
 	Cpu *cpu;
 	pthread_t thread;
 	bool started, created; /* thread runs; accelerator knows it */
+	_Atomic int thread_id;      /* gettid; 0: it is not that far */
 	_Atomic uint32_t kicks;     /* times ops_kick was called */
 	_Atomic bool waiting;       /* in pthread_cond_wait on `wake` */
 	bool parked;                /* Machine.run_lock: out of vcpu_run, and stays out */

@@ -80,6 +80,7 @@ static void *vcpu_main(void *opaque)
 {
 	Vcpu *v = opaque;
 	Accel *accel = v->m->accel;
+	atomic_store(&v->thread_id, gettid());
 	for (;;) {
 		/* Cleared before the look at run_wanted: a kick that comes later ends vcpu_run. */
 		uint32_t seen = atomic_load(&v->kicks);
@@ -340,6 +341,18 @@ void run_free(Machine *m)
 	pthread_mutex_destroy(&m->run_lock);
 }
 
+/* Whoever asks for their ids from now on gets them. */
+static void wait_for_threads(Machine *m)
+{
+	pthread_mutex_lock(&m->run_lock);
+	for (unsigned i = 0; i < m->board.cpu_count; i++)
+		while (!atomic_load(&m->vcpus[i].thread_id))
+			pthread_cond_wait(&m->parked_cond, &m->run_lock);
+	pthread_mutex_unlock(&m->run_lock);
+}
+
+int machine_vcpu_thread(Machine *m, unsigned index) { return atomic_load(&m->vcpus[index].thread_id); }
+
 int machine_run(Machine *m)
 {
 	GError *error = NULL;
@@ -352,6 +365,7 @@ int machine_run(Machine *m)
 		}
 		v->started = true;
 	}
+	wait_for_threads(m);
 	if (!m->config->start_paused)
 		machine_start(m, NULL);
 	/* A request may have come before the loop: its eventfd is readable then. */

@@ -15,6 +15,8 @@ static void append_args(const Command *c, GString *out)
 	for (unsigned i = 0; c->args[i].name; i++) {
 		const ArgDef *a = &c->args[i];
 		bool bracket = a->optional && a->type != ARG_FORMAT;
+		if (a->type == ARG_QMP)
+			continue;
 		g_string_append_printf(out, " %s%s%s", bracket ? "[" : "", a->name, bracket ? "]"
 			: "");
 	}
@@ -30,8 +32,9 @@ void command_help_line(const Command *c, const char *prefix, GString *out)
 
 static void help_table(const Command *table, const char *prefix, GString *out)
 {
-	for (const Command *c = table; c->name; c++)
-		command_help_line(c, prefix, out);
+	for (const Command *c = table; c->name || c->qmp; c++)
+		if (c->name)
+			command_help_line(c, prefix, out);
 }
 
 static void run_help(Monitor *mon, const Args *args, GString *out)
@@ -61,40 +64,6 @@ static void run_help(Monitor *mon, const Args *args, GString *out)
 static void run_info(Monitor *mon, const Args *args, GString *out)
 {
 	help_table(monitor_info_commands, "info ", out);
-}
-
-static void run_quit(Monitor *mon, const Args *args, GString *out)
-{
-	machine_request_quit(mon->m, 0);
-}
-
-static void run_stop(Monitor *mon, const Args *args, GString *out)
-{
-	machine_stop(mon->m, STATE_PAUSED);
-}
-
-static void run_cont(Monitor *mon, const Args *args, GString *out)
-{
-	GError *error = NULL;
-	if (machine_start(mon->m, &error))
-		return;
-	g_string_append_printf(out, "Error: %s\n", error->message);
-	g_error_free(error);
-}
-
-static void run_reset(Monitor *mon, const Args *args, GString *out)
-{
-	machine_request_reset(mon->m);
-}
-
-static void run_powerdown(Monitor *mon, const Args *args, GString *out)
-{
-	machine_request_powerdown(mon->m);
-}
-
-static void run_nmi(Monitor *mon, const Args *args, GString *out)
-{
-	machine_inject_nmi(mon->m);
 }
 
 static void run_cpu(Monitor *mon, const Args *args, GString *out)
@@ -160,11 +129,13 @@ static void run_gva2gpa(Monitor *mon, const Args *args, GString *out)
 
 #define FMT { "/fmt", ARG_FORMAT, true }
 #define ADDR { "addr", ARG_EXPR, false }
+#define SAVE { "addr", ARG_EXPR, false, "val" }, { "size", ARG_EXPR, false }, { "file", ARG_WORD, false, "filename" }
+#define QMP(name_, ...) { name_, ARG_QMP, __VA_ARGS__ }
 
 const Command monitor_commands[] = {
 	{ "help", "?", { { "cmd", ARG_REST, true } }, "show the commands, or one of them",
 	  run_help },
-	{ "cont", "c", { { NULL } }, "let the guest run", run_cont },
+	{ "cont", "c", { { NULL } }, "let the guest run", NULL, "cont", NULL, serve_cont },
 	{ "cpu", NULL, { { "index", ARG_EXPR, false } },
 	  "choose the vcpu that x and info registers speak of", run_cpu },
 	{ "gva2gpa", NULL, { ADDR }, "physical address of a virtual one", run_gva2gpa },
@@ -175,31 +146,103 @@ const Command monitor_commands[] = {
 	  "help: lists them", command_log },
 	{ "logfile", NULL, { { "filename", ARG_WORD, false } }, "write the log to a file from now on",
 	  command_logfile },
-	{ "memsave", NULL, { ADDR, { "size", ARG_EXPR, false }, { "file", ARG_WORD, false } },
-	  "write virtual memory to a file", command_memsave },
+	{ "memsave", NULL, { SAVE, { "cpu-index", ARG_QMP, true, NULL, "int" } },
+	  "write virtual memory to a file", NULL, "memsave", NULL, serve_memsave },
 	{ "mouse_button", NULL, { { "state", ARG_EXPR, false } }, "press these mouse buttons and release the others (1=L, 2=M, 4=R)",
 	  command_mouse_button },
 	{ "mouse_move", NULL, { { "dx", ARG_EXPR, false }, { "dy", ARG_EXPR, false }, { "dz", ARG_EXPR, true } },
 	  "move the mouse, and its wheel", command_mouse_move },
 	{ "mouse_set", NULL, { { "index", ARG_EXPR, false } }, "choose the pointer that is used (see info mice)",
 	  command_mouse_set },
-	{ "nmi", NULL, { { NULL } }, "inject an NMI into each vcpu", run_nmi },
+	{ "nmi", NULL, { { NULL } }, "inject an NMI into each vcpu", NULL, "inject-nmi", NULL, serve_nmi },
 	{ "o", NULL, { FMT, ADDR, { "value", ARG_EXPR, false } }, "write an I/O port", run_out },
-	{ "pmemsave", NULL, { ADDR, { "size", ARG_EXPR, false }, { "file", ARG_WORD, false } },
-	  "write physical memory to a file", command_pmemsave },
+	{ "pmemsave", NULL, { SAVE },
+	  "write physical memory to a file", NULL, "pmemsave", NULL, serve_pmemsave },
 	{ "print", "p", { FMT, { "expr", ARG_EXPR, false } },
 	  "print the value of an expression ($reg for registers)",
 	  command_print },
-	{ "quit", "q", { { NULL } }, "end viv", run_quit },
+	{ "quit", "q", { { NULL } }, "end viv", NULL, "quit", NULL, serve_quit },
 	{ "sendkey", NULL, { { "keys", ARG_WORD, false }, { "hold_ms", ARG_EXPR, true } },
 	  "type keys together, e.g. ctrl-alt-delete, and hold them for 100 ms or as said", command_sendkey },
-	{ "stop", "s", { { NULL } }, "pause the guest", run_stop },
+	{ "qom-get", NULL, { { "path", ARG_WORD, false }, { "property", ARG_WORD, false } }, "show a property of an object", NULL,
+	  "qom-get", "any", serve_qom_get, show_qom_value },
+	{ "qom-list", NULL, { { "path", ARG_WORD, false } }, "list an object's properties and children", NULL, "qom-list",
+	  "[ObjectPropertyInfo]", serve_qom_list, show_qom_list },
+	{ "qom-set", NULL, { { "path", ARG_WORD, false }, { "property", ARG_WORD, false }, { "value", ARG_REST, false, NULL, "any" } },
+	  "set a property of an object", NULL, "qom-set", NULL, serve_qom_set },
+	{ "stop", "s", { { NULL } }, "pause the guest", NULL, "stop", NULL, serve_stop },
 	{ "sum", NULL, { ADDR, { "size", ARG_EXPR, false } }, "16-bit checksum of physical memory",
 	  run_sum },
-	{ "system_powerdown", NULL, { { NULL } }, "press the power button", run_powerdown },
-	{ "system_reset", NULL, { { NULL } }, "reset the machine", run_reset },
+	{ "system_powerdown", NULL, { { NULL } }, "press the power button", NULL, "system_powerdown", NULL, serve_powerdown },
+	{ "system_reset", NULL, { { NULL } }, "reset the machine", NULL, "system_reset", NULL, serve_reset },
+	{ "system_wakeup", NULL, { { NULL } }, "wake the guest from suspend", NULL, "system_wakeup", NULL, serve_wakeup },
 	{ "x", NULL, { FMT, ADDR }, "dump virtual memory from addr; fmt: count, x d u o c i s, b "
 	  "h w g", command_x },
 	{ "xp", NULL, { FMT, ADDR }, "dump physical memory from addr", command_xp },
+
+	/* for programs only */
+	{ NULL, NULL, { QMP("enable", true, NULL, "[QMPCapability]") }, NULL, NULL, "qmp_capabilities", NULL, serve_capabilities,
+	  .flags = COMMAND_OOB },
+	{ NULL, NULL, { QMP("typename", false) }, NULL, NULL, "device-list-properties", "[ObjectPropertyInfo]",
+	  serve_device_list_properties },
+	{ NULL, NULL, { QMP("command-line", false), QMP("cpu-index", true, NULL, "int") }, NULL, NULL, "human-monitor-command", "str",
+	  serve_human },
+	{ NULL, NULL, { QMP("device", true), QMP("head", true, NULL, "int"), QMP("events", false, NULL, "[InputEvent]") }, NULL, NULL,
+	  "input-send-event", NULL, serve_input_event },
+	{ NULL, NULL, { QMP("implements", true), QMP("abstract", true, NULL, "bool") }, NULL, NULL, "qom-list-types",
+	  "[ObjectTypeInfo]", serve_qom_list_types },
+	{ NULL, NULL, { QMP("typename", false) }, NULL, NULL, "qom-list-properties", "[ObjectPropertyInfo]",
+	  serve_qom_list_properties },
+	{ NULL, NULL, { { NULL } }, NULL, NULL, "query-commands", "[CommandInfo]", serve_commands },
+	{ NULL, NULL, { { NULL } }, NULL, NULL, "query-cpu-definitions", "[CpuDefinitionInfo]", serve_cpu_definitions },
+	{ NULL, NULL, { QMP("type", false, NULL, "CpuModelExpansionType"), QMP("model", false, NULL, "CpuModelInfo") }, NULL, NULL,
+	  "query-cpu-model-expansion", "CpuModelExpansionInfo", serve_cpu_model_expansion },
+	{ NULL, NULL, { { NULL } }, NULL, NULL, "query-current-machine", "CurrentMachineParams", serve_current_machine },
+	{ NULL, NULL, { { NULL } }, NULL, NULL, "query-machines", "[MachineInfo]", serve_machines },
+	{ NULL, NULL, { { NULL } }, NULL, NULL, "query-memory-devices", "[MemoryDeviceInfo]", serve_memory_devices },
+	{ NULL, NULL, { { NULL } }, NULL, NULL, "query-qmp-schema", "[any]", serve_schema },
+	{ NULL, NULL, { { NULL } }, NULL, NULL, "query-target", "TargetInfo", serve_target },
+	{ NULL, NULL, { QMP("keys", false, NULL, "[KeyValue]"), QMP("hold-time", true, NULL, "int") }, NULL, NULL, "send-key", NULL,
+	  serve_send_key },
+	{ NULL },
+};
+
+const Command monitor_info_commands[] = {
+	{ "accel", NULL, { { NULL } }, "how vcpus run, with counts", info_accel },
+	{ "block", NULL, { { "-n", ARG_FLAG, true } }, "drives and what is in them; -n: the nodes of images",
+	  info_block },
+	{ "blockstats", NULL, { { NULL } }, "what each drive has read and written", info_blockstats },
+	{ "cpus", NULL, { { NULL } }, "vcpus and their threads", NULL, "query-cpus-fast",
+	  "[CpuInfoFast]", serve_cpus, show_cpus },
+	{ "hotpluggable-cpus", NULL, { { NULL } }, "places for vcpus", NULL, "query-hotpluggable-cpus",
+	  "[HotpluggableCPU]", serve_hotpluggable_cpus, show_hotpluggable_cpus },
+	{ "iothreads", NULL, { { NULL } }, "threads of -object iothread", NULL, "query-iothreads", "[IOThreadInfo]",
+	  serve_iothreads, show_iothreads },
+	{ "history", NULL, { { NULL } }, "lines typed before", info_history },
+	{ "irq", NULL, { { NULL } }, "interrupt controllers and local APICs", info_irq },
+	{ "jit", NULL, { { NULL } }, "what the translator did, with counts", info_jit },
+	{ "kvm", NULL, { { NULL } }, "is KVM in use?", NULL, "query-kvm", "KvmInfo", serve_kvm, show_kvm },
+	{ "lapic", NULL, { { NULL } }, "local APICs", info_lapic },
+	{ "mice", NULL, { { NULL } }, "pointers, and which one is used", info_mice, "query-mice", "[MouseInfo]",
+	  serve_mice },
+	{ "memdev", NULL, { { NULL } }, "memory backends", NULL, "query-memdev", "[Memdev]", serve_memdev, show_memdev },
+	{ "memory_size_summary", NULL, { { NULL } }, "how much memory the guest has", NULL, "query-memory-size-summary", "MemoryInfo",
+	  serve_memory_size, show_memory_size },
+	{ "mtree", NULL, { { "-f", ARG_FLAG, true } }, "memory and I/O as the guest sees them",
+	  info_mtree },
+	{ "name", NULL, { { NULL } }, "the guest's name", NULL, "query-name", "NameInfo", serve_name, show_name },
+	{ "numa", NULL, { { NULL } }, "NUMA nodes", info_numa },
+	{ "pci", NULL, { { NULL } }, "PCI functions", NULL, "query-pci", "[PciInfo]", serve_pci, show_pci },
+	{ "pic", NULL, { { NULL } }, "8259s and I/O APIC", info_pic },
+	{ "qom-tree", NULL, { { "path", ARG_WORD, true } }, "the tree of objects", info_qom_tree },
+	{ "qtree", NULL, { { NULL } }, "devices and their properties", info_qtree },
+	{ "registers", NULL, { { "-a", ARG_FLAG, true }, { "vcpu", ARG_EXPR, true } },
+	  "registers of the chosen vcpu, of one, or of all (-a)", info_registers },
+	{ "roms", NULL, { { NULL } }, "read-only memory", info_roms },
+	{ "status", NULL, { { NULL } }, "running or paused", NULL, "query-status", "StatusInfo", serve_status,
+	  show_status },
+	{ "uuid", NULL, { { NULL } }, "the machine's UUID", NULL, "query-uuid", "UuidInfo", serve_uuid, show_uuid },
+	{ "version", NULL, { { NULL } }, "viv's version", NULL, "query-version", "VersionInfo", serve_version,
+	  show_version },
 	{ NULL },
 };

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/error.h"
 #include "core/lock.h"
 #include "cpu/decode.h"
 #include "monitor/private.h"
@@ -177,15 +178,24 @@ void command_print(Monitor *mon, const Args *args, GString *out)
 	g_string_append_c(out, '\n');
 }
 
-static void save(Monitor *mon, const Args *args, bool physical, GString *out)
+static json_t *save(Monitor *mon, const json_t *args, bool physical, GError **error)
 {
-	uint64_t addr = (uint64_t)args->number[0], size = (uint64_t)args->number[1];
-	FILE *file = fopen(args->text[2], "we");
-	if (!file) {
-		g_string_append_printf(out, "Could not open '%s': %s\n", args->text[2],
-			g_strerror(errno));
-		return;
+	uint64_t addr = (uint64_t)json_integer_value(json_object_get(args, "val"));
+	uint64_t size = (uint64_t)json_integer_value(json_object_get(args, "size"));
+	const char *path = json_string_value(json_object_get(args, "filename"));
+	json_t *index = json_object_get(args, "cpu-index");
+	unsigned chosen = mon->cpu;
+
+	if (index && (json_integer_value(index) < 0 || json_integer_value(index) >= machine_board(mon->m)->cpu_count)) {
+		fail(error, VIV_ERROR_INVALID, "Parameter 'cpu-index' expects a CPU number");
+		return NULL;
 	}
+	FILE *file = fopen(path, "we");
+	if (!file) {
+		fail(error, VIV_ERROR_FAILED, "Could not open '%s': %s", path, g_strerror(errno));
+		return NULL;
+	}
+	mon->cpu = index ? (unsigned)json_integer_value(index) : chosen;
 	Cpu *cpu = monitor_hold(mon);
 	bool readable = true, written = true;
 	while (size && readable && written) {
@@ -195,25 +205,20 @@ static void save(Monitor *mon, const Args *args, bool physical, GString *out)
 		readable = fetch(mon, cpu, physical, addr, page, n);
 		machine_unlock();
 		written = !readable || fwrite(page, 1, n, file) == n;
-		addr += n;
-		size -= n;
+		addr += readable ? n : 0;
+		size -= readable ? n : 0;
 	}
 	monitor_release(mon);
+	mon->cpu = chosen;
 	if (fclose(file))
 		written = false;
-	if (!readable)
-		g_string_append(out, "Cannot access memory\n");
 	if (!written)
-		g_string_append_printf(out, "Writing '%s' failed: %s\n", args->text[2],
-			g_strerror(errno));
+		fail(error, VIV_ERROR_FAILED, "Writing '%s' failed: %s", path, g_strerror(errno));
+	else if (!readable)
+		fail(error, VIV_ERROR_FAILED, "Invalid addr 0x%016" PRIx64 "/size %" PRIu64 " specified", addr, size);
+	return readable && written ? json_object() : NULL;
 }
 
-void command_memsave(Monitor *mon, const Args *args, GString *out)
-{
-	save(mon, args, false, out);
-}
+json_t *serve_memsave(Monitor *mon, const json_t *args, GError **error) { return save(mon, args, false, error); }
 
-void command_pmemsave(Monitor *mon, const Args *args, GString *out)
-{
-	save(mon, args, true, out);
-}
+json_t *serve_pmemsave(Monitor *mon, const json_t *args, GError **error) { return save(mon, args, true, error); }

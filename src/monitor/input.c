@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/error.h"
 #include "core/lock.h"
 #include "core/suggest.h"
 #include "display/input.h"
@@ -43,11 +44,13 @@ static void unknown_key(const char *text, GString *out)
 	g_ptr_array_free(names, TRUE);
 }
 
+static unsigned hold_time(json_int_t ms) { return (unsigned)CLAMP(ms, 1, 60000); }
+
 void command_sendkey(Monitor *mon, const Args *args, GString *out)
 {
 	gchar **names = g_strsplit(args->text[0], "-", -1);
 	uint8_t keys[INPUT_COMBO_MAX];
-	unsigned count = 0, hold = args->given[1] ? (unsigned)CLAMP(args->number[1], 1, 60000) : HOLD_MS;
+	unsigned count = 0, hold = args->given[1] ? hold_time(args->number[1]) : HOLD_MS;
 	bool good = true;
 
 	for (gchar **n = names; *n && good; n++) {
@@ -69,6 +72,124 @@ void command_sendkey(Monitor *mon, const Args *args, GString *out)
 	if (!good)
 		g_string_append(out, "too many keys wait to be typed already\n");
 }
+
+/* ---- QMP ---- */
+
+/* {"type": "qcode", "data": "a"} or {"type": "number", "data": 30}; checked by its type. 0 with *error: no such key. */
+static unsigned key_of(const json_t *value, GError **error)
+{
+	const json_t *data = json_object_get(value, "data");
+	unsigned key = 0;
+
+	if (json_is_integer(data)) {
+		key = key_by_set1((unsigned)CLAMP(json_integer_value(data), 0, 0xff));
+		if (!key)
+			fail(error, VIV_ERROR_INVALID, "There is no key %" JSON_INTEGER_FORMAT, json_integer_value(data));
+	} else {
+		const KeyName *k = key_by_name(json_string_value(data));
+		key = k ? k->key : 0;
+		if (!k)
+			fail(error, VIV_ERROR_INVALID, "Parameter 'data' does not accept value '%s'", json_string_value(data));
+	}
+	return key;
+}
+
+json_t *serve_send_key(Monitor *mon, const json_t *args, GError **error)
+{
+	const json_t *list = json_object_get(args, "keys"), *hold = json_object_get(args, "hold-time");
+	uint8_t keys[INPUT_COMBO_MAX];
+	size_t count = json_array_size(list);
+
+	if (!count || count > INPUT_COMBO_MAX) {
+		fail(error, VIV_ERROR_INVALID, "'keys' has 1 to %u keys", INPUT_COMBO_MAX);
+		return NULL;
+	}
+	for (size_t i = 0; i < count; i++) {
+		keys[i] = (uint8_t)key_of(json_array_get(list, i), error);
+		if (!keys[i])
+			return NULL;
+	}
+	machine_lock();
+	bool good = input_type(display_of(mon), keys, (unsigned)count, hold ? hold_time(json_integer_value(hold)) : HOLD_MS);
+	machine_unlock();
+	if (!good)
+		fail(error, VIV_ERROR_FAILED, "Too many keys wait to be typed already");
+	return good ? json_object() : NULL;
+}
+
+static const char *const axes[] = { "x", "y", NULL };
+
+/* Where a pointer goes: both axes of the events that follow one another count together. */
+typedef struct Motion { int by[2]; json_int_t to[2]; bool moved, placed; } Motion;
+
+static void send_motion(Display *d, Motion *m)
+{
+	if (m->moved)
+		input_move(d, m->by[0], m->by[1]);
+	if (m->placed)
+		input_place(d, (unsigned)m->to[0], (unsigned)m->to[1]);
+	*m = (Motion){ .to = { m->to[0], m->to[1] } };
+}
+
+static void send_button(Display *d, const json_t *data)
+{
+	static const struct { const char *name; InputButton button; } names[] = {
+		{ "left", BUTTON_LEFT }, { "middle", BUTTON_MIDDLE }, { "right", BUTTON_RIGHT }, { "wheel-up", BUTTON_WHEEL_UP },
+		{ "wheel-down", BUTTON_WHEEL_DOWN }, { "side", BUTTON_SIDE }, { "extra", BUTTON_EXTRA },
+		{ "wheel-left", BUTTON_WHEEL_LEFT },
+	};
+	const char *name = json_string_value(json_object_get(data, "button"));
+	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
+		if (!strcmp(names[i].name, name))
+			input_button(d, names[i].button, json_is_true(json_object_get(data, "down")));
+}
+
+/* Machine lock held. */
+static bool send_event(Display *d, const json_t *event, Motion *m, GError **error)
+{
+	const char *type = json_string_value(json_object_get(event, "type"));
+	const json_t *data = json_object_get(event, "data");
+
+	if (!strcmp(type, "rel") || !strcmp(type, "abs")) {
+		unsigned axis = !strcmp(json_string_value(json_object_get(data, "axis")), axes[1]);
+		json_int_t value = json_integer_value(json_object_get(data, "value"));
+		if (*type == 'r')
+			m->by[axis] += (int)CLAMP(value, -INPUT_ABS_MAX, INPUT_ABS_MAX);
+		else
+			m->to[axis] = CLAMP(value, 0, INPUT_ABS_MAX);
+		m->moved |= *type == 'r';
+		m->placed |= *type == 'a';
+		return true;
+	}
+	send_motion(d, m);
+	if (!strcmp(type, "btn")) {
+		send_button(d, data);
+		return true;
+	}
+	unsigned key = key_of(json_object_get(data, "key"), error);
+	if (key)
+		input_key(d, key, json_is_true(json_object_get(data, "down")));
+	return key;
+}
+
+json_t *serve_input_event(Monitor *mon, const json_t *args, GError **error)
+{
+	Display *d = display_of(mon);
+	Motion m = { .to = { INPUT_ABS_MAX / 2, INPUT_ABS_MAX / 2 } };
+	size_t i;
+	json_t *event;
+	bool good = true;
+
+	machine_lock();
+	json_array_foreach (json_object_get(args, "events"), i, event)
+		good = good && send_event(d, event, &m, error);
+	send_motion(d, &m);
+	input_sync(d);
+	machine_unlock();
+	return good ? json_object() : NULL;
+}
+
+/* ---- pointers ---- */
 
 void command_mouse_move(Monitor *mon, const Args *args, GString *out)
 {

@@ -63,146 +63,24 @@ static void prompt(Monitor *mon)
 
 const Command *command_find(const Command *table, const char *name)
 {
-	for (const Command *c = table; c->name; c++)
-		if (!strcmp(c->name, name) || !g_strcmp0(c->alias, name))
+	for (const Command *c = table; c->name || c->qmp; c++)
+		if (c->name && (!strcmp(c->name, name) || !g_strcmp0(c->alias, name)))
 			return c;
 	return NULL;
-}
-
-static bool parse_format(const char **p, Format *f, const char **why)
-{
-	const char *s = *p + 1;
-	bool sized = false;
-	f->count = 0;
-	for (; g_ascii_isdigit(*s); s++)
-		f->count = MIN(f->count * 10 + (unsigned)(*s - '0'), 1000000u);
-	if (!g_ascii_isdigit((*p)[1]))
-		f->count = 1;
-	for (; *s && *s != ' '; s++) {
-		static const char sizes[] = "bhwg";
-		const char *size = strchr(sizes, *s);
-		if (size) {
-			f->size = (char)(1 << (size - sizes));
-			sized = true;
-		} else if (strchr("xduocis", *s)) {
-			f->format = *s;
-		} else {
-			*why = "invalid char in format; formats are x d u o c i s, sizes b h w g";
-			return false;
-		}
-	}
-	if (!sized)
-		f->size = 4;
-	*p = s;
-	return true;
-}
-
-typedef struct Line {
-	const char *p;
-	GPtrArray *words; /* owned texts, for the command's duration */
-	const char *why;
-} Line;
-
-static char *take_word(Line *l)
-{
-	bool quoted = *l->p == '"';
-	const char *start = l->p + quoted;
-	size_t n = quoted ? strcspn(start, "\"") : strcspn(start, " \t");
-	l->p = start + n + (quoted && start[n]);
-	char *word = g_strndup(start, n);
-	g_ptr_array_add(l->words, word);
-	return word;
-}
-
-static bool parse_arg(Line *l, const ArgDef *def, unsigned i, const Cpu *cpu, Args *args)
-{
-	switch (def->type) {
-	case ARG_FORMAT:
-		args->format = (Format){ 1, 'x', 4 };
-		args->given[i] = *l->p == '/';
-		return !args->given[i] || parse_format(&l->p, &args->format, &l->why);
-	case ARG_FLAG:
-		if (strncmp(l->p, def->name, strlen(def->name)) ||
-			(l->p[strlen(def->name)] && l->p[strlen(def->name)] != ' '))
-			return true;
-		l->p += strlen(def->name);
-		args->given[i] = true;
-		return true;
-	case ARG_EXPR:
-		args->given[i] = *l->p != 0;
-		return args->given[i] && expr_parse(&l->p, cpu, &args->number[i], &l->why);
-	case ARG_WORD:
-		args->given[i] = *l->p != 0;
-		args->text[i] = take_word(l);
-		return args->given[i];
-	case ARG_REST:
-		args->given[i] = *l->p != 0;
-		args->text[i] = l->p;
-		l->p += strlen(l->p);
-		return args->given[i];
-	}
-	return false;
-}
-
-static bool parse_args(Line *l, const Command *c, const Cpu *cpu, Args *args)
-{
-	for (unsigned i = 0; c->args[i].name; i++) {
-		const ArgDef *def = &c->args[i];
-		while (*l->p == ' ')
-			l->p++;
-		if (!*l->p && def->optional)
-			continue;
-		if (!parse_arg(l, def, i, cpu, args)) {
-			if (!l->why)
-				l->why = "an argument is missing";
-			return false;
-		}
-	}
-	while (*l->p == ' ')
-		l->p++;
-	if (*l->p)
-		l->why = "extraneous characters at the end of line";
-	return !*l->p;
 }
 
 static void unknown(const char *what, const char *prefix, const Command *table, GString *out)
 {
 	GPtrArray *names = g_ptr_array_new();
-	for (const Command *c = table; c->name; c++)
-		g_ptr_array_add(names, (gpointer)c->name);
+	for (const Command *c = table; c->name || c->qmp; c++)
+		if (c->name)
+			g_ptr_array_add(names, (gpointer)c->name);
 	g_ptr_array_add(names, NULL);
 	const char *nearest = suggest_nearest(what, (const char *const *)names->pdata);
 	g_string_append_printf(out, "unknown command: '%s%s'\n", prefix, what);
 	if (nearest)
 		g_string_append_printf(out, "Did you mean '%s%s'?\n", prefix, nearest);
 	g_ptr_array_free(names, TRUE);
-}
-
-/* Only expressions look at registers: other commands must not stop the vcpus. */
-static bool wants_registers(const Command *c, const char *line)
-{
-	for (unsigned i = 0; c->args[i].name; i++)
-		if (c->args[i].type == ARG_EXPR)
-			return strchr(line, '$');
-	return false;
-}
-
-static void run_command(Monitor *mon, const Command *c, const char *prefix, const char *rest,
-	GString *out)
-{
-	Line l = { rest, g_ptr_array_new_with_free_func(g_free), NULL };
-	Args args = { { false }, { 0 }, { NULL }, { 1, 'x', 4 } };
-	bool hold = wants_registers(c, rest);
-	const Cpu *cpu = hold ? monitor_hold(mon) : NULL;
-	bool ok = parse_args(&l, c, cpu, &args);
-	if (hold)
-		monitor_release(mon);
-	if (ok)
-		c->run(mon, &args, out);
-	else
-		g_string_append_printf(out, "%s\nTry \"help %s%s\" for more information\n", l.why,
-		prefix, c->name);
-	g_ptr_array_free(l.words, TRUE);
 }
 
 void monitor_execute(Monitor *mon, const char *line, GString *out)
@@ -227,7 +105,7 @@ void monitor_execute(Monitor *mon, const char *line, GString *out)
 			g_free(name);
 			continue;
 		} else
-			run_command(mon, c, prefix, line, out);
+			command_run_line(mon, c, prefix, line, out);
 		g_free(name);
 		return;
 	}
@@ -243,8 +121,8 @@ static GPtrArray *complete(const char *line, void *opaque)
 	const char *word = line + (info || help ? 5 : 0);
 	if (strchr(word, ' '))
 		return words;
-	for (const Command *c = info ? monitor_info_commands : monitor_commands; c->name; c++)
-		if (g_str_has_prefix(c->name, word))
+	for (const Command *c = info ? monitor_info_commands : monitor_commands; c->name || c->qmp; c++)
+		if (c->name && g_str_has_prefix(c->name, word))
 			g_ptr_array_add(words, (gpointer)c->name);
 	return words;
 }

@@ -4,9 +4,12 @@
 #ifndef VIV_MONITOR_PRIVATE_H
 #define VIV_MONITOR_PRIVATE_H
 
+#include <jansson.h>
+
 #include "cpu/cpu.h"
 #include "monitor/monitor.h"
 #include "monitor/readline.h"
+#include "monitor/schema.h"
 
 struct Monitor {
 	Machine *m;
@@ -19,25 +22,32 @@ struct Monitor {
 	unsigned cpu;       /* what `cpu` chose */
 };
 
+/* How a person writes an argument; QMP's type is "str", "int" or "bool" unless `type` of its ArgDef says more. */
 typedef enum ArgType {
 	ARG_FORMAT, /* /8xw */
 	ARG_EXPR,   /* integer expression */
-	ARG_WORD,   /* up to the next blank */
+	ARG_WORD,   /* up to the next blank, or in quotes */
 	ARG_REST,   /* the rest of the line */
 	ARG_FLAG,   /* -x */
+	ARG_SWITCH, /* on, off */
+	ARG_SIZE,   /* 10G; MiB without a suffix */
+	ARG_QMP,    /* a person cannot give it */
 } ArgType;
 
 typedef struct ArgDef {
 	const char *name; /* ARG_FLAG: "-a" */
 	ArgType type;
 	bool optional;
+	const char *qmp;   /* its name in QMP, if another; "" : QMP does not have it */
+	const char *qtype; /* its type in QMP (schema.h), if not the usual one */
+	bool qoptional;    /* QMP can do without it, people cannot */
 } ArgDef;
 
 /* /fmt of x, xp and print. */
-/* format x d u o c s i; size 1 2 4 8 */
+/* format x d u o c i s; size 1 2 4 8 */
 typedef struct Format { unsigned count; char format, size; } Format;
 
-#define ARGS_MAX 4
+#define ARGS_MAX 20
 /* Values by place in the command's list. */
 typedef struct Args {
 	bool given[ARGS_MAX];
@@ -46,19 +56,50 @@ typedef struct Args {
 	Format format;
 } Args;
 
+/* May run before the commands that came earlier (`exec-oob`). */
+#define COMMAND_OOB 1u
+/* Takes arguments that are not listed (device_add). */
+#define COMMAND_OPEN 2u
+/* Has no QMP reply type of its own yet: it is not in query-qmp-schema's promise ("unstable"). */
+#define COMMAND_UNSTABLE 4u
+
+typedef void RunFn(Monitor *mon, const Args *args, GString *out);
+/* A new reference; NULL with *error. `args` was checked against the table. */
+typedef json_t *ServeFn(Monitor *mon, const json_t *args, GError **error);
+typedef void ShowFn(Monitor *mon, const json_t *reply, GString *out);
+
+/*
+ * A command, once: for people by `name` (NULL: QMP only), for programs by `qmp` (NULL: people only). If it has
+ * `serve`, that does the work and `show` turns its reply into words; `run` is for what only people ask, or what
+ * they are told in other words than programs.
+ */
 typedef struct Command {
 	const char *name;
 	const char *alias;  /* NULL: none */
 	ArgDef args[ARGS_MAX + 1];
 	const char *help;
-	void (*run)(Monitor *mon, const Args *args, GString *out);
+	RunFn *run;
+	const char *qmp;
+	const char *returns; /* QMP type of the reply; NULL: {} */
+	ServeFn *serve;
+	ShowFn *show;        /* NULL: success says nothing */
+	const char *takes;   /* QMP type of all arguments together, instead of `args` */
+	unsigned flags;
 } Command;
 
-extern const Command monitor_commands[];      /* these two end with a NULL name */
+extern const Command monitor_commands[];      /* these end with neither name nor qmp */
 extern const Command monitor_info_commands[];
 
 /* By name or alias; NULL: none. */
 const Command *command_find(const Command *table, const char *name);
+/* By QMP's name, in all tables; NULL: none. */
+const Command *command_find_qmp(const char *name);
+void command_each_qmp(void (*fn)(const Command *c, void *opaque), void *opaque);
+/* Its arguments as QMP sees them; SchemaMember array, ends with a NULL name; g_free it. */
+SchemaMember *command_members(const Command *c);
+
+/* args.c: runs a command of the table as a person wrote it; `rest` is what stands behind its name. */
+void command_run_line(Monitor *mon, const Command *c, const char *prefix, const char *rest, GString *out);
 /* "name[|alias] args -- help", a line of help; `prefix` is "" or "info ". */
 void command_help_line(const Command *c, const char *prefix, GString *out);
 
@@ -77,26 +118,53 @@ bool expr_parse(const char **text, const Cpu *cpu, int64_t *out, const char **wh
 /* A register's value by name without '$'. */
 bool expr_register(const Cpu *cpu, const char *name, int64_t *out);
 
+/* introspect.c: what QMP has */
+json_t *qmp_version(void);
+ServeFn serve_version, serve_commands, serve_schema, serve_capabilities, serve_human;
+ShowFn show_version;
+
+/* control.c: what the machine is told to do */
+ServeFn serve_stop, serve_cont, serve_quit, serve_reset, serve_powerdown, serve_wakeup, serve_nmi;
+
+/* query.c: what it is and how it stands */
+ServeFn serve_status, serve_kvm, serve_target, serve_name, serve_uuid, serve_memory_size,
+	serve_memdev, serve_memory_devices, serve_iothreads, serve_machines, serve_current_machine,
+	serve_mice;
+ShowFn show_status, show_kvm, show_name, show_uuid, show_memory_size, show_memdev, show_iothreads;
+
+/* cpus.c */
+ServeFn serve_cpus, serve_hotpluggable_cpus, serve_cpu_definitions, serve_cpu_model_expansion;
+ShowFn show_cpus, show_hotpluggable_cpus;
+
+/* info_pci.c */
+ServeFn serve_pci;
+ShowFn show_pci;
+
+/* qom.c: the tree of objects */
+ServeFn serve_qom_list, serve_qom_get, serve_qom_set, serve_qom_list_types,
+	serve_qom_list_properties, serve_device_list_properties;
+/* Where a vcpu or device stands in the tree; caller frees. */
+char *qom_cpu_path(Machine *m, unsigned index);
+char *qom_device_path(Machine *m, const Device *dev);
+RunFn info_qom_tree;
+ShowFn show_qom_list, show_qom_value;
+
 /* dump.c */
-void command_x(Monitor *mon, const Args *args, GString *out);
-void command_xp(Monitor *mon, const Args *args, GString *out);
-void command_print(Monitor *mon, const Args *args, GString *out);
-void command_memsave(Monitor *mon, const Args *args, GString *out);
-void command_pmemsave(Monitor *mon, const Args *args, GString *out);
+RunFn command_x, command_xp, command_print;
+ServeFn serve_memsave, serve_pmemsave;
 void append_value(GString *out, char format, unsigned size, uint64_t value);
 
+/* info.c */
+RunFn info_registers, info_accel, info_jit, info_pic, info_lapic, info_irq, info_qtree, info_mtree, info_roms,
+	info_history, info_numa;
+
 /* log.c */
-void command_log(Monitor *mon, const Args *args, GString *out);
-void command_logfile(Monitor *mon, const Args *args, GString *out);
+RunFn command_log, command_logfile;
 
 /* input.c */
-void command_sendkey(Monitor *mon, const Args *args, GString *out);
-void command_mouse_move(Monitor *mon, const Args *args, GString *out);
-void command_mouse_button(Monitor *mon, const Args *args, GString *out);
-void command_mouse_set(Monitor *mon, const Args *args, GString *out);
-void info_mice(Monitor *mon, const Args *args, GString *out);
+ServeFn serve_send_key, serve_input_event;
+RunFn command_sendkey, command_mouse_move, command_mouse_button, command_mouse_set, info_mice;
 /* info_block.c */
-void info_block(Monitor *mon, const Args *args, GString *out);
-void info_blockstats(Monitor *mon, const Args *args, GString *out);
+RunFn info_block, info_blockstats;
 
 #endif

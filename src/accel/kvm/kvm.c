@@ -281,6 +281,7 @@ const AccelClass accel_kvm = {
 	.vcpu_run = kvm_vcpu_run,
 	.vcpu_get = vcpu_get,
 	.vcpu_put = vcpu_put,
+	.cpu_features = kvm_cpu_features,
 	.info = info,
 	.set_gsi = set_gsi,
 	.msi = msi,

@@ -55,6 +55,8 @@ void kvm_put_state(KvmAccel *k, Cpu *cpu);
 void kvm_learn_xsave(KvmAccel *k);
 /* Gives KVM the CPUID of `cpu`, limited to what it supports. */
 bool kvm_set_cpuid(KvmAccel *k, Cpu *cpu, GError **error);
+/* AccelClass.cpu_features */
+void kvm_cpu_features(Accel *accel, uint32_t *words);
 /* kvm_run.c */
 RunResult kvm_vcpu_run(Accel *accel, Cpu *cpu);
 const char *kvm_exit_name(unsigned reason);

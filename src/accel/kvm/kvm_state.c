@@ -322,6 +322,13 @@ static void supported_words(const struct kvm_cpuid2 *c, uint32_t words[FEAT_WORD
 	}
 }
 
+void kvm_cpu_features(Accel *accel, uint32_t *words)
+{
+	struct kvm_cpuid2 *c = supported_cpuid((KvmAccel *)accel);
+	supported_words(c, words);
+	g_free(c);
+}
+
 bool kvm_set_cpuid(KvmAccel *k, Cpu *cpu, GError **error)
 {
 	struct kvm_cpuid2 *c = supported_cpuid(k);

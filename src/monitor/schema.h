@@ -1,0 +1,46 @@
+/*
+ * schema.h - the types of QMP: what arguments and replies look like, and how query-qmp-schema says it.
+ *
+ * Types are written as text in types.c, one line each, and read once. A type is named "str", "int" (any integer),
+ * "number", "bool", "any", "null", "[T]" for a list of T, or as in types.c.
+ * Main thread.
+ */
+#ifndef VIV_MONITOR_SCHEMA_H
+#define VIV_MONITOR_SCHEMA_H
+
+#include <stdbool.h>
+#include <glib.h>
+#include <jansson.h>
+
+/* A member of an object, or an argument of a command; the last has a NULL name. */
+typedef struct SchemaMember {
+	const char *name, *type;
+	bool optional;
+} SchemaMember;
+
+/*
+ * Is `value` of that type? An object has what is not optional, and nothing unknown. The error names the member by
+ * its path ("backend.data.addr").
+ */
+bool schema_check(const char *type, const json_t *value, GError **error);
+/* The same for an object with these members; `open`: unknown ones are let through. */
+bool schema_check_members(const SchemaMember *members, bool open, const json_t *value, GError **error);
+
+/* Entities of query-qmp-schema, each once, with all they refer to. */
+typedef struct SchemaList SchemaList;
+SchemaList *schema_list_new(void);
+/* `type` NULL: none, an empty object. Returns the entity's name, borrowed. */
+const char *schema_list_type(SchemaList *list, const char *type);
+/* An object type of its own for arguments. */
+const char *schema_list_members(SchemaList *list, const char *name, const SchemaMember *members);
+/* An entity as it is; taken over. */
+void schema_list_add(SchemaList *list, json_t *entity);
+/* The array; frees the list. */
+json_t *schema_list_finish(SchemaList *list);
+/* The names of an enumeration, ends with NULL; borrowed. NULL: it is none. */
+const char *const *schema_enum(const char *type);
+
+/* types.c: lines of "struct", "enum", "union", "alternate"; ends with NULL. */
+extern const char *const schema_types[];
+
+#endif
