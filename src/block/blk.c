@@ -8,6 +8,7 @@
 
 #include "block/throttle.h"
 #include "core/clock.h"
+#include "core/event.h"
 #include "core/lock.h"
 
 typedef struct Request Request;
@@ -232,6 +233,39 @@ const BlkDevice *blk_device(const Blk *blk, void **opaque)
 		return NULL;
 	*opaque = blk->device_opaque;
 	return &blk->device;
+}
+
+void blk_tray_moved(const Blk *blk, bool open)
+{
+	event_emit("DEVICE_TRAY_MOVED", json_pack("{ss ss sb}", "device", *blk->id == '#' ? "" : blk->id, "id",
+						  blk->has_device ? blk->device.name : "", "tray-open", open));
+}
+
+typedef struct ResizeCall {
+	Node *node;
+	uint64_t bytes;
+	GError **error;
+	bool ok;
+} ResizeCall;
+
+static void resize_fiber(void *opaque)
+{
+	ResizeCall *c = opaque;
+	c->ok = node_truncate(c->node, c->bytes, false, PREALLOC_OFF, c->error);
+}
+
+bool blk_resize(Blk *blk, uint64_t bytes, GError **error)
+{
+	if (!blk->node)
+		return fail(error, VIV_ERROR_FAILED, "No medium inserted");
+	if (blk->node->read_only)
+		return fail(error, VIV_ERROR_FAILED, "The image of '%s' is read-only", blk->id);
+	ResizeCall c = { blk->node, bytes, error, false };
+	blk_drain(blk);
+	loop_call(blk->loop, resize_fiber, &c);
+	if (c.ok && blk->has_device && blk->device.resized)
+		blk->device.resized(blk->device_opaque);
+	return c.ok;
 }
 
 /* ---- Requests ---- */

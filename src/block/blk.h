@@ -71,6 +71,7 @@ typedef struct BlkDevice {
 	void (*resized)(void *opaque);               /* block_resize; may be NULL */
 	bool (*locked)(void *opaque); /* the guest forbids taking it out; may be NULL */
 	bool (*tray_open)(void *opaque); /* NULL: it has no tray */
+	void (*move_tray)(void *opaque, bool open); /* by the user's hand; NULL: it has no tray */
 	void (*eject_request)(void *opaque,
 			      bool force); /* asks the guest to let it go; may be NULL */
 	const char *name;
@@ -80,6 +81,10 @@ bool blk_attach(Blk *blk, const BlkDevice *device, void *opaque, GError **error)
 void blk_detach(Blk *blk, void *opaque);
 bool blk_attached(const Blk *blk);
 const BlkDevice *blk_device(const Blk *blk, void **opaque);
+/* The device's: its tray is open now, or closed; programs are told (DEVICE_TRAY_MOVED). */
+void blk_tray_moved(const Blk *blk, bool open);
+/* Makes the medium that long and tells the device. Enters the drive's loop. */
+bool blk_resize(Blk *blk, uint64_t bytes, GError **error);
 
 /* ---- Requests ---- */
 

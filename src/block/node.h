@@ -329,6 +329,17 @@ bool node_truncate(Node *node, uint64_t length, bool exact, Prealloc prealloc, G
 /* Bytes the host keeps for the file of this node and its extents; negative: unknown. */
 int64_t node_allocated(Node *node);
 
+/* describe.c: what the image is and holds, as QMP's ImageInfo; the caller's. */
+json_t *node_describe(Node *node, const char *filename);
+/*
+ * commit.c: writes all that the layers above `base` hold into it, which is long enough and writable, and flushes it. `step`
+ * (NULL: nobody) hears of it from time to time: bytes written, and how far of `total` it is. 0 or -errno.
+ */
+typedef void CommitStep(void *opaque, uint64_t written, uint64_t at, uint64_t total);
+int node_commit_data(Node *top, Node *base, CommitStep *step, void *opaque);
+/* The whole of `commit`: makes `base` writable and longer, writes, empties `top` if base lies right below and `empty`. */
+bool node_commit(Node *top, Node *base, bool empty, CommitStep *step, void *opaque, GError **error);
+
 /* ---- Options of creation ---- */
 
 const char *opt_text(json_t *opts, const char *name);          /* NULL: unset */

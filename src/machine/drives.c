@@ -113,6 +113,14 @@ void drives_close(Machine *m)
 		g_hash_table_unref(m->board.iothreads);
 }
 
+void machine_own_drive(Machine *m, Blk *blk) { g_ptr_array_add(m->blks, blk); }
+
+void machine_drop_drive(Machine *m, Blk *blk)
+{
+	g_ptr_array_remove(m->blks, blk);
+	blk_free(blk);
+}
+
 struct Blk *drives_pflash(Machine *m, int unit)
 {
 	for (unsigned i = 0; i < m->config->drives->len; i++) {

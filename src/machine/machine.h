@@ -72,6 +72,11 @@ static inline bool machine_running(Machine *m) { return machine_state(m) == STAT
 
 void machine_add_listener(Machine *m, MachineEventFn fn, void *opaque);
 
+/* A drive made later than the machine, which owns it from now on; one that no device has can be taken away again. Machine
+ * lock held. */
+void machine_own_drive(Machine *m, struct Blk *blk);
+void machine_drop_drive(Machine *m, struct Blk *blk);
+
 Board *machine_board(Machine *m);
 Accel *machine_accel(Machine *m);
 const MachineConfig *machine_config(Machine *m);

@@ -14,6 +14,7 @@
 
 #include "block/blk.h"
 #include "core/error.h"
+#include "core/event.h"
 #include "core/lock.h"
 #include "core/thread.h"
 #include "machine/private.h"
@@ -302,6 +303,13 @@ static void on_request(Board *board, RunRequest why)
 static void on_block_error(void *opaque, Blk *blk, bool write, int err, const char *action)
 {
 	Machine *m = opaque;
+	const Node *node = blk_node(blk);
+	json_t *data = json_pack("{ss ss ss ss sb}", "device", *blk_id(blk) == '#' ? "" : blk_id(blk), "operation",
+				 write ? "write" : "read", "action", action, "reason", g_strerror(err < 0 ? -err : err), "nospace",
+				 err == ENOSPC || err == -ENOSPC);
+	if (node)
+		json_object_set_new(data, "node-name", json_string(node->name));
+	event_emit("BLOCK_IO_ERROR", data);
 	if (!strcmp(action, "stop"))
 		board_request(&m->board, RUN_IO_ERROR, 0);
 }

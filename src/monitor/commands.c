@@ -130,14 +130,31 @@ static void run_gva2gpa(Monitor *mon, const Args *args, GString *out)
 #define FMT { "/fmt", ARG_FORMAT, true }
 #define ADDR { "addr", ARG_EXPR, false }
 #define SAVE { "addr", ARG_EXPR, false, "val" }, { "size", ARG_EXPR, false }, { "file", ARG_WORD, false, "filename" }
+#define DRIVE QMP("device", true), QMP("id", true)
 #define QMP(name_, ...) { name_, ARG_QMP, __VA_ARGS__ }
 
 const Command monitor_commands[] = {
 	{ "help", "?", { { "cmd", ARG_REST, true } }, "show the commands, or one of them",
 	  run_help },
+	{ "block_resize", NULL, { { "device", ARG_WORD, false, NULL, NULL, true }, { "size", ARG_SIZE, false }, QMP("node-name", true) },
+	  "make a drive's medium longer or shorter", NULL, "block_resize", NULL, serve_block_resize },
+	{ "block_set_io_throttle", NULL,
+	  { { "device", ARG_WORD, false, NULL, NULL, true }, { "bps", ARG_EXPR, false }, { "bps_rd", ARG_EXPR, false },
+	    { "bps_wr", ARG_EXPR, false }, { "iops", ARG_EXPR, false }, { "iops_rd", ARG_EXPR, false },
+	    { "iops_wr", ARG_EXPR, false }, QMP("id", true), QMP("bps_max", true, NULL, "int"),
+	    QMP("bps_rd_max", true, NULL, "int"), QMP("bps_wr_max", true, NULL, "int"), QMP("iops_max", true, NULL, "int"),
+	    QMP("iops_rd_max", true, NULL, "int"), QMP("iops_wr_max", true, NULL, "int"), QMP("iops_size", true, NULL, "int") },
+	  "limit a drive's bytes and requests a second; 0: not at all", NULL, "block_set_io_throttle", NULL, serve_throttle },
+	{ "change", NULL, { { "-f", ARG_FLAG, true }, { "device", ARG_WORD, false }, { "target", ARG_WORD, true },
+	    { "format", ARG_WORD, true }, { "read-only-mode", ARG_WORD, true } },
+	  "put another medium into a drive; -f: even if the guest locked it", command_change },
+	{ "commit", NULL, { { "device|all", ARG_WORD, false } }, "write what a drive's image holds into its backing file",
+	  command_commit },
 	{ "cont", "c", { { NULL } }, "let the guest run", NULL, "cont", NULL, serve_cont },
 	{ "cpu", NULL, { { "index", ARG_EXPR, false } },
 	  "choose the vcpu that x and info registers speak of", run_cpu },
+	{ "eject", NULL, { { "-f", ARG_FLAG, true, "force" }, { "device", ARG_WORD, false, NULL, NULL, true }, QMP("id", true) },
+	  "take the medium out of a drive; -f: even if the guest locked it", NULL, "eject", NULL, serve_eject },
 	{ "gva2gpa", NULL, { ADDR }, "physical address of a virtual one", run_gva2gpa },
 	{ "i", NULL, { FMT, ADDR }, "read an I/O port", run_in },
 	{ "info", NULL, { { "subcommand", ARG_WORD, true } }, "show something about the machine",
@@ -181,6 +198,17 @@ const Command monitor_commands[] = {
 	{ "xp", NULL, { FMT, ADDR }, "dump physical memory from addr", command_xp },
 
 	/* for programs only */
+	{ NULL, NULL, { QMP("driver", false), QMP("node-name", true) }, NULL, NULL, "blockdev-add", NULL, serve_blockdev_add,
+	  .flags = COMMAND_OPEN },
+	{ NULL, NULL, { DRIVE, QMP("filename", false), QMP("format", true), QMP("force", true, NULL, "bool"),
+	    QMP("read-only-mode", true, NULL, "BlockdevChangeReadOnlyMode") }, NULL, NULL, "blockdev-change-medium", NULL,
+	  serve_change_medium },
+	{ NULL, NULL, { DRIVE }, NULL, NULL, "blockdev-close-tray", NULL, serve_close_tray },
+	{ NULL, NULL, { QMP("node-name", false) }, NULL, NULL, "blockdev-del", NULL, serve_blockdev_del },
+	{ NULL, NULL, { QMP("id", false), QMP("node-name", false) }, NULL, NULL, "blockdev-insert-medium", NULL,
+	  serve_insert_medium },
+	{ NULL, NULL, { DRIVE, QMP("force", true, NULL, "bool") }, NULL, NULL, "blockdev-open-tray", NULL, serve_open_tray },
+	{ NULL, NULL, { QMP("id", false) }, NULL, NULL, "blockdev-remove-medium", NULL, serve_remove_medium },
 	{ NULL, NULL, { QMP("enable", true, NULL, "[QMPCapability]") }, NULL, NULL, "qmp_capabilities", NULL, serve_capabilities,
 	  .flags = COMMAND_OOB },
 	{ NULL, NULL, { QMP("typename", false) }, NULL, NULL, "device-list-properties", "[ObjectPropertyInfo]",
@@ -211,7 +239,11 @@ const Command monitor_info_commands[] = {
 	{ "accel", NULL, { { NULL } }, "how vcpus run, with counts", info_accel },
 	{ "block", NULL, { { "-n", ARG_FLAG, true } }, "drives and what is in them; -n: the nodes of images",
 	  info_block },
-	{ "blockstats", NULL, { { NULL } }, "what each drive has read and written", info_blockstats },
+	{ NULL, NULL, { { NULL } }, NULL, NULL, "query-block", "[BlockInfo]", serve_block },
+	{ NULL, NULL, { QMP("flat", true, NULL, "bool") }, NULL, NULL, "query-named-block-nodes", "[BlockDeviceInfo]",
+	  serve_named_nodes },
+	{ "blockstats", NULL, { QMP("query-nodes", true, NULL, "bool") }, "what each drive has read and written", NULL,
+	  "query-blockstats", "[BlockStats]", serve_blockstats, show_blockstats },
 	{ "cpus", NULL, { { NULL } }, "vcpus and their threads", NULL, "query-cpus-fast",
 	  "[CpuInfoFast]", serve_cpus, show_cpus },
 	{ "hotpluggable-cpus", NULL, { { NULL } }, "places for vcpus", NULL, "query-hotpluggable-cpus",

@@ -136,7 +136,7 @@ static json_t *next_event(void)
 	return event;
 }
 
-static void tell_all(void)
+void events_flush(void)
 {
 	for (json_t *event; (event = next_event());)
 		tell_in_time(event);
@@ -144,7 +144,7 @@ static void tell_all(void)
 
 static gboolean on_queue(gpointer opaque)
 {
-	tell_all();
+	events_flush();
 	pthread_mutex_lock(&queue_lock);
 	bool more = queue.length;
 	if (!more)
@@ -194,7 +194,7 @@ static void machine_event(void *opaque, MachineEvent event, bool guest)
 	else if (event == MACHINE_EVENT_PANICKED)
 		data = json_pack("{ss}", "action", machine_config(opaque)->no_shutdown ? "pause" : "poweroff");
 	event_in(NULL, names[event], data);
-	tell_all();
+	events_flush();
 }
 
 void events_add_client(Machine *m, EventClientFn fn, void *opaque)

@@ -26,5 +26,7 @@ typedef void (*EventClientFn)(void *opaque, const json_t *event);
 /* The first of them starts listening to `m`, which outlives them all. Main thread. */
 void events_add_client(Machine *m, EventClientFn fn, void *opaque);
 void events_remove_client(void *opaque);
+/* What has happened so far is told now: a command's events come before its reply. Main thread, machine lock not held. */
+void events_flush(void);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * info_block.c - `info block` and `info blockstats`: drives, what is in them, what they have done.
+ * info_block.c - drives, what is in them, what they have done: query-block, query-blockstats, query-named-block-nodes.
  *
  * Main thread, machine lock not held.
  */
@@ -11,129 +11,276 @@
 #include "core/lock.h"
 #include "monitor/private.h"
 
-static void append_cache(const Node *node, bool write_cache, GString *out)
+static json_int_t number(const json_t *o, const char *key) { return json_integer_value(json_object_get(o, key)); }
+static const char *text(const json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
+static bool is(const json_t *o, const char *key) { return json_is_true(json_object_get(o, key)); }
+
+/* ---- images ---- */
+
+typedef struct DescribeCall {
+	Node *node;
+	json_t *result;
+} DescribeCall;
+
+static void describe_fiber(void *opaque)
 {
-	g_string_append_printf(out, "    Cache mode:       %s%s%s\n", write_cache ? "writeback" : "writethrough",
-			       node->flags & NODE_DIRECT ? ", direct" : "",
-			       node->flags & NODE_NO_FLUSH ? ", ignore flushes" : "");
+	DescribeCall *c = opaque;
+	c->result = node_describe(c->node, c->node->filename ? c->node->filename : "");
 }
 
-static unsigned chain_depth(const Node *node)
+/* ImageInfo of the node and of those below, one in another. */
+static json_t *describe_image(Node *node)
+{
+	DescribeCall c = { node, NULL };
+	loop_call(node->loop, describe_fiber, &c);
+	if (node->backing)
+		json_object_set_new(c.result, "backing-image", describe_image(node->backing));
+	return c.result;
+}
+
+static const struct { const char *name; size_t offset; } throttle_fields[] = {
+#define F(name) { #name, offsetof(BlkThrottle, name) }
+	F(bps), F(bps_rd), F(bps_wr), F(bps_max), F(bps_rd_max), F(bps_wr_max),
+	F(iops), F(iops_rd), F(iops_wr), F(iops_max), F(iops_rd_max), F(iops_wr_max), F(iops_size),
+#undef F
+};
+
+/* The six limits always, bursts if they are set. */
+static void describe_throttle(json_t *o, const BlkThrottle *t, const char *group)
+{
+	static const BlkThrottle none;
+	for (unsigned i = 0; i < G_N_ELEMENTS(throttle_fields); i++) {
+		uint64_t value = t ? *(const uint64_t *)((const char *)t + throttle_fields[i].offset) : 0;
+		bool more = strstr(throttle_fields[i].name, "_max") || strstr(throttle_fields[i].name, "_size");
+		if (value || !more)
+			json_object_set_new(o, throttle_fields[i].name, json_integer((json_int_t)value));
+	}
+	if (t && memcmp(t, &none, sizeof(none)))
+		json_object_set_new(o, "group", json_string(group));
+}
+
+/* BlockDeviceInfo. `blk` NULL: the node by itself. */
+static json_t *describe_node(Node *node, Blk *blk)
 {
 	unsigned depth = 0;
-	for (; node->backing; node = node->backing)
+	for (const Node *n = node; n->backing; n = n->backing)
 		depth++;
-	return depth;
-}
-
-static void append_node(const Node *node, bool write_cache, GString *out)
-{
-	append_cache(node, write_cache, out);
+	const char *zeroes = !node->detect_zeroes ? "off" : node->detect_unmap ? "unmap" : "on";
+	json_t *o = json_pack("{ss ss sb ss si sb ss si s{sb sb sb} so}", "file", node->filename ? node->filename : "", "node-name",
+			      node->name, "ro", node->read_only, "drv", node->driver->name, "backing_file_depth", depth, "encrypted",
+			      false, "detect_zeroes", zeroes, "write_threshold", 0, "cache", "writeback",
+			      blk ? blk_write_cache(blk) : true, "direct", (node->flags & NODE_DIRECT) != 0, "no-flush",
+			      (node->flags & NODE_NO_FLUSH) != 0, "image", describe_image(node));
+	if (is(json_object_get(o, "image"), "encrypted"))
+		json_object_set_new(o, "encrypted", json_true());
 	if (node->backing)
-		g_string_append_printf(out, "    Backing file:     %s (chain depth: %u)\n", node->backing->filename,
-				       chain_depth(node));
-	if (node->detect_zeroes)
-		g_string_append_printf(out, "    Detect zeroes:    %s\n", node->detect_unmap ? "unmap" : "on");
+		json_object_set_new(o, "backing_file", json_string(node->backing->filename));
+	describe_throttle(o, blk ? blk_throttle(blk) : NULL, blk ? blk_id(blk) : "");
+	return o;
 }
 
-static void append_medium(const char *title, const Node *node, GString *out)
-{
-	g_string_append_printf(out, "%s: %s (%s%s)\n", title, node->filename, node->driver->name,
-			       node->read_only ? ", read-only" : "");
-}
+/* ---- drives ---- */
 
-static void append_throttle(const Blk *blk, GString *out)
-{
-	static const struct { const char *name; size_t offset; } fields[] = {
-#define F(name) { #name, offsetof(BlkThrottle, name) }
-		F(bps), F(bps_rd), F(bps_wr), F(bps_max), F(bps_rd_max), F(bps_wr_max),
-		F(iops), F(iops_rd), F(iops_wr), F(iops_max), F(iops_rd_max), F(iops_wr_max), F(iops_size),
-#undef F
-	};
-	static const BlkThrottle none;
-	const BlkThrottle *t = blk_throttle(blk);
-	if (!memcmp(t, &none, sizeof(none)))
-		return;
-	g_string_append(out, "    I/O throttling:  ");
-	for (unsigned i = 0; i < G_N_ELEMENTS(fields); i++)
-		g_string_append_printf(out, " %s=%" PRIu64, fields[i].name,
-				       *(const uint64_t *)((const char *)t + fields[i].offset));
-	g_string_append_printf(out, " group=%s\n", blk_id(blk));
-}
+/* Drives that no -drive made have no name of their own. */
+static const char *name_of(Blk *blk) { return *blk_id(blk) == '#' ? "" : blk_id(blk); }
 
-/* Drives that no -drive made have no name: what is in them stands for it, or who has them. */
-static void append_title(Blk *blk, const BlkDevice *user, GString *out)
+/* BlockInfo */
+static void describe_drive(Blk *blk, void *opaque)
 {
-	const Node *node = blk_node(blk);
-	const char *name = blk_id(blk);
-	bool unnamed = *name == '#';
-
-	if (!node) {
-		g_string_append_printf(out, "%s: [not inserted]\n", unnamed && user ? user->name : name);
-		return;
+	void *device = NULL;
+	const BlkDevice *user = blk_device(blk, &device);
+	int err = blk_stopped_error(blk);
+	bool removable = !user || user->changed;
+	json_t *o = json_pack("{ss ss sb sb}", "device", name_of(blk), "type", "unknown", "removable", removable, "locked",
+			      removable && user && user->locked && user->locked(device));
+	if (user) {
+		json_object_set_new(o, "qdev", json_string(user->name));
+		json_object_set_new(o, "io-status", json_string(!err ? "ok" : err == -ENOSPC ? "nospace" : "failed"));
 	}
-	char *title = unnamed ? g_strdup(node->name) : g_strdup_printf("%s (%s)", name, node->name);
-	append_medium(title, node, out);
-	g_free(title);
+	if (removable && user && user->tray_open)
+		json_object_set_new(o, "tray_open", json_boolean(user->tray_open(device)));
+	if (blk_node(blk))
+		json_object_set_new(o, "inserted", describe_node(blk_node(blk), blk));
+	json_array_append_new(opaque, o);
 }
 
-static void append_drive(Blk *blk, void *opaque)
+json_t *serve_block(Monitor *mon, const json_t *args, GError **error)
 {
-	GString *out = opaque;
-	const Node *node = blk_node(blk);
+	json_t *list = json_array();
+	machine_lock();
+	blk_each(describe_drive, list);
+	machine_unlock();
+	return list;
+}
+
+static void add_named(Node *node, void *opaque) { json_array_append_new(opaque, describe_node(node, NULL)); }
+
+json_t *serve_named_nodes(Monitor *mon, const json_t *args, GError **error)
+{
+	json_t *list = json_array();
+	machine_lock();
+	node_each(add_named, list);
+	machine_unlock();
+	return list;
+}
+
+/* ---- counters ---- */
+
+/* BlockStats of an empty drive or a node are zeroes. */
+static json_t *describe_stats(const BlkStats *s, const char *device, const Node *node)
+{
+	static const struct { const char *prefix; BlkOp op; bool bytes; } kinds[] = {
+		{ "rd", BLK_READ, true }, { "wr", BLK_WRITE, true }, { "flush", BLK_FLUSH, false }, { "unmap", BLK_UNMAP, true },
+	};
+	json_t *stats = json_pack("{sI sb sb s[]}", "wr_highest_offset", (json_int_t)s->highest_offset, "account_invalid", true,
+				  "account_failed", true, "timed_stats");
+	for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
+		const struct { const char *format; uint64_t value; bool given; } rows[] = {
+			{ "%s_operations", s->operations[kinds[i].op], true },
+			{ "%s_bytes", s->bytes[kinds[i].op], kinds[i].bytes },
+			{ "%s_total_time_ns", (uint64_t)s->time_ns[kinds[i].op], true },
+			{ "%s_merged", 0, kinds[i].bytes },
+			{ "failed_%s_operations", s->failed[kinds[i].op], true },
+			{ "invalid_%s_operations", 0, true },
+		};
+		for (unsigned k = 0; k < G_N_ELEMENTS(rows); k++) {
+			char name[64];
+			if (!rows[k].given)
+				continue;
+			g_snprintf(name, sizeof(name), rows[k].format, kinds[i].prefix);
+			json_object_set_new(stats, name, json_integer((json_int_t)rows[k].value));
+		}
+	}
+	json_t *o = json_pack("{so}", "stats", stats);
+	if (device)
+		json_object_set_new(o, "device", json_string(device));
+	if (node)
+		json_object_set_new(o, "node-name", json_string(node->name));
+	return o;
+}
+
+static void add_stats(Blk *blk, void *opaque)
+{
 	void *device;
 	const BlkDevice *user = blk_device(blk, &device);
-
-	if (out->len)
-		g_string_append_c(out, '\n');
-	append_title(blk, user, out);
+	BlkStats s = blk_stats(blk);
+	json_t *o = describe_stats(&s, name_of(blk), blk_node(blk));
 	if (user)
-		g_string_append_printf(out, "    Attached to:      %s\n", user->name);
-	if (blk_stopped_error(blk))
-		g_string_append_printf(out, "    I/O status:       %s\n",
-				       blk_stopped_error(blk) == -ENOSPC ? "nospace" : "failed");
-	if (!user || user->changed)
-		g_string_append_printf(out, "    Removable device: %slocked, tray %s\n",
-				       user && user->locked && user->locked(device) ? "" : "not ",
-				       user && user->tray_open && user->tray_open(device) ? "open" : "closed");
-	if (node)
-		append_node(node, blk_write_cache(blk), out);
-	append_throttle(blk, out);
+		json_object_set_new(o, "qdev", json_string(user->name));
+	json_array_append_new(opaque, o);
 }
 
-static void append_named(Node *node, void *opaque)
+static void add_node_stats(Node *node, void *opaque)
 {
-	GString *out = opaque;
-	if (out->len)
+	static const BlkStats none;
+	json_array_append_new(opaque, describe_stats(&none, NULL, node));
+}
+
+json_t *serve_blockstats(Monitor *mon, const json_t *args, GError **error)
+{
+	json_t *list = json_array();
+	machine_lock();
+	if (is(args, "query-nodes"))
+		node_each(add_node_stats, list);
+	else
+		blk_each(add_stats, list);
+	machine_unlock();
+	return list;
+}
+
+void show_blockstats(Monitor *mon, const json_t *reply, GString *out)
+{
+	static const char *const shown[] = { "rd_bytes", "wr_bytes", "rd_operations", "wr_operations", "flush_operations",
+					     "wr_total_time_ns", "rd_total_time_ns", "flush_total_time_ns" };
+	size_t i;
+	json_t *o;
+
+	json_array_foreach (reply, i, o) {
+		const char *name = text(o, "device");
+		g_string_append_printf(out, "%s:", *name ? name : text(o, "node-name") ? text(o, "node-name") : text(o, "qdev"));
+		for (unsigned k = 0; k < G_N_ELEMENTS(shown); k++)
+			g_string_append_printf(out, " %s=%" JSON_INTEGER_FORMAT, shown[k],
+					       number(json_object_get(o, "stats"), shown[k]));
 		g_string_append_c(out, '\n');
-	append_medium(node->name, node, out);
-	append_node(node, true, out);
+	}
+}
+
+/* ---- in words ---- */
+
+static void show_throttle(const json_t *node, GString *out)
+{
+	if (!json_object_get(node, "group"))
+		return;
+	g_string_append(out, "    I/O throttling:  ");
+	for (unsigned i = 0; i < G_N_ELEMENTS(throttle_fields); i++)
+		g_string_append_printf(out, " %s=%" JSON_INTEGER_FORMAT, throttle_fields[i].name,
+				       number(node, throttle_fields[i].name));
+	g_string_append_printf(out, " group=%s\n", text(node, "group"));
+}
+
+static void show_node(const json_t *node, GString *out)
+{
+	const json_t *cache = json_object_get(node, "cache");
+
+	g_string_append_printf(out, "    Cache mode:       %s%s%s\n", is(cache, "writeback") ? "writeback" : "writethrough",
+			       is(cache, "direct") ? ", direct" : "", is(cache, "no-flush") ? ", ignore flushes" : "");
+	if (text(node, "backing_file"))
+		g_string_append_printf(out, "    Backing file:     %s (chain depth: %d)\n", text(node, "backing_file"),
+				       (int)number(node, "backing_file_depth"));
+	if (strcmp(text(node, "detect_zeroes"), "off"))
+		g_string_append_printf(out, "    Detect zeroes:    %s\n", text(node, "detect_zeroes"));
+	show_throttle(node, out);
+}
+
+static void show_medium(const char *title, const json_t *node, GString *out)
+{
+	g_string_append_printf(out, "%s: %s (%s%s)\n", title, text(node, "file"), text(node, "drv"),
+			       is(node, "ro") ? ", read-only" : "");
+}
+
+static void show_drive(const json_t *o, GString *out)
+{
+	const json_t *node = json_object_get(o, "inserted");
+	const char *name = text(o, "device"), *status = text(o, "io-status");
+
+	if (node) {
+		char *title = *name ? g_strdup_printf("%s (%s)", name, text(node, "node-name")) : g_strdup(text(node, "node-name"));
+		show_medium(title, node, out);
+		g_free(title);
+	} else {
+		g_string_append_printf(out, "%s: [not inserted]\n", *name ? name : text(o, "qdev"));
+	}
+	if (text(o, "qdev"))
+		g_string_append_printf(out, "    Attached to:      %s\n", text(o, "qdev"));
+	if (status && strcmp(status, "ok"))
+		g_string_append_printf(out, "    I/O status:       %s\n", status);
+	if (is(o, "removable"))
+		g_string_append_printf(out, "    Removable device: %slocked, tray %s\n", is(o, "locked") ? "" : "not ",
+				       is(o, "tray_open") ? "open" : "closed");
+	if (node)
+		show_node(node, out);
+}
+
+static void show_list(const json_t *list, void (*show)(const json_t *o, GString *out), GString *out)
+{
+	size_t i;
+	json_t *o;
+	json_array_foreach (list, i, o) {
+		if (out->len)
+			g_string_append_c(out, '\n');
+		show(o, out);
+	}
+}
+
+static void show_named(const json_t *node, GString *out)
+{
+	show_medium(text(node, "node-name"), node, out);
+	show_node(node, out);
 }
 
 void info_block(Monitor *mon, const Args *args, GString *out)
 {
-	machine_lock();
-	if (args->given[0])
-		node_each(append_named, out);
-	else
-		blk_each(append_drive, out);
-	machine_unlock();
-}
-
-static void append_stats(Blk *blk, void *opaque)
-{
-	BlkStats s = blk_stats(blk);
-	g_string_append_printf(opaque, "%s: rd_bytes=%" PRIu64 " wr_bytes=%" PRIu64 " rd_operations=%" PRIu64
-			       " wr_operations=%" PRIu64 " flush_operations=%" PRIu64 " wr_total_time_ns=%" PRId64
-			       " rd_total_time_ns=%" PRId64 " flush_total_time_ns=%" PRId64 "\n",
-			       blk_id(blk), s.bytes[BLK_READ], s.bytes[BLK_WRITE], s.operations[BLK_READ],
-			       s.operations[BLK_WRITE], s.operations[BLK_FLUSH], s.time_ns[BLK_WRITE],
-			       s.time_ns[BLK_READ], s.time_ns[BLK_FLUSH]);
-}
-
-void info_blockstats(Monitor *mon, const Args *args, GString *out)
-{
-	machine_lock();
-	blk_each(append_stats, out);
-	machine_unlock();
+	json_t *list = args->given[0] ? serve_named_nodes(mon, NULL, NULL) : serve_block(mon, NULL, NULL);
+	show_list(list, args->given[0] ? show_named : show_drive, out);
+	json_decref(list);
 }

@@ -165,6 +165,13 @@ RunFn command_log, command_logfile;
 ServeFn serve_send_key, serve_input_event;
 RunFn command_sendkey, command_mouse_move, command_mouse_button, command_mouse_set, info_mice;
 /* info_block.c */
-RunFn info_block, info_blockstats;
+RunFn info_block;
+ServeFn serve_block, serve_named_nodes, serve_blockstats;
+ShowFn show_blockstats;
+
+/* media.c */
+RunFn command_change, command_commit;
+ServeFn serve_open_tray, serve_close_tray, serve_remove_medium, serve_insert_medium, serve_eject, serve_change_medium,
+	serve_block_resize, serve_throttle, serve_blockdev_add, serve_blockdev_del;
 
 #endif

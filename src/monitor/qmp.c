@@ -197,6 +197,7 @@ static void answer(Qmp *q, Request *r)
 	reply = value ? json_pack("{so}", "return", value) : error_reply(r->error);
 	if (r->object && json_object_get(r->object, "id"))
 		json_object_set(reply, "id", json_object_get(r->object, "id"));
+	events_flush();
 	machine_lock();
 	send_owned(q, reply);
 	machine_unlock();

@@ -79,6 +79,27 @@ const char *const schema_types[] = {
 		"abs=InputMoveEventWrapper",
 
 	/* disks */
+	"struct SnapshotInfo id:str name:str vm-state-size:int date-sec:int date-nsec:int vm-clock-sec:int vm-clock-nsec:int "
+		"icount?:int",
+	"struct ImageInfo filename:str format:str dirty-flag?:bool actual-size?:int virtual-size:int cluster-size?:int "
+		"encrypted?:bool compressed?:bool backing-filename?:str full-backing-filename?:str backing-filename-format?:str "
+		"snapshots?:[SnapshotInfo] backing-image?:ImageInfo format-specific?:any",
+	"struct BlockdevCacheInfo writeback:bool direct:bool no-flush:bool",
+	"enum BlockdevDetectZeroesOptions off on unmap",
+	"struct BlockDeviceInfo file:str node-name?:str ro:bool drv:str backing_file?:str backing_file_depth:int encrypted:bool "
+		"detect_zeroes:BlockdevDetectZeroesOptions bps:int bps_rd:int bps_wr:int iops:int iops_rd:int iops_wr:int image:ImageInfo "
+		"bps_max?:int bps_rd_max?:int bps_wr_max?:int iops_max?:int iops_rd_max?:int iops_wr_max?:int iops_size?:int group?:str "
+		"cache:BlockdevCacheInfo write_threshold:int",
+	"enum BlockDeviceIoStatus ok failed nospace",
+	"struct BlockInfo device:str qdev?:str type:str removable:bool locked:bool inserted?:BlockDeviceInfo tray_open?:bool "
+		"io-status?:BlockDeviceIoStatus",
+	"struct BlockDeviceStats rd_bytes:int wr_bytes:int unmap_bytes:int rd_operations:int wr_operations:int flush_operations:int "
+		"unmap_operations:int rd_total_time_ns:int wr_total_time_ns:int flush_total_time_ns:int unmap_total_time_ns:int "
+		"wr_highest_offset:int rd_merged:int wr_merged:int unmap_merged:int failed_rd_operations:int failed_wr_operations:int "
+		"failed_flush_operations:int failed_unmap_operations:int invalid_rd_operations:int invalid_wr_operations:int "
+		"invalid_flush_operations:int invalid_unmap_operations:int account_invalid:bool account_failed:bool timed_stats:[any]",
+	"struct BlockStats device?:str qdev?:str node-name?:str stats:BlockDeviceStats",
+	"enum BlockdevChangeReadOnlyMode retain read-only read-write",
 	"enum IoOperationType read write",
 	"enum BlockErrorAction ignore report stop",
 

@@ -142,6 +142,11 @@ static void eject_request(void *opaque, bool force)
 	scsi_unit_eject_request(&((IdeDevice *)opaque)->drive->scsi, force);
 }
 
+static void move_tray(void *opaque, bool open)
+{
+	scsi_unit_move_tray(&((IdeDevice *)opaque)->drive->scsi, open);
+}
+
 static bool attach(IdeDevice *s, bool cd, GError **error)
 {
 	BlkDevice device = { .resized = resized, .name = device_label(&s->dev), .share_rw = s->share_rw };
@@ -149,6 +154,7 @@ static bool attach(IdeDevice *s, bool cd, GError **error)
 		device.changed = changed;
 		device.locked = locked;
 		device.tray_open = tray_open;
+		device.move_tray = move_tray;
 		device.eject_request = eject_request;
 	}
 	if (!blk_attach(s->blk, &device, s, error))

@@ -52,6 +52,8 @@ static void tell_host(ScsiUnit *u)
 
 void scsi_unit_medium(ScsiUnit *u, bool inserted)
 {
+	if (u->tray_open == inserted)
+		blk_tray_moved(u->blk, !inserted);
 	u->tray_open = !inserted;
 	u->changed = inserted ? 2 : 0;
 	u->media_event = inserted ? MEDIA_NEW : MEDIA_REMOVED;
@@ -348,6 +350,23 @@ void scsi_mode_sense(ScsiRequest *r, ScsiModePage *page, uint8_t medium_type, ui
 	memcpy(scsi_reply(r, n, limit), out, n);
 }
 
+static void move_tray(ScsiUnit *u, bool open)
+{
+	u->tray_open = open;
+	u->media_event = open ? MEDIA_REMOVED : MEDIA_NEW;
+	blk_tray_moved(u->blk, open);
+}
+
+void scsi_unit_move_tray(ScsiUnit *u, bool open)
+{
+	if (u->tray_open == open)
+		return;
+	move_tray(u, open);
+	if (!open && blk_inserted(u->blk))
+		u->attention = SENSE_MEDIUM_CHANGED;
+	tell_host(u);
+}
+
 /* START STOP UNIT: spinning and power conditions are nothing to a drive in a file; the tray is. */
 void scsi_start_stop(ScsiRequest *r)
 {
@@ -365,8 +384,7 @@ void scsi_start_stop(ScsiRequest *r)
 		scsi_end(r, SENSE_NONE);
 		return;
 	}
-	u->tray_open = !start;
-	u->media_event = start ? MEDIA_NEW : MEDIA_REMOVED;
+	move_tray(u, !start);
 	if (start && blk_inserted(u->blk))
 		u->attention = SENSE_MEDIUM_CHANGED;
 	scsi_end(r, SENSE_NONE);

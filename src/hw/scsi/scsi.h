@@ -128,6 +128,8 @@ void scsi_unit_reset(ScsiUnit *u);
 void scsi_unit_medium(ScsiUnit *u, bool inserted);
 void scsi_unit_resized(ScsiUnit *u);
 void scsi_unit_eject_request(ScsiUnit *u, bool force);
+/* By the user's hand. */
+void scsi_unit_move_tray(ScsiUnit *u, bool open);
 
 /*
  * Parses and, where no medium and no data to come are needed, executes. Never NULL. If it fails,

@@ -77,6 +77,14 @@ static void eject_request(void *opaque, bool force)
 	loop_leave(s->bus->loop);
 }
 
+static void move_tray(void *opaque, bool open)
+{
+	ScsiDevice *s = opaque;
+	loop_enter(s->bus->loop);
+	scsi_unit_move_tray(&s->unit, open);
+	loop_leave(s->bus->loop);
+}
+
 /* ---- settings ---- */
 
 static bool block_size_ok(uint64_t n)
@@ -132,6 +140,7 @@ static bool attach(ScsiDevice *s, GError **error)
 		device.changed = changed;
 		device.locked = locked;
 		device.tray_open = tray_open;
+		device.move_tray = move_tray;
 		device.eject_request = eject_request;
 	}
 	if (!blk_attach(s->blk, &device, s, error))

@@ -11,52 +11,20 @@
 
 #define BUFFER (2u << 20)
 
-/* Reads [offset, offset + len) of `from` and writes it to `to`; zeroes stay zeroes. */
-static int move(Node *from, Node *to, uint64_t offset, uint64_t len, bool zero, uint8_t *buf)
+typedef struct Pace {
+	uint64_t rate; /* bytes in a second, 0: unlimited */
+	int64_t begun;
+	ImgProgress *progress;
+} Pace;
+
+static void commit_step(void *opaque, uint64_t written, uint64_t at, uint64_t total)
 {
-	if (zero)
-		return node_write_zeroes(to, offset, len, REQ_UNMAP);
-	while (len) {
-		size_t n = MIN(len, BUFFER);
-		int err = node_pread(from, offset, buf, n);
-		struct iovec v = { buf, n };
-		if (err >= 0)
-			err = node_write(to, offset, iov_one(&v), 0);
-		if (err < 0)
-			return err;
-		offset += n;
-		len -= n;
-	}
-	return 0;
+	Pace *p = opaque;
+	img_hold_rate(p->rate, p->begun, written);
+	img_progress(p->progress, at, total);
 }
 
 /* ---- commit ---- */
-
-/* Everything that the layers above `base` hold. rate: bytes in a second, 0: unlimited. */
-static int commit_data(Node *top, Node *base, uint64_t rate, ImgProgress *progress)
-{
-	uint8_t *buf;
-	uint64_t moved = 0;
-	int64_t begun = host_now();
-	int err = 0;
-	if (posix_memalign((void **)&buf, 4096, BUFFER))
-		return -ENOMEM;
-	for (uint64_t at = 0; at < top->length && err >= 0;) {
-		NodeStatus s;
-		err = node_status_above(top, base, at, top->length - at, true, &s, NULL);
-		/* In steps, so that a rate holds inside of long extents too. */
-		s.bytes = MIN(s.bytes, rate ? BUFFER : s.bytes);
-		if (err >= 0 && s.flags & STATUS_ALLOCATED) {
-			err = move(top, base, at, s.bytes, s.flags & STATUS_ZERO, buf);
-			moved += s.bytes;
-			img_hold_rate(rate, begun, moved);
-		}
-		at += s.bytes;
-		img_progress(progress, at, top->length);
-	}
-	free(buf);
-	return err < 0 ? err : node_flush(base);
-}
 
 static Node *find_base(Node *top, const char *name)
 {
@@ -79,22 +47,9 @@ static int commit(Node *top, const char *name, uint64_t rate, bool drop, bool qu
 		return name ? img_error("Did not find '%s' in the backing chain of '%s'", name,
 					top->filename)
 			    : img_error("Image does not have a backing file");
-	if (!node_set_writable(base, true, &error))
+	Pace pace = { rate, host_now(), progress };
+	if (!node_commit(top, base, !drop, commit_step, &pace, &error))
 		return img_gerror(error, "Block job failed");
-	if (base->length < top->length &&
-	    !node_truncate(base, top->length, false, PREALLOC_OFF, &error))
-		return img_gerror(error, "Block job failed");
-	int err = commit_data(top, base, rate, progress);
-	/* Only when the base is safe may the layer be emptied; and only if the base lies right
-	 * below. */
-	if (err >= 0 && !drop && base == top->backing && top->driver->make_empty) {
-		err = top->driver->make_empty(top);
-		if (err >= 0)
-			err = node_flush(top);
-	}
-	node_set_writable(base, false, NULL);
-	if (err < 0)
-		return img_error("Block job failed: %s", g_strerror(-err));
 	img_progress_end(progress);
 	if (!quiet)
 		puts("Image committed.");

@@ -72,9 +72,6 @@ void img_progress_end(ImgProgress *p);
 /* Sleeps until `done` bytes since `begun` (host_now) are within `rate` a second; 0: no limit. */
 void img_hold_rate(uint64_t rate, int64_t begun, uint64_t done);
 
-/* info.c: also what create and others print of an image. */
-json_t *img_describe(Node *node, const char *filename);
-
 /* Options that many commands have, as getopt_long values. */
 enum { OPT_OBJECT = 256, OPT_IMAGE_OPTS, OPT_OUTPUT, OPT_NO_CLOBBER, OPT_LOCAL };
 #define IMG_LONG_OPTIONS                                                                           \

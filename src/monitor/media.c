@@ -1,0 +1,336 @@
+/*
+ * media.c - drives at work: trays and media, sizes, limits, commit; drives and nodes that come and go.
+ *
+ * Main thread, machine lock not held.
+ */
+#include <string.h>
+
+#include "block/drive.h"
+#include "core/error.h"
+#include "core/lock.h"
+#include "monitor/private.h"
+
+static const char *text(const json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
+static bool is(const json_t *o, const char *key) { return json_is_true(json_object_get(o, key)); }
+
+/* ---- finding ---- */
+
+typedef struct ByDevice {
+	const char *name;
+	Blk *found;
+} ByDevice;
+
+/* Devices are called by their id, or their whole path. */
+static void match_device(Blk *blk, void *opaque)
+{
+	ByDevice *s = opaque;
+	void *device;
+	const BlkDevice *user = blk_device(blk, &device);
+	if (user && !strcmp(user->name, s->name))
+		s->found = blk;
+}
+
+/* "device": a drive's id; "id": of its device. NULL with *error. */
+static Blk *find_drive(const json_t *args, GError **error)
+{
+	const char *drive = text(args, "device"), *id = text(args, "id");
+	ByDevice s = { id, NULL };
+
+	if (!drive == !id) {
+		fail(error, VIV_ERROR_INVALID, "Need exactly one of 'device' and 'id'");
+		return NULL;
+	}
+	if (drive)
+		s.found = blk_find(drive);
+	else
+		blk_each(match_device, &s);
+	if (!s.found)
+		fail(error, VIV_ERROR_NO_DEVICE, "Device '%s' not found", drive ? drive : id);
+	return s.found;
+}
+
+static const char *label(Blk *blk, const json_t *args) { return text(args, "id") ? text(args, "id") : blk_id(blk); }
+
+/* ---- trays ---- */
+
+static bool removable(const BlkDevice *user) { return !user || user->changed; }
+
+/* False with *error: the guest keeps it locked, and `force` was not said. */
+static bool open_tray(Blk *blk, const char *name, bool force, GError **error)
+{
+	void *device;
+	const BlkDevice *user = blk_device(blk, &device);
+
+	if (!removable(user))
+		return fail(error, VIV_ERROR_FAILED, "Device '%s' is not removable", name);
+	if (!user || !user->move_tray || user->tray_open(device))
+		return true;
+	bool locked = user->locked && user->locked(device);
+	if (locked && user->eject_request)
+		user->eject_request(device, force);
+	if (locked && !force)
+		return fail(error, VIV_ERROR_FAILED,
+			    "Device '%s' is locked and force was not specified, wait for tray to open and try again", name);
+	user->move_tray(device, true);
+	return true;
+}
+
+static void close_tray(Blk *blk)
+{
+	void *device;
+	const BlkDevice *user = blk_device(blk, &device);
+	if (user && user->move_tray && user->tray_open(device))
+		user->move_tray(device, false);
+}
+
+/* The medium can be taken or put in. */
+static bool tray_is_open(Blk *blk, const char *name, GError **error)
+{
+	void *device;
+	const BlkDevice *user = blk_device(blk, &device);
+
+	if (!removable(user))
+		return fail(error, VIV_ERROR_FAILED, "Device '%s' is not removable", name);
+	return !user || !user->move_tray || user->tray_open(device) ||
+	       fail(error, VIV_ERROR_FAILED, "Tray of device '%s' is not open", name);
+}
+
+/* Runs one of the steps below on the drive that `args` names, machine lock held. */
+static json_t *on_drive(const json_t *args, bool (*step)(Blk *blk, const json_t *args, GError **error), GError **error)
+{
+	machine_lock();
+	Blk *blk = find_drive(args, error);
+	bool ok = blk && step(blk, args, error);
+	machine_unlock();
+	return ok ? json_object() : NULL;
+}
+
+static bool step_open(Blk *blk, const json_t *args, GError **error)
+{
+	void *device;
+	const BlkDevice *user = blk_device(blk, &device);
+	if (user && user->changed && !user->move_tray)
+		return fail(error, VIV_ERROR_FAILED, "Device '%s' does not have a tray", label(blk, args));
+	return open_tray(blk, label(blk, args), is(args, "force"), error);
+}
+
+static bool step_close(Blk *blk, const json_t *args, GError **error)
+{
+	void *device;
+	if (!removable(blk_device(blk, &device)))
+		return fail(error, VIV_ERROR_FAILED, "Device '%s' is not removable", label(blk, args));
+	close_tray(blk);
+	return true;
+}
+
+static bool step_remove(Blk *blk, const json_t *args, GError **error)
+{
+	if (!tray_is_open(blk, label(blk, args), error))
+		return false;
+	if (blk_inserted(blk))
+		blk_insert(blk, NULL);
+	return true;
+}
+
+static bool step_insert(Blk *blk, const json_t *args, GError **error)
+{
+	Node *node = node_find(text(args, "node-name"));
+
+	if (!node)
+		return fail(error, VIV_ERROR_NO_DEVICE, "Node '%s' not found", text(args, "node-name"));
+	if (!tray_is_open(blk, label(blk, args), error))
+		return false;
+	if (blk_inserted(blk))
+		return fail(error, VIV_ERROR_FAILED, "There already is a medium in device '%s'", label(blk, args));
+	blk_insert(blk, node_ref(node));
+	return blk_inserted(blk) || fail(error, VIV_ERROR_FAILED, "Node '%s' is in use by another process", node->name);
+}
+
+static bool step_eject(Blk *blk, const json_t *args, GError **error)
+{
+	if (!open_tray(blk, label(blk, args), is(args, "force"), error))
+		return false;
+	if (blk_inserted(blk))
+		blk_insert(blk, NULL);
+	return true;
+}
+
+json_t *serve_open_tray(Monitor *mon, const json_t *args, GError **error) { return on_drive(args, step_open, error); }
+json_t *serve_close_tray(Monitor *mon, const json_t *args, GError **error) { return on_drive(args, step_close, error); }
+json_t *serve_remove_medium(Monitor *mon, const json_t *args, GError **error) { return on_drive(args, step_remove, error); }
+json_t *serve_insert_medium(Monitor *mon, const json_t *args, GError **error) { return on_drive(args, step_insert, error); }
+json_t *serve_eject(Monitor *mon, const json_t *args, GError **error) { return on_drive(args, step_eject, error); }
+
+/* ---- another medium ---- */
+
+/* Opened as the drive has been, if read-only-mode= does not say otherwise. */
+static Node *open_medium(Blk *blk, const json_t *args, GError **error)
+{
+	const char *mode = text(args, "read-only-mode"), *format = text(args, "format");
+	bool read_only = !mode || !strcmp(mode, "retain") ? blk_read_only(blk) : !strcmp(mode, "read-only");
+	const Node *old = blk_node(blk);
+	unsigned flags = (read_only ? 0 : NODE_WRITE) | (old ? old->flags & (NODE_DIRECT | NODE_NO_FLUSH) : 0);
+	json_t *opts = json_object();
+
+	if (format)
+		json_object_set_new(opts, "driver", json_string(format));
+	return node_open(loop_main(), text(args, "filename"), opts, flags, error);
+}
+
+static bool step_change(Blk *blk, const json_t *args, GError **error)
+{
+	Node *node = open_medium(blk, args, error);
+	if (!node)
+		return false;
+	if (!open_tray(blk, label(blk, args), is(args, "force"), error)) {
+		node_unref(node);
+		return false;
+	}
+	blk_insert(blk, NULL);
+	blk_insert(blk, node);
+	close_tray(blk);
+	return blk_inserted(blk) || fail(error, VIV_ERROR_FAILED, "'%s' is in use by another process", text(args, "filename"));
+}
+
+json_t *serve_change_medium(Monitor *mon, const json_t *args, GError **error) { return on_drive(args, step_change, error); }
+
+/* `change`: a drive's medium; of VNC the password or the address, which is another file's. */
+void command_change(Monitor *mon, const Args *args, GString *out)
+{
+	GError *error = NULL;
+	json_t *words = json_pack("{ss ss}", "device", args->text[1], "filename", args->given[2] ? args->text[2] : "");
+
+	if (args->given[0])
+		json_object_set_new(words, "force", json_true());
+	if (args->given[3])
+		json_object_set_new(words, "format", json_string(args->text[3]));
+	if (args->given[4])
+		json_object_set_new(words, "read-only-mode", json_string(args->text[4]));
+	json_t *reply = !args->given[2] ? NULL : serve_change_medium(mon, words, &error);
+	if (!args->given[2])
+		g_string_append(out, "Error: Parameter 'target' is missing\n");
+	else if (!reply)
+		g_string_append_printf(out, "Error: %s\n", error->message);
+	g_clear_error(&error);
+	json_decref(reply);
+	json_decref(words);
+}
+
+/* ---- sizes, limits ---- */
+
+json_t *serve_block_resize(Monitor *mon, const json_t *args, GError **error)
+{
+	const char *drive = text(args, "device"), *name = text(args, "node-name");
+	json_int_t size = json_integer_value(json_object_get(args, "size"));
+	bool ok = false;
+
+	machine_lock();
+	Blk *blk = drive ? blk_find(drive) : NULL;
+	if (!drive == !name)
+		fail(error, VIV_ERROR_INVALID, "Need exactly one of 'device' and 'node-name'");
+	else if (name)
+		fail(error, VIV_ERROR_UNSUPPORTED, "A node is resized by its drive's name: give 'device'");
+	else if (!blk)
+		fail(error, VIV_ERROR_NO_DEVICE, "Cannot find device='%s' nor node-name=''", drive);
+	else if (size < 0)
+		fail(error, VIV_ERROR_INVALID, "Parameter 'size' expects a >0 size");
+	else
+		ok = blk_resize(blk, (uint64_t)size, error);
+	machine_unlock();
+	return ok ? json_object() : NULL;
+}
+
+static bool step_throttle(Blk *blk, const json_t *args, GError **error)
+{
+	static const struct { const char *name; size_t at; } limits[] = {
+#define F(name) { #name, offsetof(BlkThrottle, name) }
+		F(bps), F(bps_rd), F(bps_wr), F(iops), F(iops_rd), F(iops_wr), F(bps_max), F(bps_rd_max), F(bps_wr_max),
+		F(iops_max), F(iops_rd_max), F(iops_wr_max), F(iops_size),
+#undef F
+	};
+	BlkThrottle t = { 0 };
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(limits); i++) {
+		json_int_t value = json_integer_value(json_object_get(args, limits[i].name));
+		if (value < 0)
+			return fail(error, VIV_ERROR_INVALID, "bps/iops/max values must be within [0, 1000000000000000]");
+		*(uint64_t *)((char *)&t + limits[i].at) = (uint64_t)value;
+	}
+	if ((t.bps && (t.bps_rd || t.bps_wr)) || (t.iops && (t.iops_rd || t.iops_wr)))
+		return fail(error, VIV_ERROR_INVALID, "bps/iops/max total values and read/write values cannot be used at the same time");
+	blk_set_throttle(blk, &t);
+	return true;
+}
+
+json_t *serve_throttle(Monitor *mon, const json_t *args, GError **error) { return on_drive(args, step_throttle, error); }
+
+/* ---- commit ---- */
+
+typedef struct CommitCall {
+	Node *top;
+	GError **error;
+	bool ok;
+} CommitCall;
+
+static void commit_fiber(void *opaque)
+{
+	CommitCall *c = opaque;
+	c->ok = node_commit(c->top, c->top->backing, true, NULL, NULL, c->error);
+}
+
+static void commit_drive(Blk *blk, GString *out)
+{
+	GError *error = NULL;
+	CommitCall c = { blk_node(blk), &error, false };
+
+	blk_drain(blk);
+	loop_call(blk_loop(blk), commit_fiber, &c);
+	if (!c.ok)
+		g_string_append_printf(out, "'commit' error for '%s': %s\n", blk_id(blk), error->message);
+	g_clear_error(&error);
+}
+
+static void commit_if_layered(Blk *blk, void *opaque)
+{
+	if (blk_node(blk) && blk_node(blk)->backing)
+		commit_drive(blk, opaque);
+}
+
+void command_commit(Monitor *mon, const Args *args, GString *out)
+{
+	const char *name = args->text[0];
+
+	machine_hold_vcpus(mon->m);
+	machine_lock();
+	Blk *blk = blk_find(name);
+	if (!strcmp(name, "all"))
+		blk_each(commit_if_layered, out);
+	else if (!blk)
+		g_string_append_printf(out, "Device '%s' not found\n", name);
+	else if (!blk_node(blk))
+		g_string_append_printf(out, "Device '%s' has no medium\n", name);
+	else if (!blk_node(blk)->backing)
+		g_string_append_printf(out, "'commit' error for '%s': The image has no backing file\n", name);
+	else
+		commit_drive(blk, out);
+	machine_unlock();
+	machine_release_vcpus(mon->m);
+}
+
+/* ---- drives and nodes that come and go ---- */
+
+json_t *serve_blockdev_add(Monitor *mon, const json_t *args, GError **error)
+{
+	machine_lock();
+	bool ok = blockdev_add(json_deep_copy(args), error);
+	machine_unlock();
+	return ok ? json_object() : NULL;
+}
+
+json_t *serve_blockdev_del(Monitor *mon, const json_t *args, GError **error)
+{
+	machine_lock();
+	bool ok = blockdev_del(text(args, "node-name"), error);
+	machine_unlock();
+	return ok ? json_object() : NULL;
+}
