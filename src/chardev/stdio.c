@@ -15,16 +15,13 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include <glib-unix.h>
-
 #include "chardev/backend.h"
+#include "chardev/fdio.h"
 #include "core/error.h"
-#include "core/lock.h"
 
 typedef struct Stdio {
 	Chardev base;
-	guint in_source, out_source; /* 0: not watched */
-	bool eof;
+	FdIo io;
 } Stdio;
 
 /*
@@ -80,65 +77,19 @@ static void arm_signals(void)
 	atexit(restore);
 }
 
-static gboolean on_input(gint fd, GIOCondition condition, gpointer opaque)
+static size_t stdio_write(Chardev *c, const uint8_t *buf, size_t len)
 {
-	Stdio *s = opaque;
-	uint8_t buf[256];
-	gboolean go_on = G_SOURCE_CONTINUE;
-	machine_lock();
-	size_t room = chardev_room(&s->base);
-	ssize_t n = room ? read(fd, buf, MIN(room, sizeof(buf))) : 0;
-	if (room && (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)))
-		s->eof = true;
-	if (n > 0)
-		chardev_push(&s->base, buf, n);
-	if (!room || s->eof) {
-		s->in_source = 0;
-		go_on = G_SOURCE_REMOVE;
-	}
-	machine_unlock();
-	return go_on;
+	return fdio_write(&((Stdio *)c)->io, buf, len);
 }
 
 static void stdio_accept_input(Chardev *c)
 {
-	Stdio *s = (Stdio *)c;
-	if (!s->in_source && !s->eof && chardev_room(c))
-		s->in_source = g_unix_fd_add(STDIN_FILENO, G_IO_IN | G_IO_HUP, on_input, s);
+	fdio_accept_input(&((Stdio *)c)->io);
 }
 
-static gboolean on_output(gint fd, GIOCondition condition, gpointer opaque)
+static void stdio_close(Chardev *c)
 {
-	Stdio *s = opaque;
-	machine_lock();
-	s->out_source = 0;
-	chardev_writable(&s->base);
-	machine_unlock();
-	return G_SOURCE_REMOVE;
-}
-
-static size_t stdio_write(Chardev *c, const uint8_t *buf, size_t len)
-{
-	Stdio *s = (Stdio *)c;
-	ssize_t n;
-	do {
-		n = write(STDOUT_FILENO, buf, len);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0 && errno != EAGAIN)
-		return len; /* nobody reads any more: the line is open, and the guest goes on */
-	n = MAX(n, 0);
-	if ((size_t)n < len && !s->out_source)
-		s->out_source = g_unix_fd_add(STDOUT_FILENO, G_IO_OUT | G_IO_ERR, on_output, s);
-	return n;
-}
-
-static void stdio_free(Chardev *c)
-{
-	Stdio *s = (Stdio *)c;
-	if (s->in_source)
-		g_source_remove(s->in_source);
-	if (s->out_source)
-		g_source_remove(s->out_source);
+	fdio_free(&((Stdio *)c)->io);
 	restore();
 }
 
@@ -156,32 +107,34 @@ static struct termios raw_modes(const struct termios *old, bool signals)
 	return raw;
 }
 
-static Chardev *stdio_open(const ChardevOptions *options, GError **error)
+static bool stdio_open(Chardev *c, GError **error)
 {
-	if (atomic_load(&saved.armed)) {
-		fail(error, VIV_ERROR_INVALID,
+	if (atomic_load(&saved.armed))
+		return fail(error, VIV_ERROR_INVALID,
 			"cannot use stdio by multiple character devices. Use mon:stdio to share "
 			"the terminal between a serial line and the monitor.");
-		return NULL;
-	}
-	Stdio *s = chardev_alloc(&chardev_stdio, sizeof(Stdio), options->id);
-	for (int fd = 0; fd < 2; fd++) {
+	for (int fd = 0; fd < 2; fd++)
 		saved.flags[fd] = fcntl(fd, F_GETFL);
-		if (saved.flags[fd] >= 0)
-			fcntl(fd, F_SETFL, saved.flags[fd] | O_NONBLOCK);
-	}
 	saved.terminal = !tcgetattr(STDIN_FILENO, &saved.old);
 	if (saved.terminal)
-		saved.raw = raw_modes(&saved.old, options->signals);
+		saved.raw = raw_modes(&saved.old, c->options->signal != CHARDEV_OFF);
 	atomic_store(&saved.armed, true);
 	arm_signals();
 	if (saved.terminal)
 		tcsetattr(STDIN_FILENO, TCSANOW, &saved.raw);
-	return &s->base;
+	fdio_start(&((Stdio *)c)->io, c, STDIN_FILENO, STDOUT_FILENO);
+	return true;
 }
 
-const ChardevClass chardev_stdio = {
-	.name = "stdio", .open = stdio_open, .write = stdio_write,
-		.accept_input = stdio_accept_input,
-	.free = stdio_free,
+static const ChardevKey keys[] = {
+	{ "signal", CHARDEV_SWITCH, offsetof(ChardevOptions, signal),
+	  "C-c, C-\\ and C-z act on viv, not on the guest (on)" },
+	{ NULL },
 };
+
+static const ChardevClass stdio_class = {
+	.name = "stdio", .desc = "standard input and output", .keys = keys, .open = stdio_open,
+	.close = stdio_close, .write = stdio_write, .accept_input = stdio_accept_input,
+};
+
+const ChardevType chardev_type_stdio = { &stdio_class, sizeof(Stdio) };

@@ -56,111 +56,86 @@ bool apply_data_dir(Cli *cli, const OptionDef *def, const char *text, GArray *kv
 	return true;
 }
 
+static bool add_port(GPtrArray *ports, const char *words, unsigned max, const char *what,
+	GError **error)
+{
+	if (ports->len >= max)
+		return fail(error, VIV_ERROR_INVALID, "too many %s ports: a PC has %u at most.", what,
+			max);
+	g_ptr_array_add(ports, g_strdup(words));
+	return true;
+}
+
 bool apply_serial(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
-	HostConfig *h = &cli->host;
-	h->serial_given = true;
-	if (!strcmp(text, "none"))
-		return true;
-	if (h->serials->len >= MACHINE_SERIALS)
-		return fail(error, VIV_ERROR_INVALID, "a PC has %u serial lines at most.",
-			MACHINE_SERIALS);
-	g_ptr_array_add(h->serials, g_strdup(text));
-	return true;
+	cli->host.serial_given = true;
+	return add_port(cli->host.serials, text, MACHINE_SERIALS, "serial", error);
 }
 
 bool apply_parallel(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
-	if (!strcmp(text, "none"))
-		return true;
-	return fail(error, VIV_ERROR_UNSUPPORTED,
-		"parallel ports are not built yet in this version; use "
-		"-parallel none.");
+	if (strcmp(text, "none"))
+		return fail(error, VIV_ERROR_UNSUPPORTED, "parallel ports are not built yet in this version.");
+	cli->host.parallel_given = true;
+	return add_port(cli->host.parallels, text, MACHINE_PARALLELS, "parallel", error);
 }
 
+void host_add_monitor(HostConfig *h, const char *words, bool control, bool pretty)
+{
+	MonitorConfig *m = g_new0(MonitorConfig, 1);
+	*m = (MonitorConfig){ g_strdup(words), control, pretty };
+	g_ptr_array_add(h->monitors, m);
+}
+
+/* -monitor, -qmp and -qmp-pretty */
 bool apply_monitor(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
 	cli->host.monitor_given = true;
 	if (strcmp(text, "none"))
-		g_ptr_array_add(cli->host.monitors, g_strdup(text));
+		host_add_monitor(&cli->host, text, strcmp(def->name, "monitor"),
+			!strcmp(def->name, "qmp-pretty"));
 	return true;
 }
 
 bool apply_mon(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
-	static const SubKey keys[] = {
-		{ "chardev", KEY_STRING, 0, NULL, "id" },
-		{ "mode", KEY_STRING, 0, NULL, "readline", .only = "readline" },
-		{ NULL },
-	};
-	OptionDef own = { .keys = keys };
-	if (!keys_store(cli, &own, kv, error))
-		return false;
-	const char *id = kv_list_get(kv, "chardev");
+	const char *id = kv_list_get(kv, "chardev"), *mode = kv_list_get(kv, "mode");
+	const char *indent = kv_list_get(kv, "pretty");
+	bool control = mode && !strcmp(mode, "control"), pretty = false;
 	if (!id)
 		return fail(error, VIV_ERROR_INVALID, "chardev=ID is needed.");
+	if (indent && !control)
+		return fail(error, VIV_ERROR_INVALID,
+			"'pretty' is not compatible with HMP monitors");
+	if (indent)
+		parse_on_off(indent, &pretty); /* was checked before */
 	cli->host.monitor_given = true;
-	g_ptr_array_add(cli->host.monitors, g_strdup_printf("chardev:%s", id));
+	char *words = g_strdup_printf("chardev:%s", id);
+	host_add_monitor(&cli->host, words, control, pretty);
+	g_free(words);
 	return true;
 }
 
 void list_chardevs(GString *out)
 {
-	g_string_append(out, "Available chardev backend types:\n  file\n  null\n  stdio\n");
+	chardev_list_types(out);
+	chardev_list_keys(out);
 }
 
+/* Checked here, kept as text, and opened when the options are complete. */
 bool apply_chardev(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
-	static const char *const built[] = { "file", "null", "stdio", NULL };
-	static const char *const unbuilt[] = { "socket", "udp", "msmouse", "vc", "ringbuf", "pipe",
-		"pty", "braille",
-		"serial", "tty", "parallel", "parport", "spicevmc", "spiceport", "testdev",
-		"wctablet", "dbus", NULL };
-	static const SubKey keys[] = {
-		{ "backend", KEY_STRING, 0, NULL, "type" }, { "id", KEY_STRING, 0, NULL, "id" },
-		{ "path", KEY_STRING, 0, NULL, "file" },
-		{ "append", KEY_TRI, 0, "off", "keep what is in the file" },
-		{ "signal", KEY_TRI, 0, "on", "C-c ends viv" },
-		{ "mux", KEY_TRI, 0, "off", "shared", .only = "off" },
-		{ NULL },
-	};
-	OptionDef own = { .keys = keys };
-	if (kv->len && !kv_at(kv, 0)->value) { /* the type comes first, bare */
-		kv_at(kv, 0)->value = kv_at(kv, 0)->key;
-		kv_at(kv, 0)->key = g_strdup("backend");
-	}
-	const char *type = kv_list_get(kv, "backend"), *id = kv_list_get(kv, "id");
-	if (type && !strcmp(type, "help")) {
-		list_chardevs(cli->output);
-		return cli->done = true;
-	}
-	if (type && g_strv_contains(unbuilt, type))
-		return fail(error, VIV_ERROR_UNSUPPORTED,
-			"chardev type '%s' is not built yet in this version; "
-			"stdio, file and null are.", type);
-	if (!type || !g_strv_contains(built, type)) {
-		char *hint = word_hint(type ? type : "", built);
-		fail(error, VIV_ERROR_INVALID, "'%s' is no chardev type. %s.", type ? type : "",
-			hint);
-		g_free(hint);
+	ChardevOptions *o = chardev_options_from_items(kv, error);
+	if (!o)
 		return false;
-	}
-	if (!keys_store(cli, &own, kv, error))
-		return false;
-	if (!id || !*id)
-		return fail(error, VIV_ERROR_INVALID, "id=NAME is needed.");
-	bool file = !strcmp(type, "file");
-	if (file != (kv_list_get(kv, "path") != NULL) || (!file && kv_list_get(kv, "append")) ||
-	    (strcmp(type, "stdio") && kv_list_get(kv, "signal")))
-		return fail(error, VIV_ERROR_INVALID,
-		"path= and append= go with type file (which needs a path), "
-			"signal= with stdio.");
-	GString *spec = g_string_new(NULL);
+	chardev_options_free(o);
+	GString *words = g_string_new(NULL);
 	for (unsigned i = 0; i < kv->len; i++) {
-		g_string_append_printf(spec, "%s%s=", i ? "," : "", kv_at(kv, i)->key);
-		kv_append_escaped(spec, kv_at(kv, i)->value);
+		const KeyValue *item = kv_at(kv, i);
+		g_string_append_printf(words, "%s%s=", i ? "," : "", item->key);
+		kv_append_escaped(words, item->value);
 	}
-	g_ptr_array_add(cli->host.chardevs, g_string_free(spec, FALSE));
+	g_ptr_array_add(cli->host.chardevs, g_string_free(words, FALSE));
 	return true;
 }
 

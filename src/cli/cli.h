@@ -10,14 +10,20 @@
 #include <stdint.h>
 #include <glib.h>
 
-#include "chardev/chardev.h"
+#include "chardev/set.h"
 #include "machine/config.h"
+
+/* A monitor that was asked for. */
+typedef struct MonitorConfig {
+	char *words;               /* its character device, as -serial takes it */
+	bool control, pretty;      /* QMP, with line breaks and indentation */
+} MonitorConfig;
 
 /* What the options say about everything but the machine. Strings are owned. */
 typedef struct HostConfig {
-	bool serial_given, monitor_given, no_user_config;
-	GPtrArray *serials;        /* char *: -serial, without "none" */
-	GPtrArray *monitors;       /* char *: -monitor, without "none" */
+	bool serial_given, parallel_given, monitor_given, no_user_config;
+	GPtrArray *serials, *parallels; /* char *: -serial, -parallel; "none" leaves a place out */
+	GPtrArray *monitors;       /* MonitorConfig *: -monitor, -qmp, -mon, without "none" */
 	GPtrArray *chardevs;       /* char *: -chardev's whole text */
 	char *debugcon;
 	bool nographic, display_none;
@@ -63,11 +69,15 @@ void cli_write_config(const Cli *cli, GString *out);
 
 /* ---- host.c: the host side, when the options are complete ---- */
 
+/* A monitor's place: a device that is open. */
+typedef struct HostMonitor {
+	Chardev *c;
+	bool control, pretty;
+} HostMonitor;
+
 typedef struct HostSide {
-	GHashTable *chardevs;      /* id -> Chardev *, given to the machine; does not own them */
-	GPtrArray *monitors;       /* Chardev *: one for each monitor; borrowed */
-	GPtrArray *opened;         /* Chardev *: all but muxes' own; owned */
-	GPtrArray *muxes;          /* ChardevMux *: owned, with the device behind each */
+	ChardevSet *chardevs;      /* shown to the machine, which must go first */
+	GArray *monitors;          /* HostMonitor */
 } HostSide;
 
 /*

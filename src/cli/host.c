@@ -12,179 +12,121 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "chardev/open.h"
 #include "cli/cli.h"
-#include "cli/grammar.h"
 #include "core/error.h"
 
 /* ---- character devices ---- */
 
-/* Prefixes of qemu's that name back ends which are not built. */
-static bool unbuilt_spec(const char *spec)
+static void add_monitor(HostSide *h, Chardev *c, bool control, bool pretty)
 {
-	static const char *const names[] = { "pty", "vc", "tcp:", "unix:", "telnet:", "tn3270:",
-		"websocket:", "udp:",
-		"pipe:", "tty", "/dev/", "braille", "msmouse", "wctablet", "con:", "ringbuf",
-		"socket", NULL };
-	for (unsigned i = 0; names[i]; i++)
-		if (g_str_has_prefix(spec, names[i]))
-			return true;
-	return false;
+	HostMonitor monitor = { c, control, pretty };
+	g_array_append_val(h->monitors, monitor);
 }
 
-static Chardev *open_spec(HostSide *h, const char *spec, const char *id, bool shared,
-	GError **error)
+/* The device that `words` mean, called `id` if it is new; "mon:" puts a monitor on it too. */
+static Chardev *open_words(HostSide *h, const char *words, const char *id, GError **error)
 {
-	ChardevOptions o = { .id = id, .signals = !shared };
-	Chardev *c;
-	if (g_str_has_prefix(spec, "chardev:")) {
-		c = g_hash_table_lookup(h->chardevs, spec + 8);
+	if (g_str_has_prefix(words, "chardev:")) {
+		Chardev *c = chardev_set_find(h->chardevs, words + 8);
 		if (!c)
 			fail(error, VIV_ERROR_INVALID,
-				"there is no chardev '%s'. Define it with -chardev ...,id=%s.",
-				spec + 8,
-				spec + 8);
+				"chardev \"%s\" not found. Define it with -chardev ...,id=%s.", words + 8,
+				words + 8);
 		return c;
 	}
-	if (g_str_has_prefix(spec, "file:")) {
-		o.path = spec + 5;
-		c = chardev_open("file", &o, error);
-	} else if (!strcmp(spec, "stdio") || !strcmp(spec, "null")) {
-		c = chardev_open(spec, &o, error);
-	} else {
-		char *hint = word_hint(spec, chardev_type_names());
-		if (unbuilt_spec(spec))
-			fail(error, VIV_ERROR_UNSUPPORTED,
-				"'%s' is not built yet in this version; use stdio, mon:stdio, "
-				"file:PATH, null or none", spec);
-		else
-			fail(error, VIV_ERROR_INVALID, "'%s' is not a valid char driver. %s.", spec,
-			hint);
-		g_free(hint);
-		return NULL;
-	}
+	ChardevOptions *o = chardev_options_from_words(words, id, error);
+	Chardev *c = o ? chardev_set_open(h->chardevs, o, error) : NULL;
+	if (c && g_str_has_prefix(words, "mon:"))
+		add_monitor(h, c, false, false);
 	return c;
 }
 
-/* Opens `spec` for a front end called `id`; "mon:" puts a monitor on it too. */
-static Chardev *open_line(HostSide *h, const char *spec, const char *id, GError **error)
+/* The same for an option; stores the device's id. "none" and NULL leave *id as it is. */
+static bool open_port(HostSide *h, const char *option, const char *words, const char *name,
+	char **id, GError **error)
 {
-	bool shared = g_str_has_prefix(spec, "mon:");
-	Chardev *c = open_spec(h, spec + (shared ? 4 : 0), id, shared, error);
-	if (!c)
-		return NULL;
-	bool named = g_str_has_prefix(spec, "chardev:");
-	if (shared && g_str_has_prefix(spec + 4, "chardev:")) {
-		fail(error, VIV_ERROR_UNSUPPORTED,
-			"mon: with chardev: is not built yet in this version; use mon:stdio");
-		return NULL;
+	if (!words || !strcmp(words, "none"))
+		return true;
+	Chardev *c = open_words(h, words, name, error);
+	if (!c) {
+		g_prefix_error(error, "-%s %s: ", option, words);
+		return false;
 	}
-	if (shared) {
-		char *monitor_id = g_strdup_printf("compat_monitor%u", h->monitors->len);
-		ChardevMux *mux = chardev_mux_new(c);
-		c = chardev_mux_port(mux, id);
-		g_ptr_array_add(h->monitors, chardev_mux_port(mux, monitor_id));
-		g_ptr_array_add(h->muxes, mux);
-		g_free(monitor_id);
-	} else if (!named) {
-		g_ptr_array_add(h->opened, c);
-	}
-	if (!named)
-		g_hash_table_insert(h->chardevs, g_strdup(id), c);
-	return c;
+	g_free(*id);
+	*id = g_strdup(chardev_id(c));
+	return true;
 }
 
-static bool open_chardevs(HostSide *h, const Cli *cli, GError **error)
+/* -serial and -parallel: one port each. */
+static bool open_ports(HostSide *h, const char *option, const GPtrArray *all, char **ids,
+	GError **error)
 {
-	for (unsigned i = 0; i < cli->host.chardevs->len; i++) {
-		const char *text = g_ptr_array_index(cli->host.chardevs, i);
-		GArray *kv = kv_list_new();
-		kv_parse(text, NULL, kv, NULL); /* was parsed before */
-		const char *id = kv_list_get(kv, "id");
-		ChardevOptions o = { .id = id, .path = kv_list_get(kv, "path"), .signals = true };
-		if (kv_list_get(kv, "append"))
-			parse_on_off(kv_list_get(kv, "append"), &o.append);
-		if (kv_list_get(kv, "signal"))
-			parse_on_off(kv_list_get(kv, "signal"), &o.signals);
-		Chardev *c = NULL;
-		if (g_hash_table_contains(h->chardevs, id))
-			fail(error, VIV_ERROR_INVALID, "Duplicate ID '%s' for chardev.", id);
-		else
-			c = chardev_open(kv_list_get(kv, "backend"), &o, error);
-		if (c) {
-			g_ptr_array_add(h->opened, c);
-			g_hash_table_insert(h->chardevs, g_strdup(id), c);
-		} else {
-			g_prefix_error(error, "-chardev %s: ", text);
-		}
-		kv_list_free(kv);
-		if (!c)
+	bool ok = true;
+	for (unsigned i = 0; ok && i < all->len; i++) {
+		char *name = g_strdup_printf("%s%u", option, i);
+		ok = open_port(h, option, g_ptr_array_index(all, i), name, &ids[i], error);
+		g_free(name);
+	}
+	return ok;
+}
+
+static bool open_monitors(HostSide *h, const GPtrArray *all, GError **error)
+{
+	for (unsigned i = 0; i < all->len; i++) {
+		const MonitorConfig *m = g_ptr_array_index(all, i);
+		const char *words = m->words + (g_str_has_prefix(m->words, "mon:") ? 4 : 0);
+		char *id = g_strdup_printf("compat_monitor%u", i);
+		Chardev *c = open_words(h, words, id, error);
+		g_free(id);
+		if (!c) {
+			g_prefix_error(error, "-%s %s: ", m->control ? "qmp" : "monitor", m->words);
 			return false;
+		}
+		add_monitor(h, c, m->control, m->pretty);
+	}
+	return true;
+}
+
+static bool open_chardevs(HostSide *h, const GPtrArray *all, GError **error)
+{
+	for (unsigned i = 0; i < all->len; i++) {
+		const char *text = g_ptr_array_index(all, i);
+		ChardevOptions *o = chardev_options_parse(text, error); /* was checked before */
+		if (!o || !chardev_set_open(h->chardevs, o, error)) {
+			g_prefix_error(error, "-chardev %s: ", text);
+			return false;
+		}
 	}
 	return true;
 }
 
 static bool open_all(HostSide *h, Cli *cli, GError **error)
 {
-	HostConfig *host = &cli->host;
-	if (!open_chardevs(h, cli, error))
-		return false;
-	for (unsigned i = 0; i < host->serials->len; i++) {
-		const char *spec = g_ptr_array_index(host->serials, i);
-		char *id = g_strdup_printf("serial%u", i);
-		Chardev *c = open_line(h, spec, id, error);
-		g_free(id);
-		if (!c) {
-			g_prefix_error(error, "-serial %s: ", spec);
-			return false;
-		}
-		g_free(cli->machine.serial[i]);
-		cli->machine.serial[i] = g_strdup(chardev_id(c));
-	}
-	if (host->debugcon && strcmp(host->debugcon, "none")) {
-		Chardev *c = open_line(h, host->debugcon, "debugcon", error);
-		if (!c) {
-			g_prefix_error(error, "-debugcon %s: ", host->debugcon);
-			return false;
-		}
-		g_free(cli->machine.debugcon);
-		cli->machine.debugcon = g_strdup(chardev_id(c));
-	}
-	for (unsigned i = 0; i < host->monitors->len; i++) {
-		const char *spec = g_ptr_array_index(host->monitors, i);
-		char *id = g_strdup_printf("compat_monitor%u", h->monitors->len);
-		Chardev *c = open_line(h, g_str_has_prefix(spec, "mon:") ? spec + 4 : spec, id,
-			error);
-		g_free(id);
-		if (!c) {
-			g_prefix_error(error, "-monitor %s: ", spec);
-			return false;
-		}
-		g_ptr_array_add(h->monitors, c);
-	}
-	return true;
+	const HostConfig *host = &cli->host;
+	MachineConfig *m = &cli->machine;
+	return open_chardevs(h, host->chardevs, error) &&
+		open_ports(h, "serial", host->serials, m->serial, error) &&
+		open_ports(h, "parallel", host->parallels, m->parallel, error) &&
+		open_port(h, "debugcon", host->debugcon, "debugcon", &m->debugcon, error) &&
+		open_monitors(h, host->monitors, error);
 }
 
 bool host_open(HostSide *h, Cli *cli, GError **error)
 {
-	h->chardevs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	h->monitors = g_ptr_array_new();
-	h->opened = g_ptr_array_new_with_free_func((GDestroyNotify)chardev_free);
-	h->muxes = g_ptr_array_new_with_free_func((GDestroyNotify)chardev_mux_free);
-	if (open_all(h, cli, error)) {
-		cli->machine.chardevs = h->chardevs;
+	h->chardevs = chardev_set_new();
+	h->monitors = g_array_new(FALSE, FALSE, sizeof(HostMonitor));
+	cli->machine.chardevs = chardev_set_table(h->chardevs);
+	cli->machine.chardev_set = h->chardevs;
+	if (open_all(h, cli, error))
 		return true;
-	}
 	host_close(h);
 	return false;
 }
 
 void host_close(HostSide *h)
 {
-	g_hash_table_unref(h->chardevs);
-	g_ptr_array_free(h->monitors, TRUE);
-	g_ptr_array_free(h->muxes, TRUE);
-	g_ptr_array_free(h->opened, TRUE);
+	chardev_set_free(h->chardevs);
+	g_array_free(h->monitors, TRUE);
 	memset(h, 0, sizeof(*h));
 }
 

@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 #include "cli/cli.h"
-#include "cli/grammar.h"
+#include "core/grammar.h"
 
 typedef enum Section {
 	SECTION_STANDARD, SECTION_BLOCK, SECTION_USB, SECTION_DISPLAY, SECTION_X86, SECTION_NETWORK,
@@ -100,6 +100,9 @@ void list_cpus(GString *out);
 void list_devices(GString *out);
 void list_displays(GString *out);
 void list_chardevs(GString *out);
+
+/* Appends a monitor; words are copied. */
+void host_add_monitor(HostConfig *h, const char *words, bool control, bool pretty);
 
 /* One option with its argument (NULL for flags): finds, checks and applies it. */
 bool option_apply(Cli *cli, const OptionDef *def, const char *text, GError **error);

@@ -11,13 +11,20 @@
 #include "core/log.h"
 #include "core/suggest.h"
 
+static void monitor_config_free(void *p)
+{
+	g_free(((MonitorConfig *)p)->words);
+	g_free(p);
+}
+
 void cli_init(Cli *cli)
 {
 	memset(cli, 0, sizeof(*cli));
 	machine_config_init(&cli->machine);
 	cli->program = g_strdup("viv");
 	cli->host.serials = g_ptr_array_new_with_free_func(g_free);
-	cli->host.monitors = g_ptr_array_new_with_free_func(g_free);
+	cli->host.parallels = g_ptr_array_new_with_free_func(g_free);
+	cli->host.monitors = g_ptr_array_new_with_free_func(monitor_config_free);
 	cli->host.chardevs = g_ptr_array_new_with_free_func(g_free);
 	cli->numa = g_ptr_array_new_with_free_func((GDestroyNotify)kv_list_free);
 	cli->warnings = g_ptr_array_new_with_free_func(g_free);
@@ -30,6 +37,7 @@ void cli_free(Cli *cli)
 	HostConfig *h = &cli->host;
 	machine_config_free(&cli->machine);
 	g_ptr_array_free(h->serials, TRUE);
+	g_ptr_array_free(h->parallels, TRUE);
 	g_ptr_array_free(h->monitors, TRUE);
 	g_ptr_array_free(h->chardevs, TRUE);
 	g_ptr_array_free(cli->numa, TRUE);
@@ -207,14 +215,12 @@ static void complete_lines(Cli *cli)
 		!cli->machine.no_defaults;
 	bool monitor = !h->monitor_given && !speaks_monitor(h) && !cli->machine.no_defaults;
 	if (h->nographic) {
-		if (serial && monitor)
-			g_ptr_array_add(h->serials, g_strdup("mon:stdio"));
-		else if (serial)
-			g_ptr_array_add(h->serials, g_strdup("stdio"));
+		if (serial)
+			g_ptr_array_add(h->serials, g_strdup(monitor ? "mon:stdio" : "stdio"));
 		else if (monitor)
-			g_ptr_array_add(h->monitors, g_strdup("stdio"));
+			host_add_monitor(h, "stdio", false, false);
 	} else if (serial) {
-		g_ptr_array_add(h->serials, g_strdup("null"));
+		g_ptr_array_add(h->serials, g_strdup("vc"));
 		if (!h->display_none && !h->serial_given && monitor)
 			cli_warn(cli, "no display is built in this version, so nothing will be "
 				"seen; use -nographic for the "

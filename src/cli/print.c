@@ -275,7 +275,13 @@ static GPtrArray *effective(const Cli *cli)
 		kv_parse(g_ptr_array_index(cli->host.chardevs, i), NULL, item->kv, NULL);
 	}
 	add_texts(out, "serial", cli->host.serials);
-	add_texts(out, "monitor", cli->host.monitors);
+	add_texts(out, "parallel", cli->host.parallels);
+	for (unsigned i = 0; i < cli->host.monitors->len; i++) {
+		const MonitorConfig *m = g_ptr_array_index(cli->host.monitors, i);
+		add(out, !m->control ? "monitor" : m->pretty ? "qmp-pretty" : "qmp", m->words);
+	}
+	if (!cli->host.monitors->len)
+		add(out, "monitor", "none");
 	if (cli->host.log_items) {
 		char *items = log_items_text(cli->host.log_items);
 		add(out, "d", items);

@@ -20,6 +20,7 @@ static const char *const driftfix_values[] = { "none", "slew", NULL };
 static const char *const reboot_values[] = { "reset", "shutdown", NULL };
 static const char *const shutdown_values[] = { "poweroff", "pause", NULL };
 static const char *const panic_values[] = { "pause", "shutdown", "exit-failure", "none", NULL };
+static const char *const monitor_modes[] = { "readline", "control", NULL };
 static const char *const thread_values[] = { "single", "multi", NULL };
 
 static const SubKey machine_keys[] = {
@@ -176,6 +177,13 @@ static const SubKey msg_keys[] = {
 	END
 };
 
+static const SubKey mon_keys[] = {
+	{ "chardev", KEY_STRING, 0, NULL, "id of a -chardev" },
+	{ "mode", KEY_ENUM, 0, "readline", "for people, or for programs (QMP)", monitor_modes },
+	{ "pretty", KEY_TRI, 0, "off", "control: with line breaks and indentation" },
+	END
+};
+
 static const SubKey object_keys[] = {
 	{ "qom-type", KEY_SPECIAL, 0, NULL, "type of the object: iothread" },
 	{ "id", KEY_SPECIAL, 0, NULL, "its name" },
@@ -301,7 +309,8 @@ const OptionDef option_table[] = {
 	NONE_ONLY("net", "TYPE[,KEY=VALUE...]", "network, old words", SECTION_NETWORK, "none",
 	  "use -net none"),
 
-	{ "chardev", "stdio|null|file,id=ID[,KEY=VALUE...]", "character device", SECTION_CHARDEV,
+	{ "chardev", "TYPE,id=ID[,KEY=VALUE...]", "character device (-chardev help)",
+	  SECTION_CHARDEV,
 	  "chardev", NULL,
 	  NULL, 0, apply_chardev, .free_keys = true, .list = list_chardevs },
 
@@ -319,18 +328,15 @@ const OptionDef option_table[] = {
 	{ "fw_cfg", "[name=]NAME,file=FILE|string=TEXT", "firmware configuration item",
 	  SECTION_BOOT, "fw_cfg",
 	  "name", fw_cfg_keys, 0, apply_fw_cfg },
-	{ "serial", "DEV", "serial line: stdio, mon:stdio, file:PATH, chardev:ID, null, none; up "
-	  "to 4",
-	  SECTION_EXPERT, .apply = apply_serial },
-	{ "parallel", "none", "no parallel port is built", SECTION_EXPERT,
+	{ "serial", "DEV", "serial line: stdio, mon:stdio, pty, tcp:HOST:PORT, unix:PATH, "
+	  "chardev:ID, none...; up to 4", SECTION_EXPERT, .apply = apply_serial },
+	{ "parallel", "DEV", "parallel port, in the same words; up to 3", SECTION_EXPERT,
 	  .apply = apply_parallel },
-	{ "monitor", "DEV", "monitor: stdio, file:PATH, chardev:ID, null, none", SECTION_EXPERT,
-	  .apply = apply_monitor },
-	NOT("qmp", "DEV", "machine-readable monitor", SECTION_EXPERT, "use -monitor"),
-	NOT("qmp-pretty", "DEV", "the same, indented", SECTION_EXPERT, "use -monitor"),
-	{ "mon", "[chardev=]ID[,mode=readline]", "monitor on a character device", SECTION_EXPERT,
-	  "mon", "chardev",
-	  NULL, 0, apply_mon, .free_keys = true },
+	{ "monitor", "DEV", "monitor, in the same words", SECTION_EXPERT, .apply = apply_monitor },
+	{ "qmp", "DEV", "monitor for programs (QMP)", SECTION_EXPERT, .apply = apply_monitor },
+	{ "qmp-pretty", "DEV", "the same, indented", SECTION_EXPERT, .apply = apply_monitor },
+	{ "mon", "[chardev=]ID[,mode=readline|control][,pretty=on|off]",
+	  "monitor on a character device", SECTION_EXPERT, "mon", "chardev", mon_keys, 0, apply_mon },
 	{ "debugcon", "DEV", "debug port E9h", SECTION_EXPERT, .at = H(debugcon) },
 	{ "pidfile", "FILE", "write and lock a file with the process id", SECTION_EXPERT,
 	  .at = H(pidfile) },

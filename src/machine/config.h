@@ -17,6 +17,7 @@
 #include <glib.h>
 
 #include "accel/accel.h"
+#include "core/grammar.h"
 
 #define MACHINE_SERIALS 4
 #define MACHINE_PARALLELS 3
@@ -25,11 +26,6 @@
 
 /* on|off|auto */
 typedef enum Tri { TRI_AUTO, TRI_ON, TRI_OFF } Tri;
-
-/* One key=value of an option; both owned. */
-typedef struct KeyValue {
-	char *key, *value;
-} KeyValue;
 
 /* -device CLASS,key=value,... and -global DRIVER.PROP=VALUE (one KeyValue). */
 typedef struct DeviceConfig {
@@ -145,6 +141,7 @@ typedef struct MachineConfig {
 	char *parallel[MACHINE_PARALLELS]; /* chardev ids */
 	char *debugcon;        /* chardev id for port 0xe9; NULL: none */
 	GHashTable *chardevs;  /* id -> struct Chardev *; borrowed, may be NULL; becomes board->chardevs */
+	struct ChardevSet *chardev_set; /* whose table that is; borrowed, may be NULL */
 
 	/* How it behaves */
 	bool nographic;        /* firmware messages go to the first serial port */

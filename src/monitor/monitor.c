@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "chardev/open.h"
+#include "chardev/set.h"
 #include "core/lock.h"
 #include "core/suggest.h"
 #include "core/version.h"
@@ -16,6 +16,7 @@
 #define PROMPT "(qemu) " /* scripts wait for it */
 #define BANNER "Vivarium " VIV_VERSION " monitor - type 'help' for more information\r\n"
 #define INPUT_MAX 4096
+#define OUTPUT_MAX 65536 /* of what the peer does not take; one command may go beyond */
 
 /* ---- output ---- */
 
@@ -168,7 +169,9 @@ static gboolean on_idle(gpointer opaque)
 
 static size_t can_read(void *opaque)
 {
-	return INPUT_MAX - ((Monitor *)opaque)->input->len;
+	Monitor *mon = opaque;
+	/* Who does not read the answers is not asked for more. */
+	return mon->output->len < OUTPUT_MAX ? INPUT_MAX - mon->input->len : 0;
 }
 
 static void on_read(void *opaque, const uint8_t *buf, size_t len)
@@ -190,20 +193,38 @@ static void greet(Monitor *mon)
 static void on_event(void *opaque, ChardevEvent event)
 {
 	Monitor *mon = opaque;
-	if (event == CHARDEV_MUX_IN) {
+	switch (event) {
+	case CHARDEV_OPENED: /* on a mux it speaks when it gets the input */
+		if (!chardev_is_mux(mon->c))
+			greet(mon);
+		break;
+	case CHARDEV_CLOSED: /* the next peer is greeted, and gets nothing of this one's */
+		mon->greeted = false;
+		g_byte_array_set_size(mon->input, 0);
+		g_byte_array_set_size(mon->output, 0);
+		break;
+	case CHARDEV_MUX_IN:
 		send_raw(mon, "\r\n", 2);
 		greet(mon);
-	} else if (event == CHARDEV_MUX_OUT) {
+		break;
+	case CHARDEV_MUX_OUT:
 		send_raw(mon, "\r\n", 2);
+		break;
+	case CHARDEV_BREAK:
+		break;
 	}
 }
 
 static void on_writable(void *opaque)
 {
-	flush(opaque);
+	Monitor *mon = opaque;
+	flush(mon);
+	chardev_accept_input(mon->c);
 }
 
-static const ChardevHandlers handlers = { can_read, on_read, on_event, on_writable };
+static const ChardevHandlers handlers = {
+	can_read, on_read, on_event, on_writable, .background = true,
+};
 
 Monitor *monitor_new_detached(Machine *m)
 {
@@ -219,16 +240,14 @@ Monitor *monitor_new(Machine *m, Chardev *c, GError **error)
 {
 	Monitor *mon = monitor_new_detached(m);
 	machine_lock();
+	mon->c = c;
 	bool ok = chardev_attach(c, &handlers, mon, error);
 	machine_unlock();
-	if (!ok) {
-		monitor_free(mon);
-		return NULL;
-	}
-	mon->c = c;
-	if (!chardev_is_mux_port(c)) /* on a mux it speaks when it gets the input */
-		greet(mon);
-	return mon;
+	if (ok)
+		return mon;
+	mon->c = NULL;
+	monitor_free(mon);
+	return NULL;
 }
 
 void monitor_free(Monitor *mon)
@@ -238,7 +257,7 @@ void monitor_free(Monitor *mon)
 	if (mon->c) {
 		machine_lock();
 		flush(mon);
-		chardev_attach(mon->c, NULL, NULL, NULL);
+		chardev_detach(mon->c, mon);
 		machine_unlock();
 	}
 	readline_free(mon->line);

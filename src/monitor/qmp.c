@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "chardev/open.h"
+#include "chardev/chardev.h"
 #include "core/error.h"
 #include "core/lock.h"
 #include "core/version.h"
@@ -349,7 +349,9 @@ static void on_writable(void *opaque)
 		chardev_accept_input(q->c);
 }
 
-static const ChardevHandlers handlers = { can_read, on_read, on_chardev_event, on_writable };
+static const ChardevHandlers handlers = {
+	can_read, on_read, on_chardev_event, on_writable, .background = true,
+};
 
 Qmp *qmp_new(Machine *m, Chardev *c, bool pretty, GError **error)
 {
@@ -379,7 +381,7 @@ void qmp_free(Qmp *q)
 	machine_lock();
 	if (q->c) {
 		flush(q);
-		chardev_attach(q->c, NULL, NULL, NULL);
+		chardev_detach(q->c, q);
 	}
 	if (q->idle)
 		g_source_remove(q->idle);

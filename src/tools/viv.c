@@ -3,6 +3,7 @@
  *
  * Main thread.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,11 +12,12 @@
 
 #include <glib-unix.h>
 
-#include "chardev/open.h"
+#include "chardev/set.h"
 #include "cli/cli.h"
 #include "core/log.h"
 #include "machine/machine.h"
 #include "monitor/monitor.h"
+#include "monitor/qmp.h"
 
 static gboolean on_signal(gpointer opaque)
 {
@@ -37,18 +39,41 @@ static void advise_memory(const HostConfig *h, const RamArena *arena)
 		madvise(arena->host, arena->reserved, MADV_DONTDUMP);
 }
 
+/* Those who steer the machine. */
+typedef struct Monitors {
+	GPtrArray *people;   /* Monitor * */
+	GPtrArray *programs; /* Qmp * */
+} Monitors;
+
+static void monitors_init(Monitors *all)
+{
+	all->people = g_ptr_array_new_with_free_func((GDestroyNotify)monitor_free);
+	all->programs = g_ptr_array_new_with_free_func((GDestroyNotify)qmp_free);
+}
+
+static void monitors_free(Monitors *all)
+{
+	g_ptr_array_free(all->people, TRUE);
+	g_ptr_array_free(all->programs, TRUE);
+}
+
+static bool add_monitor(Monitors *all, const HostMonitor *h, Machine *m, GError **error)
+{
+	void *made = h->control ? (void *)qmp_new(m, h->c, h->pretty, error) :
+		(void *)monitor_new(m, h->c, error);
+	if (made)
+		g_ptr_array_add(h->control ? all->programs : all->people, made);
+	return made;
+}
+
 /* The machine is there: monitors, signals, and leave for the background. */
-static bool attend(Cli *cli, HostSide *host, Machine *m, GPtrArray *monitors, int ready_fd,
+static bool attend(Cli *cli, HostSide *host, Machine *m, Monitors *monitors, int ready_fd,
 	GError **error)
 {
-	for (unsigned i = 0; i < host->monitors->len; i++) {
-		Monitor *monitor = monitor_new(m, g_ptr_array_index(host->monitors, i), error);
-		if (!monitor)
+	for (unsigned i = 0; i < host->monitors->len; i++)
+		if (!add_monitor(monitors, &g_array_index(host->monitors, HostMonitor, i), m, error))
 			return false;
-		g_ptr_array_add(monitors, monitor);
-	}
-	for (unsigned i = 0; i < host->muxes->len; i++)
-		chardev_mux_set_quit(g_ptr_array_index(host->muxes, i), on_quit_key, m);
+	chardev_set_on_quit(host->chardevs, on_quit_key, m);
 	g_unix_signal_add(SIGINT, on_signal, m);
 	g_unix_signal_add(SIGTERM, on_signal, m);
 	g_unix_signal_add(SIGHUP, on_signal, m);
@@ -88,12 +113,13 @@ static bool run(Cli *cli, int *status, GError **error)
 	if (ok) {
 		if (cli->accel_note)
 			g_printerr("%s\n", cli->accel_note);
-		GPtrArray *monitors = g_ptr_array_new_with_free_func((GDestroyNotify)monitor_free);
+		Monitors monitors;
+		monitors_init(&monitors);
 		Machine *m = machine_new(&cli->machine, error);
-		ok = m && attend(cli, &host, m, monitors, ready_fd, error);
+		ok = m && attend(cli, &host, m, &monitors, ready_fd, error);
 		if (ok)
 			*status = machine_run(m);
-		g_ptr_array_free(monitors, TRUE);
+		monitors_free(&monitors);
 		machine_free(m);
 		host_close(&host);
 	}
@@ -118,6 +144,7 @@ int main(int argc, char **argv)
 	Cli cli;
 	GError *error = NULL;
 	int status = 1;
+	signal(SIGPIPE, SIG_IGN); /* whose peer is gone hears it from write() */
 	cli_init(&cli);
 	bool ok = cli_parse(&cli, argc, argv, &error);
 	host_messages(&cli);

@@ -142,7 +142,7 @@ static void test_lines(void)
 		  { "viv -nographic -serial null", "null", "stdio" },
 		{ "viv -nographic -monitor none", "stdio", NULL },
 		  { "viv -nographic -nodefaults", NULL, NULL },
-		{ "viv -display none", "null", NULL }, { "viv -serial none", NULL, NULL },
+		{ "viv -display none", "vc", NULL }, { "viv -serial none", "none", NULL },
 		{ "viv -nographic -device isa-serial,chardev=c -chardev null,id=c", NULL, "stdio" },
 	};
 	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -150,7 +150,7 @@ static void test_lines(void)
 		start(&cli, cases[i].line, NULL);
 		const GPtrArray *s = cli.host.serials, *m = cli.host.monitors;
 		g_assert_cmpstr(s->len ? g_ptr_array_index(s, 0) : NULL, ==, cases[i].serial);
-		g_assert_cmpstr(m->len ? g_ptr_array_index(m, 0) : NULL, ==, cases[i].monitor);
+		g_assert_cmpstr(m->len ? ((MonitorConfig *)g_ptr_array_index(m, 0))->words : NULL, ==, cases[i].monitor);
 		cli_free(&cli);
 	}
 }

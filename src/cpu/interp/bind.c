@@ -74,7 +74,7 @@ static void bind_address(const Cpu *cpu, const Decoded *d, Insn *i)
 		i->seg |= INSN_SEGCHECK;
 }
 
-void bind(const Cpu *cpu, const Decoded *d, unsigned end, Insn *i)
+void bind_insn(const Cpu *cpu, const Decoded *d, unsigned end, Insn *i)
 {
 	Binder b = {cpu, d, i};
 

@@ -201,7 +201,7 @@ static DecodeResult decode_at(Cpu *cpu, const uint8_t *p, unsigned left, uint64_
 static void bind_result(Cpu *cpu, DecodeResult r, const Decoded *d, unsigned end, Insn *i)
 {
 	if (r == DECODE_OK) {
-		bind(cpu, d, end, i);
+		bind_insn(cpu, d, end, i);
 		return;
 	}
 	memset(i, 0, sizeof(*i));

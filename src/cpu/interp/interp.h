@@ -306,7 +306,7 @@ InsnFn bind_bits(Binder *b);
 InsnFn bind_system(Binder *b);
 InsnFn bind_vector(Binder *b);
 /* Binds d into *i; `end` is the distance from the block's start to the next instruction. */
-void bind(const Cpu *cpu, const Decoded *d, unsigned end, Insn *i);
+void bind_insn(const Cpu *cpu, const Decoded *d, unsigned end, Insn *i);
 /* Byte offset into Cpu.regs of register n accessed as `size` bytes. */
 unsigned reg_offset(const Decoded *d, unsigned n, unsigned size);
 /* The memory operand is [base + disp], 64-bit, without a segment base. */

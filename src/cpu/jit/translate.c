@@ -9,7 +9,7 @@ static void emit_handler(Trans *t, unsigned k, uint64_t *runs)
 	JitInsn *ji = jit_take(t->jit, sizeof(*ji));
 
 	memset(ji, 0, sizeof(*ji));
-	bind(t->cpu, &t->d[k], t->end[k], &ji->insn[0]);
+	bind_insn(t->cpu, &t->d[k], t->end[k], &ji->insn[0]);
 	ji->insn[0].flags &= (uint8_t)~INSN_LINK;
 	ji->insn[1].fn = jit_stay;
 	ji->block = t->b;

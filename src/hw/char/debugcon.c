@@ -7,6 +7,7 @@
  */
 #include "chardev/chardev.h"
 #include "core/board.h"
+#include "core/error.h"
 #include "hw/classes.h"
 
 #define PENDING_MAX (1u << 20)
@@ -44,13 +45,21 @@ static void region_write(void *opaque, uint64_t offset, uint64_t value, unsigned
 		flush(s);
 }
 
-static const ChardevHandlers handlers = { .writable = flush };
+static void changed(void *opaque, Chardev *c)
+{
+	((DebugCon *)opaque)->chardev = c;
+}
+
+static const ChardevHandlers handlers = { .writable = flush, .changed = changed };
 static const RegionOps ops = { region_read, region_write, 1, 1 };
 
 static bool realize(Device *dev, GError **error)
 {
 	DebugCon *s = (DebugCon *)dev;
-	if (s->chardev && !chardev_attach(s->chardev, &handlers, s, error))
+	if (!s->chardev)
+		return fail(error, VIV_ERROR_INVALID, "Can't create debugcon device, empty char device. Give it "
+			"chardev=ID.");
+	if (!chardev_attach(s->chardev, &handlers, s, error))
 		return false;
 	s->pending = g_byte_array_new();
 	region_init_io(&s->region, "isa-debugcon", &ops, s, 1);
@@ -62,8 +71,7 @@ static void unrealize(Device *dev)
 {
 	DebugCon *s = (DebugCon *)dev;
 	as_unmap(&s->region);
-	if (s->chardev)
-		chardev_attach(s->chardev, NULL, NULL, NULL);
+	chardev_detach(s->chardev, s);
 	g_byte_array_free(s->pending, TRUE);
 }
 

@@ -402,8 +402,7 @@ static void unrealize(Device *dev)
 	Serial *s = (Serial *)dev;
 	timer_cancel(&s->timeout);
 	as_unmap(&s->region);
-	if (s->chardev)
-		chardev_attach(s->chardev, NULL, NULL, NULL);
+	chardev_detach(s->chardev, s);
 }
 
 static const Property props[] = {

@@ -6,14 +6,17 @@
  * and the option's table says whether "word" means on and "noword" means off.
  * Pure functions; any thread.
  */
-#ifndef VIV_CLI_GRAMMAR_H
-#define VIV_CLI_GRAMMAR_H
+#ifndef VIV_CORE_GRAMMAR_H
+#define VIV_CORE_GRAMMAR_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <glib.h>
 
-#include "machine/config.h"
+/* One item of an option; both owned by the list. */
+typedef struct KeyValue {
+	char *key, *value;
+} KeyValue;
 
 /* A list of KeyValue that owns its strings. */
 GArray *kv_list_new(void);

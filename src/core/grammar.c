@@ -4,7 +4,7 @@
  * Follows the rules that the manual of qemu 7.2 gives for its options. Leaves out JSON
  * arguments. Pure functions; any thread.
  */
-#include "cli/grammar.h"
+#include "core/grammar.h"
 
 #include <errno.h>
 #include <string.h>
