@@ -278,6 +278,11 @@ char *device_get(Device *dev, const Property *p)
 	}
 }
 
+bool device_is_on(const Device *dev, const char *key)
+{
+	return *(const bool *)field((Device *)dev, find_property(dev->cls, key)->offset);
+}
+
 void device_connect(Device *dev, const char *output, unsigned n, Irq to)
 {
 	for (const LineOut *l = dev->cls->outputs; l && l->name; l++)

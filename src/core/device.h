@@ -144,6 +144,7 @@ bool device_set(Device *dev, const char *key, const char *value, GError **error)
 void device_set_ptr(Device *dev, const char *key, void *ptr); /* PROP_PTR/PROP_CHARDEV; programming error if absent */
 /* A property as text (caller frees), as `info qtree` prints it. */
 char *device_get(Device *dev, const Property *prop);
+bool device_is_on(const Device *dev, const char *key); /* of a PROP_BOOL that the class has */
 void device_connect(Device *dev, const char *output, unsigned n, Irq to);
 Irq device_input(Device *dev, const char *input, unsigned n);
 /* Connects it to the board (appends to board->devices), then resets it. On failure the device is freed. */

@@ -72,6 +72,14 @@ static inline bool machine_running(Machine *m) { return machine_state(m) == STAT
 
 void machine_add_listener(Machine *m, MachineEventFn fn, void *opaque);
 
+/*
+ * A device that comes while the machine exists: realized, and the guest told of it. False with *error: its bus cannot.
+ * machine_unplug asks the guest to let the device go; DEVICE_DELETED says when it has. Before the guest ever ran, and
+ * while it is paused by nobody's fault, the request waits for the guest.
+ */
+bool machine_plug(Machine *m, const DeviceConfig *d, GError **error);
+bool machine_unplug(Machine *m, const char *id, GError **error);
+
 /* A drive made later than the machine, which owns it from now on; one that no device has can be taken away again. Machine
  * lock held. */
 void machine_own_drive(Machine *m, struct Blk *blk);

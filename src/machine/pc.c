@@ -14,6 +14,7 @@
 #include "core/lock.h"
 #include "cpu/models.h"
 #include "display/screen.h"
+#include "hw/acpi/pcihp.h"
 #include "hw/classes.h"
 #include "hw/intc/intc.h"
 #include "hw/pci/pci.h"
@@ -280,6 +281,15 @@ static bool choose_accel(Machine *m, GError **error)
 
 /* ---- chipset and ISA devices ---- */
 
+static bool add_hotplug(Machine *m, GError **error)
+{
+	if (!(m->hotplug = make(m, &pcihp_class, error)))
+		return false;
+	device_connect(m->hotplug, "gpe", 0, device_input(m->pm, "gpe", 1));
+	pcihp_on_eject(m->hotplug, hotplug_eject, m);
+	return device_realize(m->hotplug, error);
+}
+
 static bool add_chipset(Machine *m, GError **error)
 {
 	if (!add_plain(m, &i440fx_pcihost_class, error))
@@ -312,7 +322,9 @@ static bool add_chipset(Machine *m, GError **error)
 		return false;
 	device_connect(m->pm, "sci", 0, m->board.gsi[9]);
 	m->board.powerdown = device_input(m->pm, "powerdown", 0);
-	return device_realize(m->pm, error);
+	if (!device_realize(m->pm, error))
+		return false;
+	return !device_is_on(m->pm, "acpi-root-pci-hotplug") || add_hotplug(m, error);
 }
 
 /* With an HPET, the PIT and RTC lines pass through it: it can take their place. */
@@ -438,32 +450,47 @@ void pc_name_user_device(Machine *m, Device *dev)
 		g_strdup_printf("/machine/peripheral-anon/device[%u]", m->anonymous++);
 }
 
+/* What a user may add under that name; NULL with *error. */
+static const DeviceClass *user_class(Machine *m, const DeviceConfig *d, GError **error)
+{
+	const DeviceClass *cls = device_class_find(d->driver);
+	if (cls && cls->user_creatable && !(d->id && machine_find_device(m, d->id)))
+		return cls;
+	if (!cls)
+		fail(error, VIV_ERROR_INVALID, "'%s' is not a valid device model name. See -device help.", d->driver);
+	else if (!cls->user_creatable)
+		fail(error, VIV_ERROR_INVALID, "this device is part of the board and cannot be added.");
+	else
+		fail(error, VIV_ERROR_INVALID, "Duplicate device ID '%s'", d->id);
+	return NULL;
+}
+
+Device *pc_new_user_device(Machine *m, const DeviceConfig *d, GError **error)
+{
+	const DeviceClass *cls = user_class(m, d, error);
+	if (!cls)
+		return NULL;
+	Device *dev = device_new(&m->board, cls, d->id);
+	pc_name_user_device(m, dev);
+	bool ok = pc_apply_globals(m, dev, error);
+	for (unsigned k = 0; ok && k < d->props->len; k++) {
+		const KeyValue *kv = &g_array_index(d->props, KeyValue, k);
+		ok = device_set(dev, kv->key, kv->value, error);
+	}
+	if (ok)
+		return dev;
+	device_free(dev);
+	return NULL;
+}
+
 /* -device */
 static bool add_user_devices(Machine *m, GError **error)
 {
 	for (unsigned i = 0; i < m->config->devices->len; i++) {
 		const DeviceConfig *d = g_ptr_array_index(m->config->devices, i);
-		const DeviceClass *cls = device_class_find(d->driver);
-		if (!cls)
-			return fail(error, VIV_ERROR_INVALID, "-device %s: '%s' is not a valid device model name. "
-				"See -device help.", d->driver, d->driver);
-		if (!cls->user_creatable)
-			return fail(error, VIV_ERROR_INVALID, "-device %s: this device is part of the board and "
-				"cannot be added.", d->driver);
-		if (d->id && machine_find_device(m, d->id))
-			return fail(error, VIV_ERROR_INVALID, "-device %s,id=%s: Duplicate device ID '%s'.",
-				d->driver, d->id, d->id);
-		Device *dev = device_new(&m->board, cls, d->id);
-		pc_name_user_device(m, dev);
-		bool ok = pc_apply_globals(m, dev, error);
-		for (unsigned k = 0; ok && k < d->props->len; k++) {
-			const KeyValue *kv = &g_array_index(d->props, KeyValue, k);
-			ok = device_set(dev, kv->key, kv->value, error);
-		}
-		if (!ok)
-			device_free(dev);
-		if (!ok || !device_realize(dev, error)) {
-			g_prefix_error(error, "-device %s: ", d->driver);
+		Device *dev = pc_new_user_device(m, d, error);
+		if (!dev || !device_realize(dev, error)) {
+			g_prefix_error(error, "-device %s%s%s: ", d->driver, d->id ? ",id=" : "", d->id ? d->id : "");
 			return false;
 		}
 	}

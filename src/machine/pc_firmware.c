@@ -457,7 +457,7 @@ static bool fill_acpi(Machine *m, GError **error)
 		.ram_above_4g = m->board.ram_above_4g, .reserved_end = reserved_end(m),
 		.phys_bits = m->board.cpus[0]->phys_bits, .apic_ids = m->apic_ids,
 		.cpu_count = m->board.cpu_count, .cpu_max = m->board.cpu_max, .hpet = m->hpet,
-		.pm_base = pm_base(m) };
+		.pm_base = pm_base(m), .pci_hotplug = m->hotplug };
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
 		in.serials |= (c->serial[i] ? 1u : 0) << i;
 	for (unsigned i = 0; i < m->board.devices->len; i++) {

@@ -37,6 +37,8 @@ struct Machine {
 	uint8_t *bios;              /* host pointer to the last 128 KiB of firmware */
 	unsigned anonymous;         /* user devices without an id */
 	Device *pic, *ioapic, *rtc, *pm, *pit, *hpet;
+	Device *hotplug;            /* NULL: slots keep what they have */
+	_Atomic uint32_t ejected;   /* hotplug.c: slots that the guest lets go, not yet emptied */
 	FwCfgTable *fw_cfg;
 	LinuxBoot linux_boot;       /* empty without -kernel */
 
@@ -66,6 +68,8 @@ struct Machine {
 /* pc.c: builds everything below the run loop. Machine lock held. */
 bool pc_build(Machine *m, GError **error);
 bool pc_apply_globals(Machine *m, Device *dev, GError **error); /* -global */
+/* With its properties, not realized; NULL with *error. */
+Device *pc_new_user_device(Machine *m, const DeviceConfig *d, GError **error);
 void pc_name_user_device(Machine *m, Device *dev); /* Device.path; once, before realize */
 void pc_reset(Machine *m);
 void pc_free(Machine *m);
@@ -76,6 +80,9 @@ void pc_fill_cmos(Machine *m);      /* once: a reset leaves the guest's CMOS alo
 void pc_fill_boot_cmos(Machine *m); /* but for the boot order, which -boot once= changes */
 /* A file as given, or in the data directories; NULL: not found. Caller frees. */
 char *machine_find_file(const MachineConfig *c, const char *name);
+
+/* hotplug.c: pcihp.c's PciEjectFn */
+void hotplug_eject(void *opaque, uint32_t slots);
 
 /* drives.c: opens what -blockdev and -drive name; makes devices of them. Machine lock held. */
 bool drives_open(Machine *m, GError **error);

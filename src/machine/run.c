@@ -152,7 +152,8 @@ static bool has_vcpu_threads(const Machine *m)
 	return m->board.cpu_count && m->vcpus[0].started;
 }
 
-bool machine_stop(Machine *m, RunState why)
+/* False: it stood already. */
+static bool stand(Machine *m, RunState why)
 {
 	if (atomic_load(&m->state) != STATE_RUNNING)
 		return false;
@@ -167,8 +168,15 @@ bool machine_stop(Machine *m, RunState why)
 	machine_unlock();
 	if (err < 0)
 		g_printerr("flushing the disks failed: %s\n", g_strerror(-err));
-	tell(m, MACHINE_EVENT_STOP, false);
 	return true;
+}
+
+bool machine_stop(Machine *m, RunState why)
+{
+	bool stopped = stand(m, why);
+	if (stopped)
+		tell(m, MACHINE_EVENT_STOP, false);
+	return stopped;
 }
 
 void machine_hold_vcpus(Machine *m)
@@ -206,7 +214,7 @@ bool machine_start(Machine *m, GError **error)
 static void leave(Machine *m, int status)
 {
 	m->exit_status = status;
-	machine_stop(m, STATE_SHUTDOWN);
+	stand(m, STATE_SHUTDOWN); /* the end was told; no STOP before it */
 	g_main_loop_quit(m->loop);
 }
 

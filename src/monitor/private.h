@@ -169,6 +169,9 @@ RunFn info_block;
 ServeFn serve_block, serve_named_nodes, serve_blockstats;
 ShowFn show_blockstats;
 
+/* plug.c */
+ServeFn serve_device_add, serve_device_del;
+
 /* media.c */
 RunFn command_change, command_commit;
 ServeFn serve_open_tray, serve_close_tray, serve_remove_medium, serve_insert_medium, serve_eject, serve_change_medium,

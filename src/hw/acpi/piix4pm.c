@@ -263,13 +263,22 @@ static void input_powerdown(void *opaque, int n, int level)
 	update_sci(s);
 }
 
+/* Edges of general purpose events; the guest clears what it has seen. */
+static void input_gpe(void *opaque, int n, int level)
+{
+	Piix4Pm *s = opaque;
+	if (level)
+		s->gpe_status |= (uint16_t)(1u << n);
+	update_sci(s);
+}
+
 static bool check_properties(const Piix4Pm *s, GError **error)
 {
 	if (!s->disable_s3 || !s->disable_s4)
 		return fail(error, VIV_ERROR_UNSUPPORTED, "PIIX4_PM: the sleep states S3 and S4 are not built; "
 			"leave disable_s3 and disable_s4 at 1.");
-	if (s->smm || s->hotplug_bridge || s->hotplug_root)
-		return fail(error, VIV_ERROR_UNSUPPORTED, "PIIX4_PM: neither SMM nor ACPI hot-plug of PCI devices "
+	if (s->smm || s->hotplug_bridge)
+		return fail(error, VIV_ERROR_UNSUPPORTED, "PIIX4_PM: neither SMM nor ACPI hot-plug behind PCI bridges "
 			"is built; leave their properties off.");
 	return true;
 }
@@ -336,7 +345,7 @@ static const Property props[] = {
 	{ "smm-enabled", PROP_BOOL, offsetof(Piix4Pm, smm), "off", "system management mode" },
 	{ "acpi-pci-hotplug-with-bridge-support", PROP_BOOL, offsetof(Piix4Pm, hotplug_bridge), "off",
 	  "ACPI hot-plug behind bridges" },
-	{ "acpi-root-pci-hotplug", PROP_BOOL, offsetof(Piix4Pm, hotplug_root), "off", "ACPI hot-plug of slots" },
+	{ "acpi-root-pci-hotplug", PROP_BOOL, offsetof(Piix4Pm, hotplug_root), "on", "ACPI hot-plug of slots" },
 	{ 0 }
 };
 
@@ -356,7 +365,7 @@ static const StateField state[] = {
 };
 
 static const LineOut outputs[] = { { "sci", offsetof(Piix4Pm, sci), 1 }, { 0 } };
-static const LineIn inputs[] = { { "powerdown", input_powerdown, 1 }, { 0 } };
+static const LineIn inputs[] = { { "powerdown", input_powerdown, 1 }, { "gpe", input_gpe, 16 }, { 0 } };
 
 const DeviceClass piix4pm_class = {
 	.name = "PIIX4_PM", .desc = "PIIX4 power management", .bus = "pci", .size = sizeof(Piix4Pm),

@@ -24,6 +24,7 @@ typedef struct AcpiInput {
 	const uint32_t *apic_ids;     /* [0, cpu_max) */
 	unsigned cpu_count, cpu_max;  /* present, possible */
 	bool hpet;
+	bool pci_hotplug;             /* slots 2 to 31 through hw/acpi/pcihp.c */
 	uint16_t pm_base;             /* I/O ports of the PIIX4's PM block */
 	uint16_t pvpanic_port;        /* 0: none */
 	unsigned serials, parallels;  /* bit n: COMn+1, LPTn+1 exists */

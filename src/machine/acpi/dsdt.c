@@ -2,9 +2,10 @@
  * dsdt.c - the differentiated description table: PCI root, interrupt links, ISA devices.
  *
  * ACPI Specification 6.4, chapters 5.6, 6, 9 and 7.4; PIIX3 (Intel 290550) section
- * 2.2 for the PIRQ route registers. Leaves out sleep states other than S5 and all
- * hot-plug. One thread.
+ * 2.2 for the PIRQ route registers; hot plug of PCI slots by GPE 1 (hw/acpi/pcihp.c). Leaves
+ * out sleep states other than S5. One thread.
  */
+#include "hw/acpi/pcihp.h"
 #include "machine/acpi/acpi.h"
 #include "machine/acpi/aml.h"
 
@@ -193,6 +194,64 @@ static void isa_bridge(Aml *a, const AcpiInput *in)
 	aml_end(a);
 }
 
+#define HOTPLUG_FIRST 2 /* slots 0 and 1 are the chipset's */
+
+static void slot_name(char name[5], unsigned slot) { g_snprintf(name, 5, "S%02X_", slot << 3); }
+
+/* A slot that the user fills and empties (6.3.3 _EJ0, 6.1.11 _SUN). */
+static void hotplug_slot(Aml *a, unsigned slot)
+{
+	char name[5];
+	slot_name(name, slot);
+	aml_begin_device(a, name);
+	aml_name_int(a, "_SUN", slot);
+	aml_name_int(a, "_ADR", slot << 16);
+	aml_begin_method(a, "_EJ0", 1, false);
+	aml_op(a, AML_STORE), aml_int(a, 1u << slot), aml_path(a, "B0EJ");
+	aml_end(a);
+	aml_end(a);
+}
+
+/* Tells the slots of `reg` what happened: 1 device check, 3 eject request (5.6.6). */
+static void notify_slots(Aml *a, const char *reg, unsigned what)
+{
+	aml_op(a, AML_STORE), aml_path(a, reg), aml_local(a, 0);
+	for (unsigned slot = HOTPLUG_FIRST; slot < 32; slot++) {
+		char name[5];
+		slot_name(name, slot);
+		aml_begin_if(a);
+		aml_op(a, AML_AND), aml_local(a, 0), aml_int(a, 1u << slot), aml_op(a, AML_ZERO);
+		aml_op(a, AML_NOTIFY), aml_path(a, name), aml_int(a, what);
+		aml_end(a);
+	}
+}
+
+/* In the scope of PCI0. */
+static void pci_hotplug(Aml *a)
+{
+	static const char *const regs[] = { "PCIU", "PCID", "B0EJ", "B0RM" };
+	aml_region(a, "PCIH", AML_REGION_IO, PCIHP_BASE, 16);
+	aml_begin_field(a, "PCIH");
+	for (unsigned i = 0; i < G_N_ELEMENTS(regs); i++)
+		aml_field_unit(a, regs[i], 32);
+	aml_end(a);
+	for (unsigned slot = HOTPLUG_FIRST; slot < 32; slot++)
+		hotplug_slot(a, slot);
+	aml_begin_method(a, "PCNT", 0, true);
+	notify_slots(a, "PCIU", 1);
+	notify_slots(a, "PCID", 3);
+	aml_end(a);
+}
+
+static void general_events(Aml *a)
+{
+	aml_begin_scope(a, "\\_GPE");
+	aml_begin_method(a, "_E01", 0, false);
+	aml_path(a, "\\_SB.PCI0.PCNT");
+	aml_end(a);
+	aml_end(a);
+}
+
 static void hpet_device(Aml *a)
 {
 	aml_begin_device(a, "HPET");
@@ -232,11 +291,15 @@ GByteArray *acpi_dsdt(const AcpiInput *in)
 	pci_windows(a, in);
 	pci_routing(a);
 	isa_bridge(a, in);
+	if (in->pci_hotplug)
+		pci_hotplug(a);
 	aml_end(a);
 	paravirtual_devices(a, in);
 	if (in->hpet)
 		hpet_device(a);
 	aml_end(a);
+	if (in->pci_hotplug)
+		general_events(a);
 	/* SLP_TYP 0 is the PIIX4's soft off; the other states are not offered. */
 	aml_name(a, "\\_S5");
 	aml_begin_package(a, 4);
