@@ -28,6 +28,18 @@ const ChardevType *chardev_type_find(const char *name)
 	return NULL;
 }
 
+const char *const *chardev_type_names(void)
+{
+	static const char *names[2 * G_N_ELEMENTS(chardev_types)];
+	unsigned n = 0;
+	for (const ChardevType *const *t = chardev_types; *t; t++) {
+		names[n++] = (*t)->cls->name;
+		if ((*t)->cls->alias)
+			names[n++] = (*t)->cls->alias;
+	}
+	return names;
+}
+
 int chardev_open_file(const char *path, int flags, GError **error)
 {
 	int fd;

@@ -115,14 +115,9 @@ static const ChardevType *find_type(const char *name, GError **error)
 		fail(error, VIV_ERROR_INVALID, "chardev: \"%s\" missing", "backend");
 		return NULL;
 	}
-	GPtrArray *names = g_ptr_array_new();
-	for (const ChardevType *const *t = chardev_types; *t; t++)
-		g_ptr_array_add(names, (gpointer)(*t)->cls->name);
-	g_ptr_array_add(names, NULL);
-	char *hint = word_hint(name, (const char *const *)names->pdata);
+	char *hint = word_hint(name, chardev_type_names());
 	fail(error, VIV_ERROR_INVALID, "'%s' is not a valid char driver name. %s.", name, hint);
 	g_free(hint);
-	g_ptr_array_free(names, TRUE);
 	return NULL;
 }
 
@@ -171,11 +166,8 @@ ChardevOptions *chardev_options_parse(const char *text, GError **error)
 void chardev_list_types(GString *out)
 {
 	g_string_append(out, "Available chardev backend types:\n");
-	for (const ChardevType *const *t = chardev_types; *t; t++) {
-		g_string_append_printf(out, "  %s\n", (*t)->cls->name);
-		if ((*t)->cls->alias)
-			g_string_append_printf(out, "  %s\n", (*t)->cls->alias);
-	}
+	for (const char *const *name = chardev_type_names(); *name; name++)
+		g_string_append_printf(out, "  %s\n", *name);
 }
 
 static void list_table(const ChardevKey *keys, GString *out)

@@ -57,6 +57,8 @@ ChardevOptions *chardev_options_parse(const char *text, GError **error);
  */
 ChardevOptions *chardev_options_from_words(const char *words, const char *id, GError **error);
 
+/* Names and aliases of the backends; ends with NULL. Main thread. */
+const char *const *chardev_type_names(void);
 /* "Available chardev backend types:" and the names; appends. */
 void chardev_list_types(GString *out);
 /* Each backend with its keys; appends. */

@@ -74,8 +74,6 @@ bool apply_serial(Cli *cli, const OptionDef *def, const char *text, GArray *kv, 
 
 bool apply_parallel(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
-	if (strcmp(text, "none"))
-		return fail(error, VIV_ERROR_UNSUPPORTED, "parallel ports are not built yet in this version.");
 	cli->host.parallel_given = true;
 	return add_port(cli->host.parallels, text, MACHINE_PARALLELS, "parallel", error);
 }

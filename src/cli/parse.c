@@ -193,10 +193,10 @@ static bool read_arguments(Cli *cli, int argc, char **argv, GError **error)
 
 /* ---- completion ---- */
 
-static bool has_serial_device(const MachineConfig *c)
+static bool has_device(const MachineConfig *c, const char *name)
 {
-	static const char *const serial[] = { "isa-serial", NULL };
-	return machine_config_names_device(c, serial);
+	const char *const names[] = { name, NULL };
+	return machine_config_names_device(c, names);
 }
 
 static bool speaks_monitor(const HostConfig *h)
@@ -211,9 +211,11 @@ static bool speaks_monitor(const HostConfig *h)
 static void complete_lines(Cli *cli)
 {
 	HostConfig *h = &cli->host;
-	bool serial = !h->serial_given && !has_serial_device(&cli->machine) &&
+	bool serial = !h->serial_given && !has_device(&cli->machine, "isa-serial") &&
 		!cli->machine.no_defaults;
 	bool monitor = !h->monitor_given && !speaks_monitor(h) && !cli->machine.no_defaults;
+	if (!h->parallel_given && !has_device(&cli->machine, "isa-parallel") && !cli->machine.no_defaults)
+		g_ptr_array_add(h->parallels, g_strdup(h->nographic ? "null" : "vc"));
 	if (h->nographic) {
 		if (serial)
 			g_ptr_array_add(h->serials, g_strdup(monitor ? "mon:stdio" : "stdio"));
@@ -226,7 +228,7 @@ static void complete_lines(Cli *cli)
 				"seen; use -nographic for the "
 				"serial line and monitor on this terminal");
 	}
-	h->serial_given = h->monitor_given = true;
+	h->serial_given = h->parallel_given = h->monitor_given = true;
 }
 
 static bool check_host(const Cli *cli, GError **error)

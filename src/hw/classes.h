@@ -9,7 +9,8 @@
 extern const DeviceClass i8259_class, ioapic_class, apic_class;
 extern const DeviceClass i8254_class, port61_class, rtc_class, hpet_class;
 extern const DeviceClass i8042_class, port92_class;
-extern const DeviceClass serial_isa_class, debugcon_class, debugexit_class, pvpanic_class;
+extern const DeviceClass parallel_class, serial_isa_class, serial_pci_class, serial_pci2_class, serial_pci4_class;
+extern const DeviceClass debugcon_class, debugexit_class, pvpanic_class;
 extern const DeviceClass i440fx_pcihost_class, i440fx_class, piix3_class, piix4pm_class, pcihp_class;
 extern const DeviceClass piix3_ide_class, ide_hd_class, ide_cd_class;
 extern const DeviceClass fw_cfg_class;

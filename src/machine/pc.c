@@ -380,17 +380,17 @@ static bool add_timers(Machine *m, GError **error)
 	return ok && device_realize(rtc, error);
 }
 
-static bool add_serials(Machine *m, GError **error)
+/* COM or LPT ports, where the user gave them a chardev. */
+static bool add_ports(Machine *m, const DeviceClass *cls, char *const *chardevs, unsigned count, GError **error)
 {
-	for (unsigned i = 0; i < MACHINE_SERIALS; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		char index[2] = { (char)('0' + i), 0 };
-		if (!m->config->serial[i])
+		if (!chardevs[i])
 			continue;
-		Device *dev = make(m, &serial_isa_class, error);
+		Device *dev = make(m, cls, error);
 		if (!dev)
 			return false;
-		if (!device_set(dev, "index", index, error) ||
-		    !device_set(dev, "chardev", m->config->serial[i], error)) {
+		if (!device_set(dev, "index", index, error) || !device_set(dev, "chardev", chardevs[i], error)) {
 			device_free(dev);
 			return false;
 		}
@@ -429,7 +429,9 @@ static bool add_isa(Machine *m, GError **error)
 	if (!fw)
 		return false;
 	device_set_ptr(fw, "table", m->fw_cfg);
-	if (!device_realize(fw, error) || !add_serials(m, error))
+	if (!device_realize(fw, error) ||
+	    !add_ports(m, &serial_isa_class, m->config->serial, MACHINE_SERIALS, error) ||
+	    !add_ports(m, &parallel_class, m->config->parallel, MACHINE_PARALLELS, error))
 		return false;
 	if (m->config->debugcon) {
 		Device *dev = make(m, &debugcon_class, error);

@@ -149,6 +149,12 @@ char *qom_device_path(Machine *m, const Device *dev);
 RunFn info_qom_tree;
 ShowFn show_qom_list, show_qom_value;
 
+/* chardev.c */
+ServeFn serve_chardevs, serve_chardev_backends, serve_chardev_remove, serve_chardev_break, serve_ringbuf_read,
+	serve_ringbuf_write;
+ShowFn show_chardevs, show_ringbuf;
+RunFn command_chardev_add, command_chardev_change;
+
 /* dump.c */
 RunFn command_x, command_xp, command_print;
 ServeFn serve_memsave, serve_pmemsave;

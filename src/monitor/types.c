@@ -78,6 +78,11 @@ const char *const schema_types[] = {
 	"union InputEvent type:InputEventKind @type key=InputKeyEventWrapper btn=InputBtnEventWrapper rel=InputMoveEventWrapper "
 		"abs=InputMoveEventWrapper",
 
+	/* character devices */
+	"struct ChardevInfo label:str filename:str frontend-open:bool",
+	"struct ChardevBackendInfo name:str",
+	"enum DataFormat utf8 base64",
+
 	/* disks */
 	"struct SnapshotInfo id:str name:str vm-state-size:int date-sec:int date-nsec:int vm-clock-sec:int vm-clock-nsec:int "
 		"icount?:int",

@@ -1,6 +1,7 @@
 /* test-noise.c - a whole board under random accesses: nothing may abort, hang or leave its memory. */
 #include <string.h>
 
+#include "chardev/set.h"
 #include "core/fw_cfg.h"
 #include "core/lock.h"
 #include "cpu/cpu.h"
@@ -25,7 +26,17 @@ static void connect_all(Harness *h, Device *dev)
 			device_connect(dev, l->name, i, h->board.gsi[i % BOARD_GSI_COUNT]);
 }
 
-static void add_board(Harness *h, FwCfgTable *table)
+/* Devices that are nothing without somebody behind them. */
+static void add_chardev(ChardevSet *set, Device *dev)
+{
+	if (dev->cls != &serial_isa_class && dev->cls != &debugcon_class && dev->cls != &parallel_class)
+		return;
+	char *words = g_strdup_printf("ringbuf,size=64,id=%s", dev->cls->name);
+	device_set_ptr(dev, "chardev", chardev_set_open(set, chardev_options_parse(words, NULL), NULL));
+	g_free(words);
+}
+
+static void add_board(Harness *h, FwCfgTable *table, ChardevSet *set)
 {
 	Device *pit = NULL, *dma = NULL;
 	h->board.cpus = g_new0(Cpu *, 2);
@@ -55,6 +66,7 @@ static void add_board(Harness *h, FwCfgTable *table)
 				device_set_ptr(dev, "pit", pit);
 			if (*c == &fw_cfg_class)
 				device_set_ptr(dev, "table", table);
+			add_chardev(set, dev);
 			connect_all(h, dev);
 			harness_realize(dev);
 		}
@@ -63,7 +75,7 @@ static void add_board(Harness *h, FwCfgTable *table)
 }
 
 static const uint16_t ports[] = {
-	0x20, 0xa0, 0x40, 0x60, 0x61, 0x64, 0x70, 0x92, 0xb2, 0xe9, 0x3f8, 0x4d0, 0x501, 0x505, 0x510, 0x514,
+	0x20, 0xa0, 0x40, 0x60, 0x61, 0x64, 0x70, 0x92, 0xb2, 0xe9, 0x378, 0x3f8, 0x4d0, 0x501, 0x505, 0x510, 0x514,
 	0x600, 0x700, 0xcf8, 0xcfc, 0xafe0, 0x00, 0x08, 0x81, 0xc0, 0x3f0, 0x3f4,
 };
 static const uint64_t windows[] = { 0xfec00000, 0xfed00000, 0xc0000, 0xf0000, 0xa0000, 0x0 };
@@ -121,7 +133,8 @@ static void test_noise(void)
 	GRand *r = g_rand_new_with_seed((guint32)g_test_rand_int());
 	table->generic[0] = (FwCfgEntry){ file, 4, false };
 	table->generic[0x20] = (FwCfgEntry){ file, sizeof(file), true };
-	add_board(h, table);
+	ChardevSet *set = chardev_set_new();
+	add_board(h, table, set);
 
 	for (int i = 0; i < ROUNDS; i++) {
 		one_access(h, r);
@@ -137,6 +150,7 @@ static void test_noise(void)
 	g_rand_free(r);
 	Cpu *cpus[] = { h->board.cpus[0], h->board.cpus[1] };
 	harness_free(h);
+	chardev_set_free(set);
 	cpu_free(cpus[0]);
 	cpu_free(cpus[1]);
 	g_free(table);

@@ -32,6 +32,7 @@ static const ChardevClass sink_class = { .name = "sink", .write = sink_write };
 static Device *new_serial(Harness *h, Sink *sink)
 {
 	sink->c.cls = &sink_class;
+	sink->c.log = -1;
 	sink->got = g_string_new(NULL);
 	sink->room = SIZE_MAX;
 	Device *dev = harness_make(h, &serial_isa_class);
@@ -208,7 +209,7 @@ static void test_small_ports(void)
 	harness_add(h, &port92_class);
 	harness_add(h, &debugexit_class);
 	harness_add(h, &pvpanic_class);
-	Sink sink = { .c.cls = &sink_class, .got = g_string_new(NULL), .room = 3 };
+	Sink sink = { .c.cls = &sink_class, .c.log = -1, .got = g_string_new(NULL), .room = 3 };
 	Device *con = harness_make(h, &debugcon_class);
 	device_set_ptr(con, "chardev", &sink.c);
 	harness_realize(con);

@@ -165,7 +165,7 @@ ERRORS = [
     (['-serial', 'stdi'], "Did you mean 'stdio'"),
     (['-serial', 'file:/nonexistent/x'], 'Could not open'),
     (['-serial', 'stdio', '-monitor', 'stdio'], 'cannot use stdio by multiple'),
-    (['-parallel', 'stdio'], 'not built yet'),
+    (['-parallel', 'null'] + ['-parallel', 'null'] * 3, 'too many parallel ports'),
     (['-chardev', 'socket,id=x'], 'is needed'),
     (['-chardev', 'file,id=x'], 'no filename given'),
     (['-chardev', 'null,id=a', '-chardev', 'null,id=a'], 'Duplicate ID'),
