@@ -134,16 +134,18 @@ static void socket_input(Chardev *c, const uint8_t *buf, size_t len)
 {
 	Socket *s = (Socket *)c;
 	uint8_t text[4096];
-	unsigned breaks = 0;
 	if (c->options->telnet != CHARDEV_ON) {
 		chardev_push(c, buf, len);
 		return;
 	}
 	memcpy(text, buf, len); /* fdio reads no more at a time */
-	len = telnet_decode(&s->telnet, text, len, &breaks);
-	chardev_push(c, text, len);
-	if (breaks)
-		chardev_event(c, CHARDEV_BREAK);
+	for (size_t at = 0, used; at < len; at += used) {
+		bool broken;
+		size_t n = telnet_decode(&s->telnet, text + at, len - at, &used, &broken);
+		chardev_push(c, text + at, n);
+		if (broken)
+			chardev_event(c, CHARDEV_BREAK);
+	}
 }
 
 /* True: nothing encoded is left. */

@@ -17,7 +17,8 @@ const uint8_t telnet_greeting[12] = {
 	IAC, WILL, OPT_ECHO, IAC, WILL, OPT_SGA, IAC, WILL, OPT_BINARY, IAC, DO, OPT_BINARY,
 };
 
-static void command(Telnet *t, uint8_t byte, unsigned *breaks)
+/* True: it is a break. */
+static bool command(Telnet *t, uint8_t byte)
 {
 	t->state = TELNET_TEXT;
 	if (byte >= WILL && byte != IAC) {
@@ -25,9 +26,8 @@ static void command(Telnet *t, uint8_t byte, unsigned *breaks)
 		t->state = TELNET_OPTION;
 	} else if (byte == SB) {
 		t->state = TELNET_SUB;
-	} else if (byte == BRK || byte == IP) {
-		(*breaks)++;
 	}
+	return byte == BRK || byte == IP;
 }
 
 static void option(Telnet *t, uint8_t byte)
@@ -45,39 +45,46 @@ static bool text(Telnet *t, uint8_t byte)
 	return !nul;
 }
 
-size_t telnet_decode(Telnet *t, uint8_t *buf, size_t len, unsigned *breaks)
+/* True: the byte is text. */
+static bool decode(Telnet *t, uint8_t byte, bool *broken)
 {
-	size_t n = 0;
-	for (size_t i = 0; i < len; i++) {
-		uint8_t byte = buf[i];
-		switch (t->state) {
-		case TELNET_TEXT:
-			if (byte == IAC)
-				t->state = TELNET_IAC;
-			else if (text(t, byte))
-				buf[n++] = byte;
-			break;
-		case TELNET_IAC:
-			if (byte == IAC) {
-				t->state = TELNET_TEXT;
-				if (text(t, byte))
-					buf[n++] = byte;
-			} else {
-				command(t, byte, breaks);
-			}
-			break;
-		case TELNET_OPTION:
-			option(t, byte);
-			break;
-		case TELNET_SUB:
-			if (byte == IAC)
-				t->state = TELNET_SUB_IAC;
-			break;
-		case TELNET_SUB_IAC:
-			t->state = byte == SE ? TELNET_TEXT : TELNET_SUB;
-			break;
+	switch (t->state) {
+	case TELNET_TEXT:
+		if (byte != IAC)
+			return text(t, byte);
+		t->state = TELNET_IAC;
+		break;
+	case TELNET_IAC:
+		if (byte == IAC) {
+			t->state = TELNET_TEXT;
+			return text(t, byte);
 		}
+		*broken = command(t, byte);
+		break;
+	case TELNET_OPTION:
+		option(t, byte);
+		break;
+	case TELNET_SUB:
+		if (byte == IAC)
+			t->state = TELNET_SUB_IAC;
+		break;
+	case TELNET_SUB_IAC:
+		t->state = byte == SE ? TELNET_TEXT : TELNET_SUB;
+		break;
 	}
+	return false;
+}
+
+size_t telnet_decode(Telnet *t, uint8_t *buf, size_t len, size_t *used, bool *broken)
+{
+	size_t n = 0, i = 0;
+	*broken = false;
+	while (i < len && !*broken) {
+		uint8_t byte = buf[i++];
+		if (decode(t, byte, broken))
+			buf[n++] = byte;
+	}
+	*used = i;
 	return n;
 }
 

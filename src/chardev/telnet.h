@@ -26,10 +26,11 @@ typedef struct Telnet {
 extern const uint8_t telnet_greeting[12];
 
 /*
- * Takes the protocol out of `len` bytes in place; returns how many are left. Counts in
- * *breaks what the peer sent as a break.
+ * Takes the protocol out of `len` bytes in place, up to a break or the end: *used are done,
+ * the return value is how many bytes of text they became, and *broken says that a break
+ * follows these.
  */
-size_t telnet_decode(Telnet *t, uint8_t *buf, size_t len, unsigned *breaks);
+size_t telnet_decode(Telnet *t, uint8_t *buf, size_t len, size_t *used, bool *broken);
 /* Appends `buf` with each IAC doubled. */
 void telnet_encode(GByteArray *out, const uint8_t *buf, size_t len);
 

@@ -18,6 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import badinput  # noqa: E402
 import bare      # noqa: E402
 import boots     # noqa: E402
+import chardev   # noqa: E402
 import demo      # noqa: E402
 import disks     # noqa: E402
 import faults    # noqa: E402
@@ -98,7 +99,7 @@ def main():
     build = os.path.dirname(os.path.abspath(options.viv))
     options.images = os.path.join(build, "tests/bare")
     options.logs = os.path.join(build, "guest-logs")
-    modules = (badinput, bare, boots, demo, disks, faults, linux, log, scsi, sd, stress, virtio)
+    modules = (badinput, bare, boots, chardev, demo, disks, faults, linux, log, scsi, sd, stress, virtio)
     cases = [(n, f) for module in modules for n, f in module.cases(options) if re.search(options.only, n)]
     tap = Tap()
     with ThreadPoolExecutor(options.jobs) as pool:

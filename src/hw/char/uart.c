@@ -68,9 +68,16 @@ static unsigned trigger(const Uart *s)
 	return fifos(s) ? level[s->fcr >> 6] : 1;
 }
 
+/* The error bits of the line status; a break is told of when its zero is the next to be read. */
+static uint8_t line_errors(const Uart *s)
+{
+	bool broken = s->rx_count && (s->rx_broken >> s->rx_head & 1);
+	return s->errors | (broken ? LSR_BREAK : 0);
+}
+
 static uint8_t line_status(const Uart *s)
 {
-	uint8_t v = s->errors;
+	uint8_t v = line_errors(s);
 	if (s->rx_count)
 		v |= LSR_DATA;
 	if (!s->tx_count)
@@ -81,7 +88,7 @@ static uint8_t line_status(const Uart *s)
 /* The interrupt of highest priority (table IV). */
 static uint8_t pending(const Uart *s)
 {
-	if ((s->ier & IER_LINE) && s->errors)
+	if ((s->ier & IER_LINE) && line_errors(s))
 		return IIR_LINE;
 	if (s->ier & IER_RX) {
 		if (s->rx_count >= trigger(s))
@@ -121,14 +128,20 @@ static void timed_out(void *opaque)
 	update_irq(s);
 }
 
-static void receive(Uart *s, uint8_t byte)
+static void store(Uart *s, unsigned place, uint8_t byte, bool broken)
+{
+	s->rx[place] = byte;
+	s->rx_broken = (uint16_t)((s->rx_broken & ~(1u << place)) | (unsigned)broken << place);
+}
+
+static void receive(Uart *s, uint8_t byte, bool broken)
 {
 	if (s->rx_count < depth(s)) {
-		s->rx[(s->rx_head + s->rx_count++) % UART_FIFO] = byte;
+		store(s, (s->rx_head + s->rx_count++) % UART_FIFO, byte, broken);
 	} else {
 		s->errors |= LSR_OVERRUN;
 		if (!fifos(s)) /* the holding register is overwritten, a FIFO is not */
-			s->rx[s->rx_head] = byte;
+			store(s, s->rx_head, byte, broken);
 	}
 	start_timeout(s);
 }
@@ -157,7 +170,7 @@ static void read_chars(void *opaque, const uint8_t *buf, size_t len)
 {
 	Uart *s = opaque;
 	for (size_t i = 0; i < len; i++)
-		receive(s, buf[i]);
+		receive(s, buf[i], false);
 	update_irq(s);
 }
 
@@ -166,8 +179,7 @@ static void char_event(void *opaque, ChardevEvent event)
 	Uart *s = opaque;
 	if (event != CHARDEV_BREAK || (s->mcr & MCR_LOOP))
 		return;
-	receive(s, 0);
-	s->errors |= LSR_BREAK;
+	receive(s, 0, true);
 	update_irq(s);
 }
 
@@ -201,7 +213,7 @@ static void write_thr(Uart *s, uint8_t byte)
 	s->tx_interrupt = false;
 	update_irq(s);
 	if (s->mcr & MCR_LOOP) {
-		receive(s, byte);
+		receive(s, byte, false);
 		s->tx_interrupt = true;
 	} else if (s->tx_count < depth(s)) {
 		bool waiting = s->tx_count > 0; /* the backend is full, and will call */
@@ -344,6 +356,7 @@ static uint64_t region_read(void *opaque, uint64_t offset, unsigned size)
 	case LSR:
 		v = line_status(s);
 		s->errors = 0;
+		s->rx_broken &= (uint16_t)~(1u << s->rx_head);
 		update_irq(s);
 		return v;
 	case MSR:

@@ -18,11 +18,12 @@ typedef struct Uart {
 	Clock *clock;
 	Irq irq;
 	uint8_t ier, fcr, lcr, mcr, scr;
-	uint8_t errors;          /* LSR_ERRORS since the last read */
+	uint8_t errors;          /* overrun since the last read of LSR */
 	uint8_t msr_delta;       /* low half of MSR */
 	uint8_t lines;           /* high half of MSR as last seen */
 	uint16_t divisor;
 	uint8_t rx[UART_FIFO], tx[UART_FIFO];
+	uint16_t rx_broken;      /* bit N: rx[N] is a break, of which nobody was told */
 	uint8_t rx_head, rx_count, tx_head, tx_count;
 	bool tx_interrupt;       /* the transmitter ran empty and nobody was told */
 	bool rx_timeout;         /* characters wait below the trigger level */
@@ -47,6 +48,7 @@ void uart_exit(Uart *s); /* the region is unmapped before */
 	STATE(FIELD_U8, struct_, m.msr_delta, 0), STATE(FIELD_U8, struct_, m.lines, 0), \
 	STATE(FIELD_U16, struct_, m.divisor, 12), \
 	STATE_ARRAY(FIELD_U8, struct_, m.rx, UART_FIFO, 0), \
+	STATE(FIELD_U16, struct_, m.rx_broken, 0), \
 	STATE(FIELD_U8, struct_, m.rx_head, 0), STATE(FIELD_U8, struct_, m.rx_count, 0), \
 	UART_KEEP(FIELD_U8, struct_, m.tx, UART_FIFO), \
 	UART_KEEP(FIELD_U8, struct_, m.tx_head, 1), UART_KEEP(FIELD_U8, struct_, m.tx_count, 1), \
