@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -134,6 +135,45 @@ bool apply_chardev(Cli *cli, const OptionDef *def, const char *text, GArray *kv,
 		kv_append_escaped(words, item->value);
 	}
 	g_ptr_array_add(cli->host.chardevs, g_string_free(words, FALSE));
+	return true;
+}
+
+static const char *const adapters[] = { "none", "std", NULL };
+
+void list_vga(GString *out)
+{
+	g_string_append(out, "none                 no graphic card\nstd                  standard VGA (default)\n");
+}
+
+bool apply_vga(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
+{
+	static const char *const unbuilt[] = { "cirrus", "vmware", "xenfb", "qxl", "virtio", "tcx", "cg3", NULL };
+
+	if (g_strv_contains(unbuilt, text))
+		return fail(error, VIV_ERROR_UNSUPPORTED, "-vga %s: this adapter is not built; use -vga std.", text);
+	if (!g_strv_contains(adapters, text)) {
+		char *hint = word_hint(text, adapters);
+		fail(error, VIV_ERROR_INVALID, "Unknown vga type: %s. %s.", text, hint);
+		g_free(hint);
+		return false;
+	}
+	g_free(cli->machine.vga);
+	cli->machine.vga = g_strdup(text);
+	return true;
+}
+
+bool apply_resolution(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
+{
+	unsigned width, height, depth = 32;
+	char rest;
+	int n = sscanf(text, "%ux%u%c", &width, &height, &rest);
+	bool ok = n == 2 || (n == 3 && sscanf(text, "%ux%ux%u%c", &width, &height, &depth, &rest) == 3);
+
+	if (!ok || width < 64 || width > 4088 || height < 64 || height > 4088 || (depth != 32 && depth != 24 && depth != 16 && depth != 8))
+		return fail(error, VIV_ERROR_INVALID, "invalid resolution or depth '%s': -g takes WIDTHxHEIGHT, as 1024x768, and may "
+			"have xDEPTH of 8, 16, 24 or 32", text);
+	cli->machine.screen_width = width;
+	cli->machine.screen_height = height;
 	return true;
 }
 

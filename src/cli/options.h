@@ -91,7 +91,7 @@ ApplyFn apply_machine, apply_accel, apply_enable_kvm, apply_smp, apply_memory, a
 	apply_name, apply_boot, apply_uuid, apply_smbios, apply_fw_cfg, apply_global, apply_device,
 	apply_rom,
 	apply_rtc, apply_data_dir, apply_serial, apply_parallel, apply_monitor, apply_chardev,
-	apply_display,
+	apply_display, apply_vga, apply_resolution,
 	apply_drive, apply_disk_file, apply_blockdev, apply_object,
 	apply_log, apply_dfilter, apply_action, apply_readconfig, apply_dtb, apply_msg, apply_mon;
 void list_machines(GString *out);
@@ -99,6 +99,7 @@ void list_accels(GString *out);
 void list_cpus(GString *out);
 void list_devices(GString *out);
 void list_displays(GString *out);
+void list_vga(GString *out);
 void list_chardevs(GString *out);
 
 /* Appends a monitor; words are copied. */

@@ -285,9 +285,9 @@ const OptionDef option_table[] = {
 	NOT("rotate", "DEGREES", "turned screen", SECTION_DISPLAY, "leave it out"),
 	NOT("sdl", NULL, "SDL window", SECTION_DISPLAY, "use -nographic"),
 	NOT("curses", NULL, "text display", SECTION_DISPLAY, "use -nographic"),
-	NONE_ONLY("vga", "TYPE", "graphics card", SECTION_DISPLAY, "none", "use -vga none"),
+	{ "vga", "std|none", "display adapter", SECTION_DISPLAY, .apply = apply_vga, .list = list_vga },
 	NOT("full-screen", NULL, "whole screen", SECTION_DISPLAY, "leave it out"),
-	NOT("g", "WxH[xDEPTH]", "first resolution", SECTION_DISPLAY, "leave it out"),
+	{ "g", "WxH[xDEPTH]", "resolution that the monitor prefers", SECTION_DISPLAY, .apply = apply_resolution },
 	NONE_ONLY("vnc", "DISPLAY[,KEY=VALUE...]", "VNC server", SECTION_DISPLAY, "none",
 	  "use -nographic"),
 

@@ -63,6 +63,9 @@ typedef struct Board {
 	/* A drive by its id, or one around the block node of that name; NULL with *error. */
 	struct Blk *(*find_drive)(struct Board *board, const char *name, GError **error);
 
+	/* A firmware or ROM image by name, where such files lie; NULL: not found. Caller frees. */
+	char *(*find_file)(struct Board *board, const char *name);
+
 	_Atomic int request;       /* RunRequest, the most severe not yet handled */
 	_Atomic int exit_status;   /* for RUN_QUIT */
 	void (*request_fn)(struct Board *board, RunRequest why); /* wakes the main loop; set by machine/run.c */

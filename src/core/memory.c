@@ -36,7 +36,9 @@ bool ram_arena_init(RamArena *arena, uint64_t bytes, GError **error)
 		arena->page = reserve(page_words(arena));
 	if (arena->page)
 		arena->lines = reserve(2 * page_words(arena));
-	if (arena->lines) {
+	if (arena->lines)
+		arena->watch = reserve(page_up(arena->reserved >> GUEST_PAGE_BITS));
+	if (arena->watch) {
 		/* Advice only: a kernel without huge pages or merging runs guests as well. */
 		madvise(arena->host, arena->reserved, MADV_HUGEPAGE);
 		madvise(arena->host, arena->reserved, MADV_DONTFORK);
@@ -57,6 +59,8 @@ void ram_arena_free(RamArena *arena)
 		munmap(arena->page, page_words(arena));
 	if (arena->lines)
 		munmap(arena->lines, 2 * page_words(arena));
+	if (arena->watch)
+		munmap((void *)arena->watch, page_up(arena->reserved >> GUEST_PAGE_BITS));
 	*arena = (RamArena){ 0 };
 }
 
@@ -86,6 +90,7 @@ void ram_written(RamArena *arena, const void *p, uint64_t len)
 	/* The bytes are visible before the page is seen to be changed. */
 	atomic_thread_fence(memory_order_seq_cst);
 	for (uint64_t i = first; i <= last; i++) {
+		ram_touch(arena, arena->host + (i << GUEST_PAGE_BITS));
 		uint32_t state = atomic_load_explicit(&arena->page[i], memory_order_relaxed);
 		while (state & PAGE_CODE)
 			if (atomic_compare_exchange_weak(&arena->page[i], &state, (state & ~PAGE_CODE) + PAGE_GENERATION)) {
@@ -95,6 +100,51 @@ void ram_written(RamArena *arena, const void *p, uint64_t len)
 	}
 	if (changed && arena->code_changed)
 		arena->code_changed(arena->code_opaque);
+}
+
+/* ---- watching ---- */
+
+static _Atomic uint8_t *watch_of(const RamArena *arena, const uint8_t *p)
+{
+	return &arena->watch[(uint64_t)(p - arena->host) >> GUEST_PAGE_BITS];
+}
+
+static void set_watch(RamArena *arena, uint8_t *p, uint64_t len, uint8_t state)
+{
+	for (uint64_t i = 0; i < len; i += GUEST_PAGE_SIZE)
+		atomic_store(watch_of(arena, p + i), state);
+}
+
+void ram_watch(RamArena *arena, uint8_t *p, uint64_t len)
+{
+	set_watch(arena, p, len, WATCH_DIRTY);
+	atomic_fetch_add(&arena->watched, 1);
+}
+
+void ram_unwatch(RamArena *arena, uint8_t *p, uint64_t len)
+{
+	atomic_fetch_sub(&arena->watched, 1);
+	if (arena->watch_sync)
+		arena->watch_sync(arena->watch_opaque, p, len, false);
+	set_watch(arena, p, len, WATCH_NOT);
+}
+
+bool ram_take_dirty(RamArena *arena, uint8_t *p, uint64_t len, bool *dirty)
+{
+	bool any = false;
+
+	if (arena->watch_sync)
+		arena->watch_sync(arena->watch_opaque, p, len, true);
+	for (uint64_t i = 0; i < len; i += GUEST_PAGE_SIZE) {
+		uint8_t state = WATCH_DIRTY;
+		bool taken = atomic_compare_exchange_strong(watch_of(arena, p + i), &state, WATCH_CLEAN);
+		dirty[i >> GUEST_PAGE_BITS] = taken;
+		any |= taken;
+	}
+	/* Before the caller looks at the bytes: who writes after that marks the page again. */
+	if (any && arena->watch_taken)
+		arena->watch_taken(arena->watch_opaque);
+	return any;
 }
 
 bool guest_read(AddressSpace *as, uint64_t addr, void *buf, uint64_t len)

@@ -35,7 +35,17 @@ typedef struct RamArena {
 	/* Decoded code was written over: called by whichever thread did, after the generation moved. NULL: nobody asks. */
 	void (*code_changed)(void *opaque);
 	void *code_opaque;
+	/* Which pages are written to, for those that somebody watches (video memory that is looked at). */
+	_Atomic uint8_t *watch;     /* one byte a page: WATCH_* */
+	_Atomic unsigned watched;   /* stretches that are watched; 0: nobody asks */
+	/* Vcpus may hold translations by which they write unseen: they shall say so once more and give them up. */
+	void (*watch_taken)(void *opaque);
+	/* Marks what a hypervisor saw being written in [p, p+len); `on` false: it need not look any more. NULL: all is seen here. */
+	void (*watch_sync)(void *opaque, uint8_t *p, uint64_t len, bool on);
+	void *watch_opaque;         /* of both */
 } RamArena;
+
+enum { WATCH_NOT, WATCH_CLEAN, WATCH_DIRTY };
 
 /* The page holds instructions that some vcpu keeps in decoded or translated form. */
 #define PAGE_CODE 1u
@@ -63,6 +73,25 @@ static inline _Atomic uint64_t *ram_page_lines(const RamArena *arena, const void
 {
 	return &arena->lines[(uint64_t)((const uint8_t *)p - arena->host) >> GUEST_PAGE_BITS];
 }
+
+/* The page with `p` is about to be written to, or may be from now on. Any thread. */
+static inline void ram_touch(const RamArena *arena, const void *p)
+{
+	if (!atomic_load_explicit(&arena->watched, memory_order_relaxed))
+		return;
+	_Atomic uint8_t *w = &arena->watch[(uint64_t)((const uint8_t *)p - arena->host) >> GUEST_PAGE_BITS];
+	if (atomic_load(w) == WATCH_CLEAN)
+		atomic_store(w, WATCH_DIRTY);
+}
+
+/*
+ * Watches whole pages [p, p+len): they count as dirty at first. One watcher a stretch. Machine lock held.
+ * ram_take_dirty sets dirty[i] for each page i that was written to since the last time, and returns whether any was. A page
+ * may be told once more than it was written to, never once less.
+ */
+void ram_watch(RamArena *arena, uint8_t *p, uint64_t len);
+void ram_unwatch(RamArena *arena, uint8_t *p, uint64_t len);
+bool ram_take_dirty(RamArena *arena, uint8_t *p, uint64_t len, bool *dirty);
 
 /*
  * Says that [p, p+len) was written by somebody other than through a vcpu's own

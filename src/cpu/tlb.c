@@ -80,12 +80,14 @@ void tlb_install(Cpu *cpu, unsigned view, uint64_t linear, uint8_t *host, unsign
 {
 	TlbEntry *e = slot_of(cpu, view, linear);
 	uint64_t tag = linear & PAGE_MASK;
-	bool code = cpu->arena && ram_arena_owns(cpu->arena, host) &&
-		    atomic_load(ram_page_state(cpu->arena, host)) & (PAGE_CODE | PAGE_TURNING);
+	bool owned = cpu->arena && ram_arena_owns(cpu->arena, host);
+	bool code = owned && atomic_load(ram_page_state(cpu->arena, host)) & (PAGE_CODE | PAGE_TURNING);
 
 	unsigned slot = (unsigned)(e - all_slots(cpu));
 	uint64_t none = tlb_none(slot % TLB_SIZE);
 
+	if (rights & TLB_WRITE && owned)
+		ram_touch(cpu->arena, host);
 	list_slot(&cpu->tlb_back, slot, rights & TLB_GLOBAL);
 	*e = (TlbEntry){
 		.read = rights & TLB_READ ? tag : none,
@@ -297,13 +299,25 @@ void cpu_tlb_flush_page(Cpu *cpu, uint64_t linear)
 	interp_forget_jumps_to(cpu, linear);
 }
 
-/* ---- pages that hold code ---- */
+/* ---- pages that hold code, pages that are watched ---- */
+
+/* Those of the front arrays that may have been written to unseen. */
+static void touch_writable(Cpu *cpu)
+{
+	for (unsigned i = 0; i < TLB_MODES * TLB_SIZE; i++) {
+		const TlbEntry *e = &all_slots(cpu)[i];
+		if (e->write != tlb_none(i % TLB_SIZE) && ram_arena_owns(cpu->arena, e->page))
+			ram_touch(cpu->arena, e->page);
+	}
+}
 
 void cpu_tlb_drop_writes(Cpu *cpu, const uint8_t *host_page)
 {
 	const uint8_t *used = cpu->tlb_back.slot;
 
 	cpu->tlb_drops++;
+	if (!host_page && cpu->arena && atomic_load(&cpu->arena->watched))
+		touch_writable(cpu);
 	/* What lies behind asks for the page's state before it gives a write entry. */
 	for (unsigned i = 0; i < TLB_SLOW * TLB_SIZE; i += 8) {
 		uint64_t eight;

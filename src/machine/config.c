@@ -129,6 +129,7 @@ void machine_config_free(MachineConfig *c)
 	g_free(c->append);
 	g_free(c->dtb);
 	g_free(c->bios);
+	g_free(c->vga);
 	g_free(c->boot.order);
 	g_free(c->boot.once);
 	g_free(c->boot.splash);
@@ -441,6 +442,9 @@ bool machine_config_complete(MachineConfig *c, GError **error)
 	if (!machine_type_find(c->type))
 		return fail(error, VIV_ERROR_INVALID, "unsupported machine type: '%s'. "
 			"Use -machine help to list supported machines", c->type);
+	static const char *const adapters[] = { "VGA", "bochs-display", "cirrus-vga", "ramfb", NULL };
+	if (!c->vga)
+		c->vga = g_strdup(c->no_defaults || machine_config_names_device(c, adapters) ? "none" : "std");
 	if (c->props.firmware && !c->bios)
 		c->bios = g_strdup(c->props.firmware);
 	if (c->props.acpi == TRI_OFF)

@@ -144,6 +144,8 @@ typedef struct MachineConfig {
 	struct ChardevSet *chardev_set; /* whose table that is; borrowed, may be NULL */
 
 	/* How it behaves */
+	char *vga;             /* display adapter: "std", "none"; NULL: std, unless a -device is one or no_defaults */
+	unsigned screen_width, screen_height; /* -g: what its monitor prefers; 0: its own choice */
 	bool nographic;        /* firmware messages go to the first serial port */
 	bool no_defaults;      /* -nodefaults */
 	bool no_reboot, no_shutdown, no_acpi, no_hpet;

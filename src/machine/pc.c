@@ -290,6 +290,25 @@ static bool add_hotplug(Machine *m, GError **error)
 	return device_realize(m->hotplug, error);
 }
 
+static bool add_vga(Machine *m, GError **error)
+{
+	const MachineConfig *c = m->config;
+	char width[16], height[16];
+
+	if (g_strcmp0(c->vga, "std"))
+		return true;
+	Device *dev = make(m, &vga_class, error);
+	if (!dev)
+		return false;
+	g_snprintf(width, sizeof(width), "%u", c->screen_width);
+	g_snprintf(height, sizeof(height), "%u", c->screen_height);
+	bool ok = !c->screen_width || (device_set(dev, "xres", width, error) && device_set(dev, "yres", height, error));
+	if (ok)
+		return device_realize(dev, error);
+	device_free(dev);
+	return false;
+}
+
 static bool add_chipset(Machine *m, GError **error)
 {
 	if (!add_plain(m, &i440fx_pcihost_class, error))
@@ -307,7 +326,7 @@ static bool add_chipset(Machine *m, GError **error)
 		return false;
 	for (unsigned i = 0; i < 16; i++)
 		device_connect(isa, "gsi", i, m->board.gsi[i]);
-	if (!device_realize(isa, error))
+	if (!device_realize(isa, error) || !add_vga(m, error))
 		return false;
 	Device *ide = make(m, &piix3_ide_class, error);
 	if (!ide)
@@ -504,6 +523,7 @@ bool pc_build(Machine *m, GError **error)
 	Board *b = &m->board;
 	b->a20 = true;
 	b->set_a20 = set_a20;
+	b->find_file = board_find_file;
 	b->devices = g_ptr_array_new();
 	b->chardevs = m->config->chardevs ? g_hash_table_ref(m->config->chardevs) :
 		g_hash_table_new(g_str_hash, g_str_equal);

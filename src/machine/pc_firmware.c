@@ -30,6 +30,8 @@
 static const char *const system_dirs[] = { "/usr/share/vivarium", "/usr/share/seabios", "/usr/share/qemu",
 	"/usr/share/ovmf", NULL };
 
+char *board_find_file(Board *board, const char *name) { return machine_find_file(((Machine *)board)->config, name); }
+
 char *machine_find_file(const MachineConfig *c, const char *name)
 {
 	if (!access(name, R_OK))

@@ -80,6 +80,7 @@ void pc_fill_cmos(Machine *m);      /* once: a reset leaves the guest's CMOS alo
 void pc_fill_boot_cmos(Machine *m); /* but for the boot order, which -boot once= changes */
 /* A file as given, or in the data directories; NULL: not found. Caller frees. */
 char *machine_find_file(const MachineConfig *c, const char *name);
+char *board_find_file(Board *board, const char *name); /* Board.find_file */
 
 /* hotplug.c: pcihp.c's PciEjectFn */
 void hotplug_eject(void *opaque, uint32_t slots);

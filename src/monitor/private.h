@@ -175,6 +175,10 @@ RunFn info_block;
 ServeFn serve_block, serve_named_nodes, serve_blockstats;
 ShowFn show_blockstats;
 
+/* screendump.c */
+RunFn command_screendump;
+ServeFn serve_screendump;
+
 /* plug.c */
 ServeFn serve_device_add, serve_device_del;
 

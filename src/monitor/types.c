@@ -83,6 +83,9 @@ const char *const schema_types[] = {
 	"struct ChardevBackendInfo name:str",
 	"enum DataFormat utf8 base64",
 
+	/* pictures */
+	"enum ImageFormat ppm png",
+
 	/* disks */
 	"struct SnapshotInfo id:str name:str vm-state-size:int date-sec:int date-nsec:int vm-clock-sec:int vm-clock-nsec:int "
 		"icount?:int",

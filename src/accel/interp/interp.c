@@ -54,6 +54,16 @@ static void code_changed(void *opaque)
 			atomic_fetch_or(&board->cpus[i]->events, CPU_EV_CODE);
 }
 
+/* RamArena.watch_taken */
+static void watch_taken(void *opaque)
+{
+	Board *board = opaque;
+
+	for (unsigned i = 0; i < board->cpu_count; i++)
+		if (board->cpus[i])
+			cpu_post(board->cpus[i], CPU_EV_WRITES);
+}
+
 static Accel *create_as(const AccelClass *cls, Board *board, const AccelOptions *options)
 {
 	InterpAccel *a = g_new0(InterpAccel, 1);
@@ -82,6 +92,7 @@ static void destroy(Accel *accel)
 	InterpAccel *a = interp_of(accel);
 
 	accel->board->arena.code_changed = NULL;
+	accel->board->arena.watch_taken = NULL;
 	pthread_cond_destroy(&a->changed);
 	pthread_mutex_destroy(&a->gate);
 	if (a->options.perfmap)
@@ -92,6 +103,8 @@ static void destroy(Accel *accel)
 static bool vcpu_create(Accel *accel, Cpu *cpu, GError **error)
 {
 	cpu->accel_data = g_new0(InterpVcpu, 1);
+	accel->board->arena.watch_opaque = accel->board;
+	accel->board->arena.watch_taken = watch_taken;
 	if (!interp_init(cpu, error))
 		return false;
 	if (interp_of(accel)->options.one_insn)

@@ -128,6 +128,8 @@ static Accel *create(Board *board, const AccelOptions *options, GError **error)
 	}
 	machine_lock();
 	as_add_listener(board->mem, (MapListener){ kvm_slots_changed, k });
+	board->arena.watch_opaque = k;
+	board->arena.watch_sync = kvm_watch_sync;
 	machine_unlock();
 	return &k->base;
 }

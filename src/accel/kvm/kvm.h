@@ -17,7 +17,7 @@
 typedef struct KvmSlot {
 	uint64_t gpa, size;   /* bytes; size 0: free */
 	uint8_t *host;
-	bool readonly;
+	bool readonly, logged; /* the kernel notes which pages are written to */
 } KvmSlot;
 
 typedef struct KvmAccel {
@@ -48,6 +48,8 @@ static inline KvmVcpu *kvm_vcpu(Cpu *cpu) { return cpu->accel_data; }
 
 /* kvm_slots.c: makes KVM's memory slots those of the flat view. */
 void kvm_slots_changed(void *opaque, const FlatRange *ranges, size_t count);
+/* RamArena.watch_sync */
+void kvm_watch_sync(void *opaque, uint8_t *p, uint64_t len, bool on);
 /* kvm_state.c: everything, both ways. KVM's MP state is kept in cpu->halted and wait_sipi. */
 void kvm_get_state(KvmAccel *k, Cpu *cpu);
 void kvm_put_state(KvmAccel *k, Cpu *cpu);

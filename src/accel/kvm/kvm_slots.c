@@ -29,10 +29,12 @@ static bool same(const KvmSlot *a, const KvmSlot *b)
 static void set_slot(KvmAccel *k, unsigned n, const KvmSlot *s)
 {
 	struct kvm_userspace_memory_region r = {
-		.slot = n, .flags = s->readonly && s->size ? KVM_MEM_READONLY : 0, .guest_phys_addr = s->gpa,
+		.slot = n, .guest_phys_addr = s->gpa,
 		.memory_size = s->size, .userspace_addr = (uintptr_t)s->host,
 	};
 
+	if (s->size)
+		r.flags = (s->readonly ? KVM_MEM_READONLY : 0) | (s->logged ? KVM_MEM_LOG_DIRTY_PAGES : 0);
 	if (ioctl(k->vm, KVM_SET_USER_MEMORY_REGION, &r) < 0)
 		g_printerr("viv: KVM refused a memory slot at %#" G_GINT64_MODIFIER "x: %s\n", s->gpa, g_strerror(errno));
 	else
@@ -64,4 +66,38 @@ void kvm_slots_changed(void *opaque, const FlatRange *ranges, size_t count)
 				set_slot(k, s, &wanted[w]);
 				have[w] = true;
 			}
+}
+
+/* Pages of the slot that the kernel saw being written since the last time. */
+static void take_log(KvmAccel *k, unsigned n)
+{
+	const KvmSlot *s = &k->slots[n];
+	uint64_t pages = s->size >> GUEST_PAGE_BITS, *map = g_new0(uint64_t, (pages + 63) / 64);
+	struct kvm_dirty_log log = { .slot = n, .dirty_bitmap = map };
+	bool known = ioctl(k->vm, KVM_GET_DIRTY_LOG, &log) == 0;
+
+	for (uint64_t i = 0; i < pages; i++)
+		if (!known || map[i / 64] >> i % 64 & 1)
+			ram_touch(&k->base.board->arena, s->host + (i << GUEST_PAGE_BITS));
+	g_free(map);
+}
+
+void kvm_watch_sync(void *opaque, uint8_t *p, uint64_t len, bool on)
+{
+	KvmAccel *k = opaque;
+
+	for (unsigned n = 0; n < KVM_SLOTS_MAX; n++) {
+		KvmSlot s = k->slots[n];
+		if (!s.size || s.readonly || s.host >= p + len || s.host + s.size <= p)
+			continue;
+		if (s.logged && on)
+			take_log(k, n);
+		if (s.logged == on)
+			continue;
+		s.logged = on;
+		set_slot(k, n, &s);
+		/* What was written before the kernel began to note it. */
+		for (uint64_t i = 0; on && i < s.size; i += GUEST_PAGE_SIZE)
+			ram_touch(&k->base.board->arena, s.host + i);
+	}
 }

@@ -222,7 +222,15 @@ static bool load_rom(PciDevice *dev, GError **error)
 	gsize len;
 	if (!dev->romfile || !*dev->romfile)
 		return true;
-	if (!g_file_get_contents(dev->romfile, &data, &len, error))
+	Board *board = dev->dev.board;
+	char *path = board->find_file ? board->find_file(board, dev->romfile) : g_strdup(dev->romfile);
+	if (!path)
+		return fail(error, VIV_ERROR_FAILED, "Device '%s': the ROM image '%s' was not found. Install the package that has it "
+			"(seabios for display adapters), name its folder with -L, or give romfile= a path or nothing.",
+			dev->dev.cls->name, dev->romfile);
+	bool read = g_file_get_contents(path, &data, &len, error);
+	g_free(path);
+	if (!read)
 		return false;
 	uint64_t size = 2048;
 	while (size < len)

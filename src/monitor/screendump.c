@@ -1,0 +1,68 @@
+/*
+ * screendump.c - a screen as a file: screendump.
+ *
+ * Main thread, machine lock not held.
+ */
+#include <string.h>
+
+#include "core/error.h"
+#include "core/lock.h"
+#include "display/picture.h"
+#include "monitor/private.h"
+
+static Screen *find_screen(Monitor *mon, const json_t *args, GError **error)
+{
+	Display *d = machine_board(mon->m)->display;
+	const char *device = json_string_value(json_object_get(args, "device"));
+	json_t *head = json_object_get(args, "head");
+
+	if (head && (!device || json_integer_value(head))) {
+		fail(error, VIV_ERROR_INVALID, device ? "device '%s' has no such head" : "'head' must be specified together with 'device'",
+		     device);
+		return NULL;
+	}
+	for (unsigned n = 0; display_screen(d, n); n++)
+		if (!device || !strcmp(screen_name(display_screen(d, n)), device))
+			return display_screen(d, n);
+	if (device)
+		fail(error, VIV_ERROR_NO_DEVICE, "Device '%s' not found", device);
+	else
+		fail(error, VIV_ERROR_FAILED, "There is no console to take a screendump from");
+	return NULL;
+}
+
+json_t *serve_screendump(Monitor *mon, const json_t *args, GError **error)
+{
+	const char *format = json_string_value(json_object_get(args, "format"));
+
+	machine_lock();
+	Screen *s = find_screen(mon, args, error);
+	machine_unlock();
+	bool ok = s && picture_write(s, json_string_value(json_object_get(args, "filename")),
+				     !g_strcmp0(format, "png") ? PICTURE_PNG : PICTURE_PPM, error);
+	return ok ? json_object() : NULL;
+}
+
+/* screendump FILE [-f FORMAT] [DEVICE [HEAD]] */
+void command_screendump(Monitor *mon, const Args *args, GString *out)
+{
+	json_t *words = json_pack("{ss}", "filename", args->text[0]);
+	GError *error = NULL;
+
+	if (args->given[1] && strcmp(args->text[2] ? args->text[2] : "", "png") && strcmp(args->text[2] ? args->text[2] : "", "ppm")) {
+		g_string_append_printf(out, "Error: invalid parameter value: %s\n", args->text[2] ? args->text[2] : "");
+		json_decref(words);
+		return;
+	}
+	if (args->given[1])
+		json_object_set_new(words, "format", json_string(args->text[2]));
+	unsigned device = args->given[1] ? 3 : 2;
+	if (args->given[device])
+		json_object_set_new(words, "device", json_string(args->text[device]));
+	json_t *reply = serve_screendump(mon, words, &error);
+	if (!reply)
+		g_string_append_printf(out, "Error: %s\n", error->message);
+	g_clear_error(&error);
+	json_decref(reply);
+	json_decref(words);
+}
