@@ -35,7 +35,8 @@ static socklen_t unix_address(const ChardevOptions *o, struct sockaddr_un *un, G
 	memset(un, 0, sizeof(*un));
 	un->sun_family = AF_UNIX;
 	if (n > max || (!abstract && n == max)) {
-		fail(error, VIV_ERROR_INVALID, "UNIX socket path '%s' is too long. Path must be less "
+		fail(error, VIV_ERROR_INVALID,
+			"UNIX socket path '%s' is too long. Path must be less "
 			"than %zu bytes", o->path, sizeof(un->sun_path));
 		return 0;
 	}
@@ -185,7 +186,8 @@ static bool inet_listen(const ChardevOptions *o, GArray *fds, GError **error)
 {
 	uint64_t port, last;
 	if (!parse_uint(o->port, &port) || port > PORT_MAX || o->to > PORT_MAX)
-		return fail(error, VIV_ERROR_INVALID, "a port is a number up to %u, not '%s'.", PORT_MAX,
+		return fail(error, VIV_ERROR_INVALID, "a port is a number up to %u, not '%s'.",
+			PORT_MAX,
 			o->port);
 	struct addrinfo *all = resolve(o->host, o->port, family(o), SOCK_STREAM, true, error);
 	if (!all)
@@ -214,7 +216,8 @@ int address_udp(const ChardevOptions *o, GError **error)
 			setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 		if (fd < 0 || bind(fd, from->ai_addr, from->ai_addrlen) ||
 		    connect(fd, to->ai_addr, to->ai_addrlen)) {
-			fail(error, VIV_ERROR_FAILED, "Failed to use a UDP socket for %s:%s: %s", host,
+			fail(error, VIV_ERROR_FAILED, "Failed to use a UDP socket for %s:%s: %s",
+				host,
 				o->port, g_strerror(errno));
 			if (fd >= 0)
 				close(fd);

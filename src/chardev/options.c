@@ -73,13 +73,15 @@ static bool store(ChardevOptions *o, const ChardevKey *key, const char *value, G
 		return true;
 	case CHARDEV_SWITCH:
 		if (!parse_on_off(value, &on))
-			return fail(error, VIV_ERROR_INVALID, "Parameter '%s' expects 'on' or 'off'",
+			return fail(error, VIV_ERROR_INVALID,
+				"Parameter '%s' expects 'on' or 'off'",
 				key->name);
 		*(ChardevSwitch *)at = on ? CHARDEV_ON : CHARDEV_OFF;
 		return true;
 	case CHARDEV_NUMBER:
 		return parse_uint(value, at) ||
-			fail(error, VIV_ERROR_INVALID, "Parameter '%s' expects a number", key->name);
+			fail(error, VIV_ERROR_INVALID, "Parameter '%s' expects a number",
+				key->name);
 	case CHARDEV_SIZE:
 		return parse_size(value, 1, at) ||
 			fail(error, VIV_ERROR_INVALID, "Parameter '%s' expects a size", key->name);

@@ -23,7 +23,8 @@ static bool pipe_open(Chardev *c, GError **error)
 	Pipe *p = (Pipe *)c;
 	const char *path = c->options->path;
 	if (!path)
-		return fail(error, VIV_ERROR_INVALID, "chardev: pipe: no device path given (path=)");
+		return fail(error, VIV_ERROR_INVALID,
+			"chardev: pipe: no device path given (path=)");
 	char *in = g_strdup_printf("%s.in", path), *out = g_strdup_printf("%s.out", path);
 	p->in = chardev_open_file(in, O_RDWR | O_NONBLOCK, NULL);
 	p->out = chardev_open_file(out, O_RDWR | O_NONBLOCK, NULL);
@@ -62,7 +63,8 @@ static void pipe_close(Chardev *c)
 }
 
 static const ChardevKey keys[] = {
-	{ "path", CHARDEV_TEXT, offsetof(ChardevOptions, path), "FIFOs PATH.in, PATH.out, or PATH" },
+	{ "path", CHARDEV_TEXT, offsetof(ChardevOptions, path),
+		"FIFOs PATH.in, PATH.out, or PATH" },
 	{ NULL },
 };
 

@@ -59,7 +59,8 @@ static bool ringbuf_open(Chardev *c, GError **error)
 	RingBuf *r = (RingBuf *)c;
 	uint64_t size = c->options->size ? c->options->size : SIZE_DEFAULT;
 	if (size & (size - 1))
-		return fail(error, VIV_ERROR_INVALID, "size of ringbuf chardev must be power of two");
+		return fail(error, VIV_ERROR_INVALID,
+			"size of ringbuf chardev must be power of two");
 	if (size > SIZE_LIMIT)
 		return fail(error, VIV_ERROR_INVALID, "size of ringbuf chardev must be 1G at most");
 	r->size = size;
@@ -78,7 +79,8 @@ static const ChardevKey keys[] = {
 };
 
 static const ChardevClass ringbuf_class = {
-	.name = "ringbuf", .alias = "memory", .desc = "keeps the last output in memory", .keys = keys,
+	.name = "ringbuf", .alias = "memory", .desc = "keeps the last output in memory",
+		.keys = keys,
 	.open = ringbuf_open, .close = ringbuf_close, .write = write_all,
 };
 

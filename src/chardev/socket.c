@@ -211,7 +211,8 @@ static gboolean on_peer(gint listener, GIOCondition condition, gpointer opaque)
 static void listen_again(Socket *s)
 {
 	for (unsigned i = 0; i < s->listeners->len; i++) {
-		guint source = g_unix_fd_add(g_array_index(s->listeners, int, i), G_IO_IN, on_peer, s);
+		guint source = g_unix_fd_add(g_array_index(s->listeners, int, i), G_IO_IN, on_peer,
+			s);
 		g_array_append_val(s->sources, source);
 	}
 }
@@ -325,10 +326,12 @@ static bool check(const ChardevOptions *o, GError **error)
 {
 	bool server = o->server == CHARDEV_ON;
 	if (o->websocket == CHARDEV_ON || o->tn3270 == CHARDEV_ON)
-		return fail(error, VIV_ERROR_UNSUPPORTED, "%s is not built in this version; plain TCP "
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			"%s is not built in this version; plain TCP "
 			"and telnet are.", o->tn3270 == CHARDEV_ON ? "TN3270" : "WebSocket");
 	if (o->tls_creds || o->tls_authz)
-		return fail(error, VIV_ERROR_UNSUPPORTED, "TLS is not built in this version; use an "
+		return fail(error, VIV_ERROR_UNSUPPORTED,
+			"TLS is not built in this version; use an "
 			"ssh tunnel or a UNIX socket.");
 	if (!o->path + !o->host + !o->fd != 2)
 		return fail(error, VIV_ERROR_INVALID,

@@ -66,7 +66,8 @@ static size_t udp_write(Chardev *c, const uint8_t *buf, size_t len)
 {
 	Udp *u = (Udp *)c;
 	for (size_t done = 0; done < len; done += MIN(len - done, 4096))
-		while (send(u->fd, buf + done, MIN(len - done, 4096), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+		while (send(u->fd, buf + done, MIN(len - done, 4096),
+			MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
 			errno == EINTR)
 			continue;
 	return len;

@@ -17,7 +17,8 @@ static bool vc_open(Chardev *c, GError **error)
 	const uint64_t sizes[] = { o->width, o->height, o->cols, o->rows };
 	for (unsigned i = 0; i < G_N_ELEMENTS(sizes); i++)
 		if (sizes[i] > SIZE_MAX_PIXELS)
-			return fail(error, VIV_ERROR_INVALID, "vc: a console is at most %u wide and high.",
+			return fail(error, VIV_ERROR_INVALID,
+				"vc: a console is at most %u wide and high.",
 				SIZE_MAX_PIXELS);
 	return true;
 }

@@ -12,7 +12,8 @@
 
 static bool invalid(const char *words, GError **error)
 {
-	static const char *const valid[] = { "none", "null", "stdio", "pty", "vc", "chardev:", "file:",
+	static const char *const valid[] = { "none", "null", "stdio", "pty", "vc", "chardev:",
+		"file:",
 		"pipe:", "tcp:", "telnet:", "unix:", "udp:", "mon:", "/dev/", NULL };
 	char *hint = word_hint(words, valid);
 	fail(error, VIV_ERROR_INVALID, "'%s' is not a valid char driver. %s.", words, hint);
@@ -130,7 +131,8 @@ static bool split(const char *words, GArray *items, GError **error)
 			continue;
 		kv_list_add(items, "backend", "socket");
 		return tcp_words(words + n + 1, items, streams[i], error) || (error && *error) ||
-			fail(error, VIV_ERROR_INVALID, "'%s': write %s:[HOST]:PORT", words, streams[i]);
+			fail(error, VIV_ERROR_INVALID, "'%s': write %s:[HOST]:PORT", words,
+				streams[i]);
 	}
 	if (g_str_has_prefix(words, "unix:")) {
 		kv_list_add(items, "backend", "socket");

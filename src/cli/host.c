@@ -30,7 +30,8 @@ static Chardev *open_words(HostSide *h, const char *words, const char *id, GErro
 		Chardev *c = chardev_set_find(h->chardevs, words + 8);
 		if (!c)
 			fail(error, VIV_ERROR_INVALID,
-				"chardev \"%s\" not found. Define it with -chardev ...,id=%s.", words + 8,
+				"chardev \"%s\" not found. Define it with -chardev ...,id=%s.",
+					words + 8,
 				words + 8);
 		return c;
 	}

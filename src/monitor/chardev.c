@@ -1,5 +1,6 @@
 /*
- * chardev.c - character devices for people and programs: what there is, added, changed, removed, broken into; ring buffers.
+ * chardev.c - character devices for people and programs: what there is, added, changed,
+ * removed, broken into; ring buffers.
  *
  * Main thread, machine lock not held.
  */
@@ -21,7 +22,10 @@ static ChardevSet *hold(Monitor *mon, GError **error)
 	return set;
 }
 
-static const char *text_of(const json_t *object, const char *key) { return json_string_value(json_object_get(object, key)); }
+static const char *text_of(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}
 
 static json_t *done(bool ok)
 {
@@ -41,7 +45,8 @@ json_t *serve_chardevs(Monitor *mon, const json_t *args, GError **error)
 	for (unsigned i = 0; i < all->len; i++) {
 		const Chardev *c = g_ptr_array_index(all, i);
 		char *filename = chardev_filename(c);
-		json_array_append_new(reply, json_pack("{ss ss sb}", "label", chardev_id(c), "filename", filename,
+		json_array_append_new(reply, json_pack("{ss ss sb}", "label", chardev_id(c),
+			"filename", filename,
 						       "frontend-open", chardev_has_front_end(c)));
 		g_free(filename);
 	}
@@ -55,7 +60,8 @@ void show_chardevs(Monitor *mon, const json_t *reply, GString *out)
 	size_t i;
 	json_t *c;
 	json_array_foreach (reply, i, c)
-		g_string_append_printf(out, "%s: filename=%s\n", text_of(c, "label"), text_of(c, "filename"));
+		g_string_append_printf(out, "%s: filename=%s\n", text_of(c, "label"), text_of(c,
+			"filename"));
 }
 
 json_t *serve_chardev_backends(Monitor *mon, const json_t *args, GError **error)
@@ -69,7 +75,7 @@ json_t *serve_chardev_backends(Monitor *mon, const json_t *args, GError **error)
 
 /* ---- made, changed, removed ---- */
 
-/* Options as a person writes them: "socket,id=x,path=/tmp/s"; `id` in front where it is not among them. */
+/* Options as a person writes them, "socket,id=x,path=/tmp/s"; without id= where `id` says it. */
 static void run_with_options(Monitor *mon, const char *id, const char *text, GString *out)
 {
 	GError *error = NULL;
@@ -141,7 +147,8 @@ json_t *serve_ringbuf_write(Monitor *mon, const json_t *args, GError **error)
 /* Text is made valid UTF-8, where JSON knows no other; the rest says \uFFFD. */
 static json_t *ringbuf_text(const uint8_t *buf, size_t len, bool base64)
 {
-	char *text = base64 ? g_base64_encode(buf, len) : g_utf8_make_valid((const char *)buf, (gssize)len);
+	char *text = base64 ? g_base64_encode(buf, len) : g_utf8_make_valid((const char *)buf,
+		(gssize)len);
 	json_t *reply = json_string(text);
 	g_free(text);
 	return reply;

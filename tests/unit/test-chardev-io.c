@@ -60,7 +60,8 @@ static void set_up(World *w, const char *words)
 	memset(w, 0, sizeof(*w));
 	w->dir = g_dir_make_tmp("viv-XXXXXX", NULL);
 	if (strstr(words, "DIR/p")) {
-		char *in = g_build_filename(w->dir, "p.in", NULL), *out = g_build_filename(w->dir, "p.out", NULL);
+		char *in = g_build_filename(w->dir, "p.in", NULL), *out = g_build_filename(w->dir,
+			"p.out", NULL);
 		g_assert_cmpint(mkfifo(in, 0600), ==, 0);
 		g_assert_cmpint(mkfifo(out, 0600), ==, 0);
 		g_free(in);
@@ -277,7 +278,8 @@ static void test_telnet_garbage(void)
 		uint8_t noise[4096];
 		int fd = connect_to(&w, "s");
 		for (unsigned k = 0; k < sizeof(noise); k++)
-			noise[k] = (uint8_t)(g_rand_int(r) & 1 ? (guint32)g_rand_int_range(r, 239, 256) : g_rand_int(r));
+			noise[k] = (uint8_t)(g_rand_int(r) & 1 ? (guint32)g_rand_int_range(r, 239,
+				256) : g_rand_int(r));
 		UNTIL(w.f.opened == i);
 		w.f.room = 1 << 20;
 		send_all(fd, noise, sizeof(noise));
@@ -325,7 +327,8 @@ static void test_pipe(void)
 	World w;
 	uint8_t buf[4096] = { 0 };
 	set_up(&w, "pipe,id=p,path=DIR/p");
-	char *in = g_build_filename(w.dir, "p.in", NULL), *out = g_build_filename(w.dir, "p.out", NULL);
+	char *in = g_build_filename(w.dir, "p.in", NULL), *out = g_build_filename(w.dir, "p.out",
+		NULL);
 	int to = open(in, O_WRONLY), from = open(out, O_RDONLY);
 	g_assert_cmpint(to, >=, 0);
 	send_all(to, "hello", 5);
@@ -351,7 +354,8 @@ static void test_udp(void)
 	char buf[16] = "", words[64];
 	ChardevOptions o = { .host = (char *)"127.0.0.1", .port = (char *)"0" };
 	GArray *fds = g_array_new(FALSE, FALSE, sizeof(int));
-	g_assert_true(address_listen(&o, fds, NULL)); /* a port that is free: a stream's, so a datagram's too */
+	g_assert_true(address_listen(&o, fds, NULL)); /* a port that is free: a stream's,
+		so a datagram's too */
 	GString *name = g_string_new(NULL);
 	address_append_name(name, g_array_index(fds, int, 0), false);
 	o.localaddr = (char *)"127.0.0.1";
@@ -364,7 +368,8 @@ static void test_udp(void)
 	set_up(&w, words);
 	w.f.room = 3;
 	chardev_write(w.f.c, (const uint8_t *)"ping", 4);
-	UNTIL((len = sizeof(peer), recvfrom(fd, buf, sizeof(buf), MSG_DONTWAIT, (struct sockaddr *)&peer, &len)) == 4);
+	UNTIL((len = sizeof(peer), recvfrom(fd, buf, sizeof(buf), MSG_DONTWAIT,
+		(struct sockaddr *)&peer, &len)) == 4);
 	g_assert_cmpint(memcmp(buf, "ping", 4), ==, 0);
 	sendto(fd, "answer", 6, 0, (struct sockaddr *)&peer, len);
 	UNTIL(w.f.in->len == 3);
@@ -389,7 +394,8 @@ static void test_serial(void)
 	uint8_t lines;
 	int master = posix_openpt(O_RDWR | O_NOCTTY);
 	char name[64], words[96];
-	g_assert_true(master >= 0 && !grantpt(master) && !unlockpt(master) && !ptsname_r(master, name, sizeof(name)));
+	g_assert_true(master >= 0 && !grantpt(master) && !unlockpt(master) && !ptsname_r(master,
+		name, sizeof(name)));
 	g_snprintf(words, sizeof(words), "tty,id=t,path=%s", name);
 	set_up(&w, words);
 	chardev_set_params(w.f.c, &params);

@@ -218,7 +218,8 @@ static void test_file(void)
 		*log = g_build_filename(dir, "log", NULL), *text;
 	for (unsigned i = 0; i < 3; i++) {
 		ChardevSet *set = chardev_set_new();
-		char *words = g_strdup_printf("file,id=f,path=%s,append=%s,logfile=%s,logappend", path,
+		char *words = g_strdup_printf("file,id=f,path=%s,append=%s,logfile=%s,logappend",
+			path,
 			i == 1 ? "on" : "off", log);
 		Chardev *c = open_text(set, words, NULL);
 		g_assert_nonnull(c);
@@ -265,13 +266,15 @@ static void test_ringbuf(void)
 static void test_refusals(void)
 {
 	static const struct { const char *text, *why; } cases[] = {
-		{ "nosuch,id=x", "not a valid char driver name" }, { "sockt,id=x", "Did you mean 'socket'" },
+		{ "nosuch,id=x", "not a valid char driver name" }, { "sockt,id=x",
+			"Did you mean 'socket'" },
 		{ "null", "no id specified" }, { "null,id=1x", "expects an identifier" },
 		{ "null,id=x,path=/x", "Invalid parameter 'path'" },
 		{ "socket,id=x,hots=y", "Did you mean 'host'" },
 		{ "null,id=x,mux=maybe", "expects 'on' or 'off'" },
 		{ "socket,id=x,host=localhost", "no port given" },
-		{ "socket,id=x,path=/tmp/x,reconnect=1,server=on", "'reconnect' option is incompatible" },
+		{ "socket,id=x,path=/tmp/x,reconnect=1,server=on",
+			"'reconnect' option is incompatible" },
 		{ "socket,id=x,path=/tmp/x,wait=on", "'wait' option is incompatible" },
 		{ "socket,id=x,path=/tmp/x,host=h,port=1", "one of" },
 		{ "socket,id=x,fd=abc", "Unable to parse FD number" },
@@ -280,10 +283,12 @@ static void test_refusals(void)
 		{ "socket,id=x,path=/nonexistent/s,server=on,wait=off", "Failed to bind" },
 		{ "socket,id=x,host=localhost,port=http,server=on,wait=off", "a port is a number" },
 		{ "udp,id=x", "remote port not specified" }, { "pipe,id=x", "no device path" },
-		{ "pipe,id=x,path=/nonexistent/p", "Could not open" }, { "file,id=x", "no filename" },
+		{ "pipe,id=x,path=/nonexistent/p", "Could not open" }, { "file,id=x",
+			"no filename" },
 		{ "ringbuf,id=x,size=1000", "power of two" }, { "serial,id=x", "no device path" },
 		{ "parallel,id=x,path=/dev/null", "not a parallel port" },
-		{ "vc,id=x,cols=99999", "at most" }, { "null,id=x,logfile=/nonexistent/l", "Could not open" },
+		{ "vc,id=x,cols=99999", "at most" }, { "null,id=x,logfile=/nonexistent/l",
+			"Could not open" },
 	};
 	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
 		ChardevSet *set = chardev_set_new();
@@ -303,14 +308,16 @@ static void test_words(void)
 	static const struct { const char *words, *backend, *host, *port, *path; } cases[] = {
 		{ "null", "null", NULL, NULL, NULL }, { "mon:stdio", "stdio", NULL, NULL, NULL },
 		{ "tcp:h:1,server=on,wait=off", "socket", "h", "1", NULL },
-		{ "tcp::1", "socket", "", "1", NULL }, { "telnet:[::1]:23", "socket", "::1", "23", NULL },
+		{ "tcp::1", "socket", "", "1", NULL }, { "telnet:[::1]:23", "socket", "::1", "23",
+			NULL },
 		{ "unix:/a/b,server,nowait", "socket", NULL, NULL, "/a/b" },
 		{ "udp:h:1@:2", "udp", "h", "1", NULL }, { "file:a,b", "file", NULL, NULL, "a,b" },
 		{ "/dev/ttyS0", "serial", NULL, NULL, "/dev/ttyS0" },
 		{ "/dev/parport0", "parallel", NULL, NULL, "/dev/parport0" },
 		{ "vc:80Cx24C", "vc", NULL, NULL, NULL }, { "pipe:/p", "pipe", NULL, NULL, "/p" },
 	};
-	static const char *const bad[] = { "foo", "tcp:", "tcp:h", "udp:", "vc:foo", "con:", "tcp:h:1,foo=1",
+	static const char *const bad[] = { "foo", "tcp:", "tcp:h", "udp:", "vc:foo", "con:",
+		"tcp:h:1,foo=1",
 		"mon:", "chardev:x" };
 	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
 		ChardevOptions *o = chardev_options_from_words(cases[i].words, "x", NULL);
@@ -339,7 +346,8 @@ static void test_set(void)
 	GError *error = NULL;
 	Chardev *mux = open_text(set, "null,id=a,mux=on", NULL);
 	g_assert_true(chardev_is_mux(mux));
-	char *name = chardev_filename(mux), *base = chardev_filename(chardev_set_find(set, "a-base"));
+	char *name = chardev_filename(mux), *base = chardev_filename(chardev_set_find(set,
+		"a-base"));
 	g_assert_cmpstr(name, ==, "mux");
 	g_assert_cmpstr(base, ==, "null");
 	g_free(name);
@@ -366,13 +374,15 @@ static void note_change(void *opaque, Chardev *c) { ((Front *)opaque)->c = c; }
 
 static void test_change(void)
 {
-	static const ChardevHandlers movable = { can_read, on_read, on_event, on_writable, note_change };
+	static const ChardevHandlers movable = { can_read, on_read, on_event, on_writable,
+		note_change };
 	ChardevSet *set = chardev_set_new();
 	Front f = { .in = g_string_new(NULL) };
 	GError *error = NULL;
 	f.c = open_text(set, "null,id=a", NULL);
 	g_assert_true(chardev_attach(f.c, &movable, &f, NULL));
-	g_assert_false(chardev_set_change(set, chardev_options_parse("file,id=a,path=/nonexistent/x", NULL),
+	g_assert_false(chardev_set_change(set,
+		chardev_options_parse("file,id=a,path=/nonexistent/x", NULL),
 		&error));
 	g_assert_nonnull(strstr(error->message, "Could not open"));
 	g_clear_error(&error);

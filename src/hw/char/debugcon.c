@@ -57,7 +57,8 @@ static bool realize(Device *dev, GError **error)
 {
 	DebugCon *s = (DebugCon *)dev;
 	if (!s->chardev)
-		return fail(error, VIV_ERROR_INVALID, "Can't create debugcon device, empty char device. Give it "
+		return fail(error, VIV_ERROR_INVALID,
+			"Can't create debugcon device, empty char device. Give it "
 			"chardev=ID.");
 	if (!chardev_attach(s->chardev, &handlers, s, error))
 		return false;
@@ -83,6 +84,8 @@ static const Property props[] = {
 };
 
 const DeviceClass debugcon_class = {
-	.name = "isa-debugcon", .desc = "debug console port", .bus = "isa", .size = sizeof(DebugCon),
-	.user_creatable = true, .version = 1, .props = props, .realize = realize, .unrealize = unrealize,
+	.name = "isa-debugcon", .desc = "debug console port", .bus = "isa",
+		.size = sizeof(DebugCon),
+	.user_creatable = true, .version = 1, .props = props, .realize = realize,
+		.unrealize = unrealize,
 };

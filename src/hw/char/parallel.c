@@ -103,7 +103,7 @@ static bool host_read(Parallel *s, uint64_t offset, uint8_t *v)
 	*v = 0xff;
 	chardev_parallel_read(s->chardev, reg, v);
 	if (offset == CONTROL)
-		*v = (uint8_t)((*v & (uint8_t)~CONTROL_IRQ) | (s->control & CONTROL_IRQ) | CONTROL_ONES);
+		*v = (uint8_t)((*v & ~CONTROL_IRQ) | (s->control & CONTROL_IRQ) | CONTROL_ONES);
 	return true;
 }
 
@@ -165,16 +165,19 @@ static bool realize(Device *dev, GError **error)
 	static const uint16_t bases[] = { 0x378, 0x278, 0x3bc };
 	Parallel *s = (Parallel *)dev;
 	if (!s->chardev)
-		return fail(error, VIV_ERROR_INVALID, "Can't create parallel device, empty char device. Give it "
+		return fail(error, VIV_ERROR_INVALID,
+			"Can't create parallel device, empty char device. Give it "
 			"chardev=ID.");
 	if (s->index == UNSET)
 		s->index = free_index(dev);
 	if (s->index >= G_N_ELEMENTS(bases))
-		return fail(error, VIV_ERROR_INVALID, "isa-parallel: there are three ports, index 0 to 2.");
+		return fail(error, VIV_ERROR_INVALID,
+			"isa-parallel: there are three ports, index 0 to 2.");
 	if (s->iobase == UNSET)
 		s->iobase = bases[s->index];
 	if (s->iobase > 0xfff8 || s->irq_number > 15)
-		return fail(error, VIV_ERROR_INVALID, "isa-parallel: iobase ends at 0xfff8 and irq at 15.");
+		return fail(error, VIV_ERROR_INVALID,
+			"isa-parallel: iobase ends at 0xfff8 and irq at 15.");
 	if (!chardev_attach(s->chardev, &handlers, s, error))
 		return false;
 	/* 3BCh has no room for EPP's ports: the display's begin at 3C0h. */
@@ -196,10 +199,12 @@ static void unrealize(Device *dev)
 }
 
 static const Property props[] = {
-	{ "index", PROP_U32, offsetof(Parallel, index), "0xffffffff", "0..2: LPT1..LPT3; the first free" },
+	{ "index", PROP_U32, offsetof(Parallel, index), "0xffffffff",
+		"0..2: LPT1..LPT3; the first free" },
 	{ "iobase", PROP_U32, offsetof(Parallel, iobase), "0xffffffff", "first port; by index" },
 	{ "irq", PROP_U32, offsetof(Parallel, irq_number), "7", "ISA interrupt" },
-	{ "chardev", PROP_CHARDEV, offsetof(Parallel, chardev), NULL, "the other end of the cable" },
+	{ "chardev", PROP_CHARDEV, offsetof(Parallel, chardev), NULL,
+		"the other end of the cable" },
 	{ 0 }
 };
 

@@ -38,13 +38,15 @@ static bool realize(Device *dev, GError **error)
 	if (s->index == UNSET)
 		s->index = free_index(dev);
 	if (s->index >= G_N_ELEMENTS(bases))
-		return fail(error, VIV_ERROR_INVALID, "isa-serial: there are four ports, index 0 to 3.");
+		return fail(error, VIV_ERROR_INVALID,
+			"isa-serial: there are four ports, index 0 to 3.");
 	if (s->iobase == UNSET)
 		s->iobase = bases[s->index];
 	if (s->irq_number == UNSET)
 		s->irq_number = irqs[s->index];
 	if (s->iobase > 0xfff8 || s->irq_number > 15)
-		return fail(error, VIV_ERROR_INVALID, "isa-serial: iobase ends at 0xfff8 and irq at 15.");
+		return fail(error, VIV_ERROR_INVALID,
+			"isa-serial: iobase ends at 0xfff8 and irq at 15.");
 	if (!uart_init(&s->uart, dev->board->clock, dev->board->gsi[s->irq_number], error))
 		return false;
 	as_map(dev->board->io, &s->uart.region, s->iobase, 0);
@@ -64,10 +66,13 @@ static void unrealize(Device *dev)
 }
 
 static const Property props[] = {
-	{ "index", PROP_U32, offsetof(SerialIsa, index), "0xffffffff", "0..3: COM1..COM4; the first free" },
+	{ "index", PROP_U32, offsetof(SerialIsa, index), "0xffffffff",
+		"0..3: COM1..COM4; the first free" },
 	{ "iobase", PROP_U32, offsetof(SerialIsa, iobase), "0xffffffff", "first port; by index" },
-	{ "irq", PROP_U32, offsetof(SerialIsa, irq_number), "0xffffffff", "ISA interrupt; by index" },
-	{ "chardev", PROP_CHARDEV, offsetof(SerialIsa, uart.chardev), NULL, "the other end of the line" },
+	{ "irq", PROP_U32, offsetof(SerialIsa, irq_number), "0xffffffff",
+		"ISA interrupt; by index" },
+	{ "chardev", PROP_CHARDEV, offsetof(SerialIsa, uart.chardev), NULL,
+		"the other end of the line" },
 	{ 0 }
 };
 

@@ -1,8 +1,9 @@
 /*
  * serial_pci.c - one, two or four serial ports on a PCI card, as QEMU's pci-serial cards are.
  *
- * QEMU's docs/specs/pci-serial.rst: vendor 1b36h, device 0002h to 0004h, class 0700h with the 16550's
- * programming interface 02h; BAR 0 holds the ports, eight each; INTA# is shared. Machine lock held.
+ * QEMU's docs/specs/pci-serial.rst: vendor 1b36h, device 0002h to 0004h, class 0700h with the
+ * 16550's programming interface 02h; BAR 0 holds the ports, eight each; INTA# is shared.
+ * Machine lock held.
  */
 #include "core/error.h"
 #include "hw/char/uart.h"
@@ -82,11 +83,13 @@ static void unrealize(Device *dev)
 }
 
 #define LINE(name_, n) \
-	{ name_, PROP_CHARDEV, offsetof(SerialPci, uart[n].chardev), NULL, "the other end of the line" }
+	{ name_, PROP_CHARDEV, offsetof(SerialPci, uart[n].chardev), NULL, "other end" }
 static const Property props[] = { PCI_PROPERTIES, LINE("chardev", 0), { 0 } };
-static const Property props2[] = { PCI_PROPERTIES, LINE("chardev1", 0), LINE("chardev2", 1), { 0 } };
+static const Property props2[] = { PCI_PROPERTIES, LINE("chardev1", 0), LINE("chardev2", 1),
+	{ 0 } };
 static const Property props4[] = {
-	PCI_PROPERTIES, LINE("chardev1", 0), LINE("chardev2", 1), LINE("chardev3", 2), LINE("chardev4", 3),
+	PCI_PROPERTIES, LINE("chardev1", 0), LINE("chardev2", 1), LINE("chardev3", 2),
+		LINE("chardev4", 3),
 	{ 0 }
 };
 static const StateField state[] = {
@@ -95,10 +98,12 @@ static const StateField state[] = {
 };
 
 #define CARD(name_, desc_, props_) { \
-	.name = name_, .desc = desc_, .bus = "pci", .size = sizeof(SerialPci), .user_creatable = true, \
-	.version = 1, .props = props_, .state = state, .realize = realize, .reset = reset, \
-	.unrealize = unrealize, \
+	.name = name_, .desc = desc_, .bus = "pci", .size = sizeof(SerialPci), \
+	.user_creatable = true, .version = 1, .props = props_, .state = state, \
+	.realize = realize, .reset = reset, .unrealize = unrealize, \
 }
 const DeviceClass serial_pci_class = CARD("pci-serial", "16550A serial port on PCI", props);
-const DeviceClass serial_pci2_class = CARD("pci-serial-2x", "two 16550A serial ports on PCI", props2);
-const DeviceClass serial_pci4_class = CARD("pci-serial-4x", "four 16550A serial ports on PCI", props4);
+const DeviceClass serial_pci2_class = CARD("pci-serial-2x", "two 16550A serial ports on PCI",
+	props2);
+const DeviceClass serial_pci4_class = CARD("pci-serial-4x", "four 16550A serial ports on PCI",
+	props4);

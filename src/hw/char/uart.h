@@ -40,7 +40,7 @@ void uart_exit(Uart *s); /* the region is unmapped before */
 #define UART_KEEP(type_, struct_, member, n) \
 	{ .name = #member, .type = type_, .offset = offsetof(struct_, member), .count = n, \
 	  .version = 1, .keep = true }
-/* The state of the Uart `m` of a device's struct; what the guest sent before a reset still leaves. */
+/* The state of the Uart `m` of a struct; what the guest sent before a reset still leaves. */
 #define UART_STATE(struct_, m) \
 	STATE(FIELD_U8, struct_, m.ier, 0), STATE(FIELD_U8, struct_, m.fcr, 0), \
 	STATE(FIELD_U8, struct_, m.lcr, 0), STATE(FIELD_U8, struct_, m.mcr, 0x08), \
@@ -52,7 +52,8 @@ void uart_exit(Uart *s); /* the region is unmapped before */
 	STATE(FIELD_U8, struct_, m.rx_head, 0), STATE(FIELD_U8, struct_, m.rx_count, 0), \
 	UART_KEEP(FIELD_U8, struct_, m.tx, UART_FIFO), \
 	UART_KEEP(FIELD_U8, struct_, m.tx_head, 1), UART_KEEP(FIELD_U8, struct_, m.tx_count, 1), \
-	STATE(FIELD_BOOL, struct_, m.tx_interrupt, 0), STATE(FIELD_BOOL, struct_, m.rx_timeout, 0), \
+	STATE(FIELD_BOOL, struct_, m.tx_interrupt, 0), \
+	STATE(FIELD_BOOL, struct_, m.rx_timeout, 0), \
 	STATE(FIELD_TIMER, struct_, m.timeout, 0), STATE(FIELD_TIMER, struct_, m.poll, 0)
 
 #endif
