@@ -177,35 +177,6 @@ bool apply_resolution(Cli *cli, const OptionDef *def, const char *text, GArray *
 	return true;
 }
 
-static const char *const displays_unbuilt[] = { "sdl", "gtk", "vnc", "curses", "egl-headless",
-	"dbus",
-	"spice-app", "cocoa", "default", NULL };
-
-void list_displays(GString *out)
-{
-	g_string_append(out, "Available display backend types:\nnone\n");
-}
-
-bool apply_display(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
-{
-	if (!strcmp(text, "none"))
-		return cli->host.display_none = true;
-	char *type = g_strndup(text, strcspn(text, ",="));
-	bool known = g_strv_contains(displays_unbuilt, type);
-	if (known) {
-		fail(error, VIV_ERROR_UNSUPPORTED,
-			"display '%s' is not built yet in this version; use -display none "
-			"or -nographic.", type);
-	} else {
-		static const char *const valid[] = { "none", NULL };
-		char *hint = word_hint(type, valid);
-		fail(error, VIV_ERROR_INVALID, "there is no display '%s'. %s.", type, hint);
-		g_free(hint);
-	}
-	g_free(type);
-	return false;
-}
-
 /* ---- -d ---- */
 
 /* The last -d counts, as QEMU's. */

@@ -1,5 +1,5 @@
 /*
- * apply_drive.c - the options of disks: -drive, -blockdev, -hda and their kin; -object iothread.
+ * apply_drive.c - the options of disks: -drive, -blockdev, -hda and their kin; -object.
  *
  * qemu(1), block device options. Main thread.
  */
@@ -7,6 +7,7 @@
 
 #include "block/drive.h"
 #include "block/opts.h"
+#include "block/secret.h"
 #include "cli/options.h"
 #include "core/error.h"
 
@@ -79,15 +80,28 @@ bool apply_blockdev(Cli *cli, const OptionDef *def, const char *text, GArray *kv
 	return true;
 }
 
-/* The one type of object that there is: a thread for disks. */
+/* -object secret: kept at once; drives and displays ask for it by its id. */
+static bool keep_secret(GArray *kv, GError **error)
+{
+	GString *words = g_string_new("secret");
+
+	for (unsigned i = 0; i < kv->len; i++)
+		if (strcmp(kv_at(kv, i)->key, "qom-type"))
+			g_string_append_printf(words, ",%s=%s", kv_at(kv, i)->key, kv_at(kv, i)->value);
+	bool ok = secret_add(words->str, error);
+	g_string_free(words, TRUE);
+	return ok;
+}
+
+/* A thread for disks, or a secret. */
 bool apply_object(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
 	const char *type = kv_list_get(kv, "qom-type"), *id = kv_list_get(kv, "id");
 	if (!type)
 		return fail(error, VIV_ERROR_INVALID, "a type is needed: -object iothread,id=ID");
-	if (strcmp(type, "iothread"))
+	if (strcmp(type, "iothread") && strcmp(type, "secret"))
 		return fail(error, VIV_ERROR_UNSUPPORTED,
-			    "-object %s: this type is not built; there is iothread.", type);
+			    "-object %s: this type is not built; there are iothread and secret.", type);
 	if (!id || !*id)
 		return fail(error, VIV_ERROR_INVALID, "-object %s: Parameter 'id' is missing",
 			    type);
@@ -96,6 +110,8 @@ bool apply_object(Cli *cli, const OptionDef *def, const char *text, GArray *kv, 
 			return fail(error, VIV_ERROR_INVALID,
 				    "-object %s,id=%s: there is an object of this id already.",
 				    type, id);
+	if (!strcmp(type, "secret") && !keep_secret(kv, error))
+		return false;
 	DeviceConfig *o = machine_config_add_object(&cli->machine, type, id);
 	for (unsigned i = 0; i < kv->len; i++) {
 		const KeyValue *item = kv_at(kv, i);

@@ -12,6 +12,7 @@
 
 #include "chardev/set.h"
 #include "machine/config.h"
+#include "machine/machine.h"
 
 /* A monitor that was asked for. */
 typedef struct MonitorConfig {
@@ -26,7 +27,9 @@ typedef struct HostConfig {
 	GPtrArray *monitors;       /* MonitorConfig *: -monitor, -qmp, -mon, without "none" */
 	GPtrArray *chardevs;       /* char *: -chardev's whole text */
 	char *debugcon;
-	bool nographic, display_none;
+	bool nographic, display_given;
+	GPtrArray *vncs;           /* char *: -vnc, without "none" */
+	char *layout;              /* -k; NULL: en-us */
 	bool daemonize;
 	char *pidfile, *process_name;
 	bool debug_threads;        /* threads always carry names; kept for --print-config */
@@ -86,6 +89,12 @@ typedef struct HostSide {
  */
 bool host_open(HostSide *host, Cli *cli, GError **error);
 void host_close(HostSide *host);
+/*
+ * Opens the displays that the options name, on m's screens. False with *error; displays_close
+ * is due in any case, while m is there.
+ */
+bool displays_open(const Cli *cli, Machine *m, GError **error);
+void displays_close(Machine *m);
 /* Writes and locks the pid file. */
 bool host_pidfile(const char *path, GError **error);
 /* Forks; returns in the child with *ready_fd >= 0. The parent exits with the child's verdict. */

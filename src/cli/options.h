@@ -91,7 +91,7 @@ ApplyFn apply_machine, apply_accel, apply_enable_kvm, apply_smp, apply_memory, a
 	apply_name, apply_boot, apply_uuid, apply_smbios, apply_fw_cfg, apply_global, apply_device,
 	apply_rom,
 	apply_rtc, apply_data_dir, apply_serial, apply_parallel, apply_monitor, apply_chardev,
-	apply_display, apply_vga, apply_resolution,
+	apply_display, apply_vnc, apply_vga, apply_resolution,
 	apply_drive, apply_disk_file, apply_blockdev, apply_object,
 	apply_log, apply_dfilter, apply_action, apply_readconfig, apply_dtb, apply_msg, apply_mon;
 void list_machines(GString *out);
@@ -102,6 +102,8 @@ void list_displays(GString *out);
 void list_vga(GString *out);
 void list_chardevs(GString *out);
 
+/* display.c: what is opened where no option says. */
+void display_complete(HostConfig *h);
 /* Appends a monitor; words are copied. */
 void host_add_monitor(HostConfig *h, const char *words, bool control, bool pretty);
 

@@ -25,6 +25,7 @@ void cli_init(Cli *cli)
 	cli->host.serials = g_ptr_array_new_with_free_func(g_free);
 	cli->host.parallels = g_ptr_array_new_with_free_func(g_free);
 	cli->host.monitors = g_ptr_array_new_with_free_func(monitor_config_free);
+	cli->host.vncs = g_ptr_array_new_with_free_func(g_free);
 	cli->host.chardevs = g_ptr_array_new_with_free_func(g_free);
 	cli->numa = g_ptr_array_new_with_free_func((GDestroyNotify)kv_list_free);
 	cli->warnings = g_ptr_array_new_with_free_func(g_free);
@@ -39,12 +40,13 @@ void cli_free(Cli *cli)
 	g_ptr_array_free(h->serials, TRUE);
 	g_ptr_array_free(h->parallels, TRUE);
 	g_ptr_array_free(h->monitors, TRUE);
+	g_ptr_array_free(h->vncs, TRUE);
 	g_ptr_array_free(h->chardevs, TRUE);
 	g_ptr_array_free(cli->numa, TRUE);
 	g_ptr_array_free(cli->warnings, TRUE);
 	g_string_free(cli->output, TRUE);
 	char *const texts[] = { cli->program, cli->accel_note, h->debugcon, h->pidfile,
-		h->process_name, h->log_file, h->log_filter,
+		h->process_name, h->layout, h->log_file, h->log_filter,
 		h->write_config, h->write_config_text };
 	for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++)
 		g_free(texts[i]);
@@ -223,10 +225,6 @@ static void complete_lines(Cli *cli)
 			host_add_monitor(h, "stdio", false, false);
 	} else if (serial) {
 		g_ptr_array_add(h->serials, g_strdup("vc"));
-		if (!h->display_none && !h->serial_given && monitor)
-			cli_warn(cli, "no display is built in this version, so nothing will be "
-				"seen; use -nographic for the "
-				"serial line and monitor on this terminal");
 	}
 	h->serial_given = h->parallel_given = h->monitor_given = true;
 }
@@ -283,6 +281,7 @@ static bool complete(Cli *cli, GError **error)
 	if (!strcmp(c->accels[0], "kvm") && cli->host.log_items & (LOG_INT | LOG_MMU | LOG_IN_BLOCKS))
 		cli_warn(cli, "-d: KVM runs the guest by itself, so neither its blocks nor its interrupts are seen");
 	complete_lines(cli);
+	display_complete(&cli->host);
 	return true;
 }
 

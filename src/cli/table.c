@@ -185,12 +185,15 @@ static const SubKey mon_keys[] = {
 };
 
 static const SubKey object_keys[] = {
-	{ "qom-type", KEY_SPECIAL, 0, NULL, "type of the object: iothread" },
+	{ "qom-type", KEY_SPECIAL, 0, NULL, "type of the object: iothread, secret" },
 	{ "id", KEY_SPECIAL, 0, NULL, "its name" },
 	{ "poll-max-ns", KEY_SPECIAL, 0, NULL, "taken for compatibility: threads do not spin" },
 	{ "poll-grow", KEY_SPECIAL, 0, NULL, "likewise" },
 	{ "poll-shrink", KEY_SPECIAL, 0, NULL, "likewise" },
 	{ "aio-max-batch", KEY_SPECIAL, 0, NULL, "likewise" },
+	{ "data", KEY_SPECIAL, 0, NULL, "secret: itself" },
+	{ "file", KEY_SPECIAL, 0, NULL, "secret: where it is" },
+	{ "format", KEY_SPECIAL, 0, "raw", "secret: raw or base64" },
 	END
 };
 
@@ -235,8 +238,7 @@ const OptionDef option_table[] = {
 	  "size", memory_keys, 0, apply_memory },
 	NOT("mem-path", "FILE", "guest memory in a file", SECTION_STANDARD, "leave it out"),
 	NOT("mem-prealloc", NULL, "commit guest memory at once", SECTION_STANDARD, "leave it out"),
-	NOT("k", "LANGUAGE", "keyboard layout", SECTION_STANDARD,
-	  "leave it out: there is no display"),
+	{ "k", "LANGUAGE", "layout of VNC viewers' keyboards: en-us, de, fr, ...", SECTION_STANDARD, .at = H(layout) },
 	NOT("audio-help", NULL, "audio drivers", SECTION_STANDARD, "leave it out"),
 	NONE_ONLY("audio", "DRIVER[,KEY=VALUE...]", "sound", SECTION_STANDARD, "none",
 	  "use -audio none"),
@@ -275,7 +277,7 @@ const OptionDef option_table[] = {
 	  "leave it out; keys come through the serial line"),
 	NOT("usbdevice", "NAME", "USB device", SECTION_USB, "leave it out"),
 
-	{ "display", "none", "no display", SECTION_DISPLAY, .apply = apply_display,
+	{ "display", "none|vnc=DISPLAY[,KEY=VALUE...]", "where the screen is seen", SECTION_DISPLAY, .apply = apply_display,
 	  .list = list_displays },
 	{ "nographic", NULL, "no display; serial line and monitor on the terminal (C-a h)",
 	  SECTION_DISPLAY,
@@ -288,8 +290,8 @@ const OptionDef option_table[] = {
 	{ "vga", "std|none", "display adapter", SECTION_DISPLAY, .apply = apply_vga, .list = list_vga },
 	NOT("full-screen", NULL, "whole screen", SECTION_DISPLAY, "leave it out"),
 	{ "g", "WxH[xDEPTH]", "resolution that the monitor prefers", SECTION_DISPLAY, .apply = apply_resolution },
-	NONE_ONLY("vnc", "DISPLAY[,KEY=VALUE...]", "VNC server", SECTION_DISPLAY, "none",
-	  "use -nographic"),
+	{ "vnc", "DISPLAY[,KEY=VALUE...]", "VNC server: host:N, unix:PATH, none; localhost:0 without any display option",
+	  SECTION_DISPLAY, .apply = apply_vnc },
 
 	{ "win2k-hack", NULL, "for installing Windows 2000 on IDE disks", SECTION_X86,
 	  .missing = "leave it out: there are no disks" },
@@ -412,7 +414,7 @@ const OptionDef option_table[] = {
 	  "leave it out"),
 	NOT("enable-sync-profile", NULL, "profile locks", SECTION_EXPERT, "leave it out"),
 
-	{ "object", "iothread,id=ID", "thread that serves disks", SECTION_OBJECT, "object",
+	{ "object", "iothread|secret,id=ID[,KEY=VALUE...]", "thread that serves disks; password", SECTION_OBJECT, "object",
 	  "qom-type", object_keys, .apply = apply_object },
 	{ NULL }
 };

@@ -21,6 +21,7 @@ static _Thread_local ThreadKind this_kind = THREAD_MAIN;
 
 static const char *const kind_names[THREAD_KINDS] = {
 	[THREAD_MAIN] = "main", [THREAD_VCPU] = "cpu", [THREAD_IO] = "io", [THREAD_WORKER] = "worker",
+	[THREAD_VIEWER] = "vnc",
 };
 
 static void *thread_entry(void *opaque)

@@ -83,6 +83,11 @@ static gboolean tick(gpointer opaque)
 	Screen *s = opaque;
 
 	machine_lock();
+	/* Another thread may have set it anew, or taken it away, while this one waited for the lock. */
+	if (g_source_is_destroyed(g_main_current_source())) {
+		machine_unlock();
+		return G_SOURCE_REMOVE;
+	}
 	s->timer = 0;
 	screen_refresh(s);
 	if (s->viewings->len)
@@ -225,8 +230,9 @@ bool screen_text(Screen *s, ScreenText *out)
 	return s->source->text && s->source->text(s->opaque, out);
 }
 
-void screen_wish(Screen *s, unsigned width, unsigned height)
+bool screen_wish(Screen *s, unsigned width, unsigned height)
 {
 	if (s->source->wish)
 		s->source->wish(s->opaque, width, height);
+	return s->source->wish;
 }

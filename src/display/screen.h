@@ -87,6 +87,7 @@ bool screen_text(Screen *s, ScreenText *out); /* false: graphics, or the adapter
 void screen_refresh(Screen *s);
 /* Something is about to happen (a key was pressed): refreshes come fast again. */
 void screen_wake(Screen *s);
-void screen_wish(Screen *s, unsigned width, unsigned height);
+/* False: the adapter takes no wishes. */
+bool screen_wish(Screen *s, unsigned width, unsigned height);
 
 #endif

@@ -194,10 +194,15 @@ static bool step_change(Blk *blk, const json_t *args, GError **error)
 
 json_t *serve_change_medium(Monitor *mon, const json_t *args, GError **error) { return on_drive(args, step_change, error); }
 
-/* `change`: a drive's medium; of VNC the password or the address, which is another file's. */
+/* `change`: a drive's medium; of VNC the password (vnc.c). */
 void command_change(Monitor *mon, const Args *args, GString *out)
 {
 	GError *error = NULL;
+
+	if (!strcmp(args->text[1], "vnc")) {
+		change_vnc(mon, args->given[2] ? args->text[2] : NULL, args->given[3] ? args->text[3] : NULL, out);
+		return;
+	}
 	json_t *words = json_pack("{ss ss}", "device", args->text[1], "filename", args->given[2] ? args->text[2] : "");
 
 	if (args->given[0])

@@ -170,6 +170,11 @@ RunFn command_log, command_logfile;
 /* input.c */
 ServeFn serve_send_key, serve_input_event;
 RunFn command_sendkey, command_mouse_move, command_mouse_button, command_mouse_set, info_mice;
+/* vnc.c */
+ServeFn serve_set_password, serve_expire_password, serve_vnc, serve_vnc_servers, serve_change_vnc_password;
+RunFn command_set_password, command_expire_password;
+ShowFn show_vnc_servers;
+void change_vnc(Monitor *mon, const char *what, const char *password, GString *out);
 /* info_block.c */
 RunFn info_block;
 ServeFn serve_block, serve_named_nodes, serve_blockstats;

@@ -116,5 +116,11 @@ const char *const schema_types[] = {
 	"struct VncServerInfo host:str service:str family:NetworkAddressFamily websocket:bool auth?:str",
 	"struct VncBasicInfo host:str service:str family:NetworkAddressFamily websocket:bool",
 	"struct VncClientInfo host:str service:str family:NetworkAddressFamily websocket:bool x509_dname?:str sasl_username?:str",
+	"struct VncInfo enabled:bool host?:str family?:NetworkAddressFamily service?:str auth?:str clients?:[VncClientInfo]",
+	"enum VncPrimaryAuth none vnc ra2 ra2ne tight ultra tls vencrypt sasl",
+	"struct VncServerInfo2 host:str service:str family:NetworkAddressFamily websocket:bool auth:VncPrimaryAuth",
+	"struct VncInfo2 id:str server:[VncServerInfo2] clients:[VncClientInfo] auth:VncPrimaryAuth display?:str",
+	"enum DisplayProtocol vnc spice",
+	"enum SetPasswordAction keep fail disconnect",
 	NULL
 };

@@ -73,6 +73,8 @@ static bool attend(Cli *cli, HostSide *host, Machine *m, Monitors *monitors, int
 	for (unsigned i = 0; i < host->monitors->len; i++)
 		if (!add_monitor(monitors, &g_array_index(host->monitors, HostMonitor, i), m, error))
 			return false;
+	if (!displays_open(cli, m, error))
+		return false;
 	chardev_set_on_quit(host->chardevs, on_quit_key, m);
 	g_unix_signal_add(SIGINT, on_signal, m);
 	g_unix_signal_add(SIGTERM, on_signal, m);
@@ -119,6 +121,8 @@ static bool run(Cli *cli, int *status, GError **error)
 		ok = m && attend(cli, &host, m, &monitors, ready_fd, error);
 		if (ok)
 			*status = machine_run(m);
+		if (m)
+			displays_close(m);
 		monitors_free(&monitors);
 		machine_free(m);
 		host_close(&host);

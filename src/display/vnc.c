@@ -1,0 +1,498 @@
+/*
+ * vnc.c - a VNC server: its life, its picture of the screen, who is let in.
+ *
+ * The main thread listens, lets viewers join and leave, and takes what a refresh of the screen has changed into
+ * VncServer.picture. Viewers' threads (vnc_client.c) copy from there.
+ */
+#include "display/vnc.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "core/event.h"
+#include "core/lock.h"
+#include "core/thread.h"
+#include "display/placeholder.h"
+#include "display/private.h"
+#include "display/vnc_private.h"
+
+#define TILE_WIDTH 64  /* what is compared, and sent if it differs */
+#define TILE_HEIGHT 16
+#define CLIENTS_SPARE 16 /* threads that are ending, beside the limit */
+
+/* All servers of a Display, and what they share. */
+struct VncList {
+	GPtrArray *servers;         /* VncServer * */
+	rfbScreenInfoPtr template;  /* clients' screens are copies of it */
+	Placeholder *placeholder;   /* where there is no adapter; NULL: not needed */
+};
+
+/* ---- the picture ---- */
+
+/* Server's lock held. */
+static void picture_resize(VncServer *s)
+{
+	screen_size(s->screen, &s->width, &s->height);
+	g_free(s->picture);
+	s->picture = g_new0(uint32_t, (size_t)s->width * s->height);
+	sraRgnDestroy(s->damage);
+	s->damage = sraRgnCreateRect(0, 0, (int)s->width, (int)s->height);
+}
+
+/* Takes a tile over from the screen; true: it is another one now. */
+static bool take_tile(VncServer *s, const sraRect *t)
+{
+	size_t bytes = (size_t)(t->x2 - t->x1) * sizeof(uint32_t);
+	bool changed = false;
+
+	for (int y = t->y1; y < t->y2; y++) {
+		uint32_t *ours = s->picture + (size_t)y * s->width + t->x1;
+		const uint32_t *theirs = screen_pixels(s->screen, (unsigned)y) + t->x1;
+		if (!memcmp(ours, theirs, bytes))
+			continue;
+		memcpy(ours, theirs, bytes);
+		changed = true;
+	}
+	return changed;
+}
+
+static void region_add(sraRegionPtr region, int x1, int y1, int x2, int y2)
+{
+	sraRegionPtr r = sraRgnCreateRect(x1, y1, x2, y2);
+
+	sraRgnOr(region, r);
+	sraRgnDestroy(r);
+}
+
+/* One row of tiles; neighbours that changed become one rectangle. */
+static void take_row(VncServer *s, const sraRect *r, int y1, int y2, sraRegionPtr changed)
+{
+	int start = -1;
+
+	for (int x = r->x1; x < r->x2; x += TILE_WIDTH) {
+		sraRect tile = { x, y1, MIN(x + TILE_WIDTH, r->x2), y2 };
+		bool differs = take_tile(s, &tile);
+		if (differs && start < 0)
+			start = x;
+		if (!differs && start >= 0) {
+			region_add(changed, start, y1, x, y2);
+			start = -1;
+		}
+	}
+	if (start >= 0)
+		region_add(changed, start, y1, r->x2, y2);
+}
+
+/* What was damaged and is in fact another picture. Caller destroys it. Both locks held. */
+static sraRegionPtr take_damage(VncServer *s)
+{
+	sraRegionPtr changed = sraRgnCreate();
+	sraRectangleIterator *i = sraRgnGetIterator(s->damage);
+
+	for (sraRect r; sraRgnIteratorNext(i, &r);)
+		for (int y = r.y1; y < r.y2; y += TILE_HEIGHT)
+			take_row(s, &r, y, MIN(y + TILE_HEIGHT, r.y2), changed);
+	sraRgnReleaseIterator(i);
+	sraRgnMakeEmpty(s->damage);
+	return changed;
+}
+
+static VncClient *client_at(VncServer *s, unsigned n) { return g_ptr_array_index(s->clients, n); }
+
+/* Server's lock held. */
+static void wake_joined(VncServer *s)
+{
+	for (unsigned n = 0; n < s->clients->len; n++)
+		if (client_at(s, n)->joined)
+			vnc_client_wake(client_at(s, n));
+}
+
+/* ---- looking at the screen; machine lock held ---- */
+
+static void on_resized(void *opaque)
+{
+	VncServer *s = opaque;
+
+	pthread_mutex_lock(&s->lock);
+	picture_resize(s);
+	wake_joined(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void on_damaged(void *opaque, const Rect *r)
+{
+	VncServer *s = opaque;
+
+	pthread_mutex_lock(&s->lock);
+	region_add(s->damage, (int)r->x, (int)r->y, (int)(r->x + r->width), (int)(r->y + r->height));
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void on_refreshed(void *opaque)
+{
+	VncServer *s = opaque;
+
+	pthread_mutex_lock(&s->lock);
+	sraRegionPtr changed = take_damage(s);
+	bool absolute = input_is_absolute(s->display), wake = !sraRgnEmpty(changed) || absolute != s->absolute;
+	s->absolute = absolute;
+	for (unsigned n = 0; n < s->clients->len; n++)
+		if (client_at(s, n)->joined)
+			sraRgnOr(client_at(s, n)->damage, changed);
+	if (wake)
+		wake_joined(s);
+	pthread_mutex_unlock(&s->lock);
+	sraRgnDestroy(changed);
+}
+
+static void take_cursor(VncServer *s, bool changed)
+{
+	bool shown;
+	int x, y;
+	const ScreenCursor *cursor = screen_cursor(s->screen, &x, &y, &shown);
+
+	pthread_mutex_lock(&s->lock);
+	changed |= (s->cursor != NULL) != (cursor && shown);
+	s->cursor_x = x;
+	s->cursor_y = y;
+	if (changed) {
+		g_free(s->cursor);
+		s->cursor = cursor && shown ? g_memdup2(cursor, sizeof(*cursor)) : NULL;
+	}
+	for (unsigned n = 0; n < s->clients->len; n++) {
+		client_at(s, n)->cursor_changed |= changed;
+		client_at(s, n)->cursor_moved = true;
+	}
+	wake_joined(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void on_cursor(void *opaque) { take_cursor(opaque, true); }
+static void on_cursor_moved(void *opaque) { take_cursor(opaque, false); }
+
+static const ScreenViewer viewer = { .resized = on_resized, .damaged = on_damaged, .refreshed = on_refreshed,
+				     .cursor = on_cursor, .cursor_moved = on_cursor_moved };
+
+static void on_leds(void *opaque, uint8_t leds)
+{
+	VncServer *s = opaque;
+
+	pthread_mutex_lock(&s->lock);
+	s->leds = s->locks = leds;
+	wake_joined(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Machine lock held. The first one sets the screen's refreshes going. */
+static void begin_looking(VncServer *s)
+{
+	if (s->lookers++)
+		return;
+	pthread_mutex_lock(&s->lock);
+	picture_resize(s);
+	s->leds = s->locks = input_leds(s->display);
+	pthread_mutex_unlock(&s->lock);
+	screen_add_viewer(s->screen, &viewer, s);
+	screen_refresh(s->screen);
+	on_refreshed(s); /* also if the refresh found no change: the picture is empty */
+	take_cursor(s, true);
+	input_watch_leds(s->display, on_leds, s);
+}
+
+static void end_looking(VncServer *s)
+{
+	if (--s->lookers)
+		return;
+	screen_remove_viewer(s->screen, s);
+	input_unwatch_leds(s->display, s);
+}
+
+/* ---- events ---- */
+
+static const char *auth_of(const VncServer *s) { return s->options.password || s->options.secret ? "vnc" : "none"; }
+
+static json_t *describe_client(const VncClient *c)
+{
+	json_t *client = json_object();
+
+	vnc_describe_peer(c->fd, c->websocket, true, client);
+	return client;
+}
+
+static void tell(const VncClient *c, const char *event)
+{
+	json_t *server = json_object();
+
+	vnc_describe_peer(c->fd, c->websocket, false, server);
+	json_object_set_new(server, "auth", json_string(auth_of(c->server)));
+	event_emit(event, json_pack("{s:o,s:o}", "server", server, "client", describe_client(c)));
+}
+
+/* ---- clients come and go; main thread ---- */
+
+/* Too many that have not proved who they are: the one that has waited longest makes room. Lock held. */
+static void limit_connecting(VncServer *s)
+{
+	VncClient *oldest = NULL;
+	unsigned count = 0;
+
+	for (unsigned n = 0; n < s->clients->len; n++) {
+		VncClient *c = client_at(s, n);
+		if (!c->connecting || c->leave)
+			continue;
+		oldest = oldest ? oldest : c;
+		count++;
+	}
+	if (count > s->options.connections)
+		vnc_client_dismiss(oldest);
+}
+
+static bool admit(VncServer *s, VncClient *c, GError **error)
+{
+	if (s->clients->len > 2 * s->options.connections + CLIENTS_SPARE)
+		return fail(error, VIV_ERROR_FAILED, "there are too many VNC viewers");
+	return vnc_client_start(c, error);
+}
+
+bool vnc_server_add_client(VncServer *s, int fd, VncClient template, GError **error)
+{
+	VncClient *c = g_new(VncClient, 1);
+
+	*c = template;
+	c->server = s;
+	c->fd = fd;
+	c->wake_fd = -1;
+	c->number = s->client_numbers++;
+	c->connecting = true;
+	pthread_mutex_lock(&s->lock);
+	g_ptr_array_add(s->clients, c);
+	bool ok = admit(s, c, error);
+	if (!ok)
+		g_ptr_array_remove(s->clients, c);
+	else
+		limit_connecting(s);
+	pthread_mutex_unlock(&s->lock);
+	if (ok)
+		tell(c, "VNC_CONNECTED");
+	else
+		vnc_client_free(c);
+	return ok;
+}
+
+/* share=. Others may have to go; false: this one. Lock held. */
+static bool may_share(VncServer *s, const VncClient *c)
+{
+	bool exclusive = !c->shared_asked, other_exclusive = false;
+	unsigned shared = 0;
+
+	for (unsigned n = 0; n < s->clients->len; n++) {
+		const VncClient *o = client_at(s, n);
+		bool counts = o != c && o->joined && !o->leave;
+		other_exclusive |= counts && o->exclusive;
+		shared += counts && !o->exclusive;
+	}
+	if (s->options.share == VNC_SHARE_FORCE && exclusive)
+		return false;
+	if (s->options.share == VNC_SHARE_EXCLUSIVE && !exclusive && other_exclusive)
+		return false;
+	return exclusive || shared < s->options.connections;
+}
+
+static void dismiss_others(VncServer *s, const VncClient *c)
+{
+	for (unsigned n = 0; n < s->clients->len; n++)
+		if (client_at(s, n) != c && client_at(s, n)->joined)
+			vnc_client_dismiss(client_at(s, n));
+}
+
+void vnc_server_join(VncClient *c)
+{
+	VncServer *s = c->server;
+
+	machine_lock();
+	begin_looking(s);
+	pthread_mutex_lock(&s->lock);
+	c->joined = may_share(s, c) && !c->leave;
+	if (c->joined) {
+		c->connecting = false;
+		c->exclusive = !c->shared_asked;
+		c->cursor_changed = s->cursor;
+		region_add(c->damage, 0, 0, (int)s->width, (int)s->height);
+		if (c->exclusive && s->options.share == VNC_SHARE_EXCLUSIVE)
+			dismiss_others(s, c);
+		vnc_client_wake(c);
+	} else {
+		vnc_client_dismiss(c);
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (!c->joined)
+		end_looking(s);
+	machine_unlock();
+	if (c->joined)
+		tell(c, "VNC_INITIALIZED");
+}
+
+void vnc_server_remove_client(VncClient *c)
+{
+	VncServer *s = c->server;
+
+	thread_join(c->thread);
+	pthread_mutex_lock(&s->lock);
+	g_ptr_array_remove(s->clients, c);
+	pthread_mutex_unlock(&s->lock);
+	while (g_source_remove_by_user_data(c))
+		; /* asked to join, or said that it ended, and was not heard */
+	if (c->joined) {
+		machine_lock();
+		end_looking(s);
+		machine_unlock();
+	}
+	tell(c, "VNC_DISCONNECTED");
+	vnc_client_free(c);
+}
+
+bool vnc_add_client(Display *d, int fd, bool skip_auth, GError **error)
+{
+	VncServer *s = vnc_find(d, NULL);
+
+	if (s)
+		return vnc_server_add_client(s, fd, (VncClient){ .skip_auth = skip_auth }, error);
+	close(fd);
+	return fail(error, VIV_ERROR_FAILED, "There is no VNC server");
+}
+
+/* ---- servers ---- */
+
+rfbScreenInfoPtr vnc_screen_template(Display *d) { return d->vnc->template; }
+
+/* LibVNCServer talks on stderr otherwise. */
+static void say_nothing(const char *format, ...) { }
+
+static struct VncList *list_of(Display *d)
+{
+	if (d->vnc)
+		return d->vnc;
+	d->vnc = g_new0(struct VncList, 1);
+	d->vnc->servers = g_ptr_array_new();
+	rfbLog = rfbErr = say_nothing;
+	vnc_extension_register();
+	d->vnc->template = rfbGetScreen(NULL, NULL, 4, 4, 8, 3, 4);
+	return d->vnc;
+}
+
+VncServer *vnc_find(Display *d, const char *id)
+{
+	for (unsigned n = 0; d->vnc && n < d->vnc->servers->len; n++) {
+		VncServer *s = g_ptr_array_index(d->vnc->servers, n);
+		if (!id || !strcmp(s->id, id))
+			return s;
+	}
+	return NULL;
+}
+
+GPtrArray *vnc_servers(Display *d) { return d->vnc ? d->vnc->servers : NULL; }
+
+static bool choose_screen(VncServer *s, struct VncList *list, GError **error)
+{
+	const char *wanted = s->options.display;
+
+	s->screen = display_screen(s->display, 0);
+	for (unsigned n = 0; wanted && s->screen && strcmp(screen_name(s->screen), wanted); n++)
+		s->screen = display_screen(s->display, n);
+	if (!s->screen && wanted)
+		return fail(error, VIV_ERROR_INVALID, "Device '%s' not found", wanted);
+	if (!s->screen) {
+		list->placeholder = placeholder_new(s->display);
+		s->screen = placeholder_screen(list->placeholder);
+	}
+	return true;
+}
+
+static bool take_secret(VncServer *s, GError **error)
+{
+	size_t length;
+	const uint8_t *secret = s->options.secret ? s->host.secret(s->options.secret, &length, error) : NULL;
+
+	if (secret)
+		s->has_password = g_strlcpy(s->password, (const char *)secret, sizeof(s->password)) || true;
+	return secret || !s->options.secret;
+}
+
+static void server_free(VncServer *s)
+{
+	g_ptr_array_set_size(s->listeners, 0);
+	pthread_mutex_lock(&s->lock);
+	for (unsigned n = 0; n < s->clients->len; n++)
+		vnc_client_dismiss(client_at(s, n));
+	pthread_mutex_unlock(&s->lock);
+	while (s->clients->len)
+		vnc_server_remove_client(client_at(s, 0));
+	g_ptr_array_free(s->listeners, TRUE);
+	g_ptr_array_free(s->clients, TRUE);
+	keymap_free(s->keymap);
+	sraRgnDestroy(s->damage);
+	pthread_mutex_destroy(&s->lock);
+	g_free(s->picture);
+	g_free(s->cursor);
+	g_free(s->title);
+	g_free(s->id);
+	g_free((char *)s->host.layout);
+	vnc_options_clear(&s->options);
+	g_free(s);
+}
+
+static VncServer *server_new(Display *d, const VncOptions *o, const VncHost *host)
+{
+	VncServer *s = g_new0(VncServer, 1);
+
+	*s = (VncServer){ .display = d, .options = *o, .host = *host, .password_end = INT64_MAX };
+	s->id = g_strdup(o->id ? o->id : vnc_find(d, NULL) ? "vnc2" : "default");
+	s->host.layout = g_strdup(host->layout);
+	s->host.name = NULL;
+	s->title = host->name ? g_strdup_printf("Vivarium (%s)", host->name) : g_strdup("Vivarium");
+	s->listeners = g_ptr_array_new_with_free_func((GDestroyNotify)vnc_listener_free);
+	s->clients = g_ptr_array_new();
+	s->damage = sraRgnCreate();
+	pthread_mutex_init(&s->lock, NULL);
+	return s;
+}
+
+bool vnc_open(Display *d, const char *words, const VncHost *host, char **running, GError **error)
+{
+	VncOptions o;
+
+	if (!vnc_options_parse(words, &o, error))
+		return false;
+	if (!o.address || !*o.address || !strcmp(o.address, "none")) {
+		vnc_options_clear(&o);
+		return true;
+	}
+	struct VncList *list = list_of(d);
+	VncServer *s = server_new(d, &o, host);
+	if (host->layout && !keymap_knows(host->layout))
+		fail(error, VIV_ERROR_INVALID, "could not read keymap file: '%s'", host->layout);
+	else if (choose_screen(s, list, error) && take_secret(s, error) && vnc_listen(s, error)) {
+		g_ptr_array_add(list->servers, s);
+		if (o.to_given)
+			*running = vnc_listen_address(s);
+		return true;
+	}
+	server_free(s);
+	return false;
+}
+
+void vnc_close_all(Display *d)
+{
+	struct VncList *list = d->vnc;
+
+	if (!list)
+		return;
+	while (list->servers->len)
+		server_free(g_ptr_array_remove_index(list->servers, 0));
+	placeholder_free(list->placeholder);
+	rfbScreenCleanup(list->template);
+	g_ptr_array_free(list->servers, TRUE);
+	g_free(list);
+	d->vnc = NULL;
+}
