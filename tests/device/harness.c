@@ -2,6 +2,7 @@
 #include "harness.h"
 
 #include "core/lock.h"
+#include "display/screen.h"
 
 static void gsi(void *opaque, int n, int level)
 {
@@ -43,6 +44,7 @@ Harness *harness_new(void)
 	b->mem = as_new("memory", 0, &b->arena);
 	b->io = as_new("I/O", 0x10000, &b->arena);
 	b->clock = clock_new();
+	b->display = display_new();
 	b->ram_size = b->ram_below_4g = HARNESS_RAM;
 	b->ram = ram_arena_alloc(&b->arena, HARNESS_RAM, &error);
 	region_init_ram(&h->ram, "ram", b->ram, HARNESS_RAM, false);
@@ -76,6 +78,7 @@ void harness_free(Harness *h)
 	as_free(b->mem);
 	as_free(b->io);
 	clock_free(b->clock);
+	display_free(b->display);
 	g_ptr_array_free(b->devices, TRUE);
 	g_hash_table_destroy(b->chardevs);
 	if (b->iothreads)

@@ -97,8 +97,8 @@ static void look_at_vbe(const Vga *v, VgaView *w)
 
 	w->kind = bits == 4 ? VGA_PLANAR : bits == 8 ? VGA_PACKED : VGA_DIRECT;
 	w->bits = r[VBE_BPP];
-	w->width = r[VBE_XRES];
-	w->height = r[VBE_YRES];
+	w->width = MIN(r[VBE_XRES], SCREEN_WIDTH_MAX);
+	w->height = MIN(r[VBE_YRES], SCREEN_HEIGHT_MAX);
 	w->repeat = w->double_x = 1;
 	w->pitch = r[VBE_VIRT_WIDTH] * bits / 8;
 	w->start = r[VBE_Y_OFFSET] * w->pitch + r[VBE_X_OFFSET] * bits / 8;
