@@ -77,7 +77,8 @@ static void look_at_graphics(const Vga *v, VgaView *w)
 
 	w->width = (v->crtc[1] + 1u) * 8;
 	w->height = display_end(v);
-	w->repeat = shift == 1 ? 1u << twice : scan << twice;
+	/* Where lines replace address bits, they are lines of one row, not one line repeated. */
+	w->repeat = shift == 1 || !(v->crtc[0x17] & 1) ? 1u << twice : scan << twice;
 	w->kind = shift == 0 ? VGA_PLANAR : shift == 1 ? VGA_CGA : VGA_PACKED;
 	w->bits = shift >= 2 ? 8 : 4;
 	w->double_x = 1;
@@ -194,11 +195,8 @@ static uint32_t from_565(uint32_t p)
 	return (r << 3 | r >> 2) << 16 | (g << 2 | g >> 4) << 8 | (b << 3 | b >> 2);
 }
 
-static uint32_t from_555(uint32_t p)
-{
-	uint32_t r = p >> 10 & 31, g = p >> 5 & 31, b = p & 31;
-	return (r << 3 | r >> 2) << 16 | (g << 3 | g >> 2) << 8 | (b << 3 | b >> 2);
-}
+/* These stay below full white, as in QEMU. */
+static uint32_t from_555(uint32_t p) { return (p >> 10 & 31) << 19 | (p >> 5 & 31) << 11 | (p & 31) << 3; }
 
 static void draw_direct(const Vga *v, uint32_t at, uint32_t *out)
 {
