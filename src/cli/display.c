@@ -1,5 +1,6 @@
 /*
- * display.c - where the machine's screen is seen: -display, -vnc, -k, and what is done without any of them.
+ * display.c - where the machine's screen is seen: -display, -vnc, -k, and what is done without any
+ * of them.
  *
  * Main thread.
  */
@@ -13,7 +14,8 @@
 #include "display/vnc.h"
 
 static const char *const built[] = { "none", "vnc", NULL };
-static const char *const unbuilt[] = { "sdl", "gtk", "curses", "egl-headless", "dbus", "spice-app", "cocoa", "default", NULL };
+static const char *const unbuilt[] = { "sdl", "gtk", "curses", "egl-headless", "dbus", "spice-app",
+				       "cocoa", "default", NULL };
 
 /* QEMU's default where it has no window system: the first port that is free. */
 #define DEFAULT_VNC "localhost:0,to=99"
@@ -43,7 +45,9 @@ bool apply_display(Cli *cli, const OptionDef *def, const char *text, GArray *kv,
 		fail(error, VIV_ERROR_INVALID, "VNC requires a display argument vnc=<display>");
 	} else if (g_strv_contains(unbuilt, type)) {
 		fail(error, VIV_ERROR_UNSUPPORTED,
-		     "display '%s' is not built yet in this version; use -vnc, -display none or -nographic.", type);
+		     "display '%s' is not built yet in this version; use -vnc, -display none or "
+		     "-nographic.",
+		     type);
 	} else {
 		char *hint = word_hint(type, built);
 		fail(error, VIV_ERROR_INVALID, "there is no display '%s'. %s.", type, hint);
@@ -65,8 +69,9 @@ static void reset(void *machine) { machine_request_reset(machine); }
 
 bool displays_open(const Cli *cli, Machine *m, GError **error)
 {
-	VncHost host = { .name = cli->machine.name, .layout = cli->host.layout, .secret = secret_lookup,
-			 .powerdown = powerdown, .reset = reset, .opaque = m };
+	VncHost host = { .name = cli->machine.name, .layout = cli->host.layout,
+			 .secret = secret_lookup, .powerdown = powerdown,
+			 .reset = reset, .opaque = m };
 
 	for (unsigned i = 0; i < cli->host.vncs->len; i++) {
 		const char *words = g_ptr_array_index(cli->host.vncs, i);

@@ -1,8 +1,9 @@
 /*
  * vnc.h - VNC servers: RFC 6143 (RFB 3.3 to 3.8) for viewers on the network.
  *
- * A server shows one screen to any number of viewers. Each viewer has a thread of its own, which encodes and
- * sends; one that is slow or does not read delays neither the guest nor the others (docs/display.md).
+ * A server shows one screen to any number of viewers. Each viewer has a thread of its own, which
+ * encodes and sends; one that is slow or does not read delays neither the guest nor the others
+ * (docs/vnc.md).
  *
  * Main thread, machine lock not held, unless a comment says otherwise.
  */
@@ -26,16 +27,17 @@ typedef struct VncHost {
 } VncHost;
 
 /*
- * Opens a server as -vnc's argument says ("host:N,key=value,..."); it is d's then. "none" and "": nothing.
- * *running: where it listens, for to=, which chose the port, else NULL; g_free it. False with *error.
+ * Opens a server as -vnc's argument says ("host:N,key=value,..."); it is d's then. "none" and "":
+ * nothing. *running: where it listens, for to=, which chose the port, else NULL; g_free it. False
+ * with *error.
  */
 bool vnc_open(Display *d, const char *words, const VncHost *host, char **running, GError **error);
 /* Ends all servers of d, their viewers and threads. */
 void vnc_close_all(Display *d);
 
 /*
- * `id` is the server's; NULL: the first. Of a password 8 characters count. False with *error: there is no such server
- * (VIV_ERROR_FAILED), or it asks for no password (VIV_ERROR_UNSUPPORTED).
+ * `id` is the server's; NULL: the first. Of a password 8 characters count. False with *error: there
+ * is no such server (VIV_ERROR_FAILED), or it asks for no password (VIV_ERROR_UNSUPPORTED).
  */
 bool vnc_set_password(Display *d, const char *id, const char *password, GError **error);
 /* "now", "never", "+SECONDS" or seconds since 1970. */

@@ -1,9 +1,9 @@
 /*
  * vnc_auth.c - a viewer's way in: version, security type, password, ClientInit.
  *
- * RFC 6143, 7.1 and 7.2. Done here and not by LibVNCServer, whose list of security types is one for the whole process:
- * a server without a password would open those that have one. Left out: every security type but None and VNC
- * Authentication. The viewer's thread.
+ * RFC 6143, 7.1 and 7.2. Done here and not by LibVNCServer, whose list of security types is one for
+ * the whole process: a server without a password would open those that have one. Left out: every
+ * security type but None and VNC Authentication. The viewer's thread.
  */
 #include <poll.h>
 #include <string.h>
@@ -52,7 +52,8 @@ static bool agree_on_version(VncClient *c, int *minor)
 	char text[13] = "";
 	int major;
 
-	if (!receive(c, text, 12) || sscanf(text, "RFB %03d.%03d\n", &major, minor) != 2 || major != 3 || *minor < 3)
+	if (!receive(c, text, 12) || sscanf(text, "RFB %03d.%03d\n", &major, minor) != 2 ||
+	    major != 3 || *minor < 3)
 		return false;
 	*minor = *minor < 7 ? 3 : MIN(*minor, 8);
 	c->rfb->protocolMajorVersion = 3;
@@ -123,7 +124,8 @@ static bool ask_password(VncClient *c, int minor)
 	uint8_t challenge[CHALLENGE], response[CHALLENGE];
 
 	if (getrandom(challenge, sizeof(challenge), 0) != sizeof(challenge) ||
-	    !vnc_client_send(c, challenge, sizeof(challenge)) || !receive(c, response, sizeof(response)))
+	    !vnc_client_send(c, challenge, sizeof(challenge)) ||
+	    !receive(c, response, sizeof(response)))
 		return false;
 	const char *wrong = check_response(c->server, challenge, response);
 	if (!wrong)
@@ -142,7 +144,8 @@ bool vnc_handshake(VncClient *c)
 	uint8_t shared;
 	int minor;
 
-	if (!agree_on_version(c, &minor) || !agree_on_security(c, minor, password ? SECURITY_VNC : SECURITY_NONE))
+	if (!agree_on_version(c, &minor) ||
+	    !agree_on_security(c, minor, password ? SECURITY_VNC : SECURITY_NONE))
 		return false;
 	if (password && !ask_password(c, minor))
 		return false;
@@ -161,8 +164,9 @@ bool vnc_send_server_init(VncClient *c)
 	uint8_t init[24] = {
 		(uint8_t)(c->screen->width >> 8), (uint8_t)c->screen->width,
 		(uint8_t)(c->screen->height >> 8), (uint8_t)c->screen->height,
-		f->bitsPerPixel, f->depth, f->bigEndian, f->trueColour, 0, (uint8_t)f->redMax, 0, (uint8_t)f->greenMax,
-		0, (uint8_t)f->blueMax, f->redShift, f->greenShift, f->blueShift,
+		f->bitsPerPixel, f->depth, f->bigEndian, f->trueColour,
+		0, (uint8_t)f->redMax, 0, (uint8_t)f->greenMax, 0, (uint8_t)f->blueMax,
+		f->redShift, f->greenShift, f->blueShift,
 	};
 	const char *title = c->server->title;
 

@@ -1,14 +1,17 @@
 /*
  * vnc_client.c - a viewer: its thread, its copy of the picture, its connection.
  *
- * The thread has a rfbScreenInfo of LibVNCServer to itself, with its own frame buffer: the library waits for a viewer
- * that does not read, and then nobody else waits with it. The copy is brought up to date only when the viewer has asked
- * for an update, so one that asks rarely costs little, and never more memory than one picture.
+ * The thread has a rfbScreenInfo of LibVNCServer to itself, with its own frame buffer: the library
+ * waits for a viewer that does not read, and then nobody else waits with it. The copy is brought up
+ * to date only when the viewer has asked for an update, so one that asks rarely costs little, and
+ * never more memory than one picture.
  */
 #include "display/vnc_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -16,11 +19,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <glib-unix.h>
+
 #include "core/error.h"
 #include "core/thread.h"
 
 #define HANDSHAKE_WAIT_MS 60000      /* for each piece of it */
 #define NORMAL_WAIT_MS (24 * 3600000) /* a viewer may stand still for a day */
+#define REQUEST_WAIT_MS 10000        /* for a websocket's first words */
+#define REQUEST_STEP_MS 20
 #define RECTS_MAX 2000               /* in one update; more of them become their bounding box */
 
 bool vnc_client_send(VncClient *c, const void *bytes, size_t count)
@@ -75,7 +82,8 @@ static rfbScreenInfoPtr new_screen(const VncClient *c)
 
 	if (!screen)
 		return NULL;
-	/* rfbGetScreen() makes the lock of all clients anew at each call: it is called once, when no thread is there. */
+	/* rfbGetScreen() makes the lock of all clients anew at each call: it is called once, when
+	 * no thread is there. */
 	memcpy(screen, vnc_screen_template(c->server->display), sizeof(*screen));
 	pthread_mutex_init(&screen->cursorMutex, NULL);
 	screen->desktopName = c->server->title;
@@ -89,25 +97,77 @@ static rfbScreenInfoPtr new_screen(const VncClient *c)
 	return screen;
 }
 
-/* The greeting; waits a moment to see whether the viewer speaks first, as websockets do. */
+/*
+ * Waits for the first words of a websocket's viewer. LibVNCServer would look for them in a loop that never ends
+ * if only one to three bytes come.
+ */
+static bool await_request(VncClient *c)
+{
+	struct pollfd fds[] = { { .fd = c->wake_fd, .events = POLLIN }, { .fd = c->fd, .events = POLLIN } };
+	char words[4];
+
+	for (unsigned waited = 0; waited < REQUEST_WAIT_MS; waited += REQUEST_STEP_MS) {
+		ssize_t n = recv(c->fd, words, sizeof(words), MSG_PEEK | MSG_DONTWAIT);
+		if (n == sizeof(words))
+			return !memcmp(words, "GET ", sizeof(words));
+		if (n == 0 || (n < 0 && errno != EAGAIN))
+			return false;
+		/* With some bytes there already, poll would not wait for the rest. */
+		poll(fds, n > 0 ? 1 : 2, REQUEST_STEP_MS);
+		if (fds[0].revents)
+			return false;
+	}
+	return false;
+}
+
+/*
+ * A descriptor on which LibVNCServer may look for a websocket. Only viewers on a port meant for them get that far: a web
+ * page can make a browser connect to any port. For others it is a pair of sockets, whose other end says that it is
+ * RFB that is spoken; afterwards the viewer's connection takes its place. -1: the viewer is gone.
+ */
+static int open_descriptor(VncClient *c, int *other)
+{
+	int pair[2];
+
+	if (c->websocket)
+		return await_request(c) ? fcntl(c->fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		return -1;
+	*other = pair[1];
+	if (write(pair[1], "RFB ", 4) == 4)
+		return pair[0];
+	close(pair[0]);
+	return -1;
+}
+
+static bool greet(VncClient *c)
+{
+	if (c->websocket)
+		return c->rfb->wsctx;
+	bool placed = dup3(c->fd, c->rfb->sock, O_CLOEXEC) >= 0;
+	int on = 1;
+
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* if it is TCP */
+	return placed && g_unix_set_fd_nonblocking(c->fd, TRUE, NULL) && vnc_client_send(c, "RFB 003.008\n", 12);
+}
+
 static bool open_connection(VncClient *c)
 {
 	c->screen = new_screen(c);
 	if (!c->screen || !set_size(c, 1, 1))
 		return false;
-	int fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0 || fd >= FD_SETSIZE) { /* the library waits with select(2) */
-		if (fd >= 0)
-			close(fd);
-		return false;
-	}
-	c->rfb = rfbNewClient(c->screen, fd);
+	int other = -1, fd = open_descriptor(c, &other);
+	if (fd >= FD_SETSIZE) /* the library waits with select(2) */
+		close(fd);
+	else if (fd >= 0)
+		c->rfb = rfbNewClient(c->screen, fd);
+	if (other >= 0)
+		close(other);
 	if (!c->rfb)
 		return false;
 	c->rfb->clientData = c;
 	vnc_input_attach(c);
-	/* A web page can make a browser connect to any port: only those meant for it answer. */
-	return c->websocket == (c->rfb->wsctx != NULL);
+	return greet(c);
 }
 
 /* What LibVNCServer 0.9.14 does not free with a client. */
@@ -157,7 +217,8 @@ static bool join(VncClient *c)
 	while (!c->joined && !c->leave) {
 		uint64_t count;
 		pthread_mutex_unlock(&s->lock);
-		if (poll(&wake, 1, -1) > 0 && read(c->wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		if (poll(&wake, 1, -1) > 0 && read(c->wake_fd, &count, sizeof(count)) < 0 &&
+		    errno != EAGAIN)
 			leave = true;
 		pthread_mutex_lock(&s->lock);
 	}
@@ -174,7 +235,8 @@ static void copy_damage(VncClient *c)
 {
 	VncServer *s = c->server;
 	uint32_t *ours = (uint32_t *)(void *)c->screen->frameBuffer;
-	unsigned width = MIN((unsigned)c->screen->width, s->width), height = MIN((unsigned)c->screen->height, s->height);
+	unsigned width = MIN((unsigned)c->screen->width, s->width);
+	unsigned height = MIN((unsigned)c->screen->height, s->height);
 	sraRegionPtr bounds = sraRgnCreateRect(0, 0, (int)width, (int)height);
 
 	sraRgnAnd(c->damage, bounds);
@@ -182,7 +244,8 @@ static void copy_damage(VncClient *c)
 	sraRectangleIterator *i = sraRgnGetIterator(c->damage);
 	for (sraRect r; sraRgnIteratorNext(i, &r);)
 		for (int y = r.y1; y < r.y2; y++)
-			memcpy(ours + (size_t)y * (unsigned)c->screen->width + r.x1, s->picture + (size_t)y * s->width + r.x1,
+			memcpy(ours + (size_t)y * (unsigned)c->screen->width + r.x1,
+			       s->picture + (size_t)y * s->width + r.x1,
 			       (size_t)(r.x2 - r.x1) * sizeof(*ours));
 	sraRgnReleaseIterator(i);
 	rfbMarkRegionAsModified(c->screen, c->damage);
@@ -195,11 +258,13 @@ static rfbCursorPtr make_cursor(const ScreenCursor *from)
 	rfbCursorPtr to = calloc(1, sizeof(*to));
 	size_t stride = (from->width + 7) / 8, count = (size_t)from->width * from->height;
 
-	*to = (rfbCursor){ .cleanup = TRUE, .cleanupMask = TRUE, .cleanupRichSource = TRUE,
-			   .width = (unsigned short)from->width, .height = (unsigned short)from->height,
-			   .xhot = (unsigned short)from->hot_x, .yhot = (unsigned short)from->hot_y,
-			   .mask = calloc(stride, from->height), .richSource = malloc(count * 4),
-			   .foreRed = 0xffff, .foreGreen = 0xffff, .foreBlue = 0xffff };
+	*to = (rfbCursor){
+		.cleanup = TRUE, .cleanupMask = TRUE, .cleanupRichSource = TRUE,
+		.width = (unsigned short)from->width, .height = (unsigned short)from->height,
+		.xhot = (unsigned short)from->hot_x, .yhot = (unsigned short)from->hot_y,
+		.mask = calloc(stride, from->height), .richSource = malloc(count * 4),
+		.foreRed = 0xffff, .foreGreen = 0xffff, .foreBlue = 0xffff,
+	};
 	memcpy(to->richSource, from->pixels, count * 4);
 	for (unsigned y = 0; y < from->height; y++)
 		for (unsigned x = 0; x < from->width; x++)
@@ -221,7 +286,10 @@ static void take_cursor(VncClient *c)
 	c->cursor_changed = c->cursor_moved = false;
 }
 
-static bool takes_sizes(const VncClient *c) { return c->rfb->useNewFBSize || c->rfb->useExtDesktopSize; }
+static bool takes_sizes(const VncClient *c)
+{
+	return c->rfb->useNewFBSize || c->rfb->useExtDesktopSize;
+}
 
 /* False: it is to leave, or there is no memory for its picture. */
 static bool take_changes(VncClient *c)
@@ -230,7 +298,8 @@ static bool take_changes(VncClient *c)
 	bool ok = true;
 
 	pthread_mutex_lock(&s->lock);
-	bool other_size = (unsigned)c->screen->width != s->width || (unsigned)c->screen->height != s->height;
+	bool other_size =
+	    (unsigned)c->screen->width != s->width || (unsigned)c->screen->height != s->height;
 	if (other_size && takes_sizes(c)) {
 		ok = set_size(c, s->width, s->height);
 		sraRgnDestroy(c->damage);
@@ -247,7 +316,8 @@ static bool take_changes(VncClient *c)
 
 /* ---- serving ---- */
 
-/* What a viewer may not have of the library: scaled pictures, which it does not keep in step with new sizes. */
+/* What a viewer may not have of the library: scaled pictures, which it does not keep in step with
+ * new sizes. */
 static bool restrain(VncClient *c)
 {
 	if (c->rfb->scaledScreen != c->screen)
@@ -275,7 +345,8 @@ static bool read_messages(VncClient *c)
 
 static void serve(VncClient *c)
 {
-	struct pollfd fds[] = { { .fd = c->fd, .events = POLLIN }, { .fd = c->wake_fd, .events = POLLIN } };
+	struct pollfd fds[] = { { .fd = c->fd, .events = POLLIN },
+				{ .fd = c->wake_fd, .events = POLLIN } };
 	uint64_t count;
 
 	c->screen->maxClientWait = NORMAL_WAIT_MS;
@@ -283,7 +354,8 @@ static void serve(VncClient *c)
 	for (bool going = true; going;) {
 		if (poll(fds, G_N_ELEMENTS(fds), -1) < 0 && errno != EINTR)
 			break;
-		if (fds[1].revents && read(c->wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		if (fds[1].revents && read(c->wake_fd, &count, sizeof(count)) < 0 &&
+		    errno != EAGAIN)
 			break;
 		going = (!fds[0].revents || read_messages(c)) && take_changes(c);
 		if (going) {

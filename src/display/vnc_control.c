@@ -46,7 +46,10 @@ bool vnc_expire_password(Display *d, const char *id, const char *when, GError **
 
 /* ---- what is said of servers ---- */
 
-static const char *auth_of(const VncServer *s) { return s->options.password || s->options.secret ? "vnc" : "none"; }
+const char *vnc_auth_name(const VncServer *s)
+{
+	return s->options.password || s->options.secret ? "vnc" : "none";
+}
 
 /* The newest first, as QEMU lists sockets and viewers. */
 static json_t *describe_sockets(const VncServer *s)
@@ -57,7 +60,7 @@ static json_t *describe_sockets(const VncServer *s)
 		const VncListener *l = g_ptr_array_index(s->listeners, n);
 		json_t *one = json_object();
 		vnc_describe_peer(l->fd, l->websocket, false, one);
-		json_object_set_new(one, "auth", json_string(auth_of(s)));
+		json_object_set_new(one, "auth", json_string(vnc_auth_name(s)));
 		json_array_append_new(list, one);
 	}
 	return list;
@@ -83,8 +86,10 @@ json_t *vnc_describe(Display *d)
 
 	for (unsigned n = 0; servers && n < servers->len; n++) {
 		const VncServer *s = g_ptr_array_index(servers, n);
-		json_array_append_new(list, json_pack("{s:s,s:o,s:o,s:s}", "id", s->id, "server", describe_sockets(s),
-						      "clients", describe_clients(s), "auth", auth_of(s)));
+		json_array_append_new(list, json_pack("{s:s,s:o,s:o,s:s}", "id", s->id, "server",
+						      describe_sockets(s), "clients",
+						      describe_clients(s), "auth",
+						      vnc_auth_name(s)));
 	}
 	return list;
 }
@@ -101,7 +106,7 @@ json_t *vnc_describe_first(Display *d)
 		vnc_describe_peer(((VncListener *)s->listeners->pdata[0])->fd, false, false, reply);
 	json_object_del(reply, "websocket");
 	json_object_set_new(reply, "enabled", json_true());
-	json_object_set_new(reply, "auth", json_string(auth_of(s)));
+	json_object_set_new(reply, "auth", json_string(vnc_auth_name(s)));
 	json_object_set_new(reply, "clients", describe_clients(s));
 	return reply;
 }

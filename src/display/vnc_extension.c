@@ -1,9 +1,10 @@
 /*
- * vnc_extension.c - what QEMU's viewers know and LibVNCServer does not: extended key events, the keyboard's lights,
- * whether the pointer is absolute.
+ * vnc_extension.c - what QEMU's viewers know and LibVNCServer does not: extended key events, the
+ * keyboard's lights, whether the pointer is absolute.
  *
- * The RFB Protocol (community edition): 7.5.10 QEMU Client Message, 7.8.3 QEMU Pointer Motion Change Pseudo-encoding,
- * 7.8.4 QEMU Extended Key Event Pseudo-encoding, QEMU LED State Pseudo-encoding. Left out: sound. The viewer's thread.
+ * The RFB Protocol (community edition): 7.5.10 QEMU Client Message, 7.8.3 QEMU Pointer Motion
+ * Change Pseudo-encoding, 7.8.4 QEMU Extended Key Event Pseudo-encoding, QEMU LED State
+ * Pseudo-encoding. Left out: sound. The viewer's thread.
  */
 #include <string.h>
 
@@ -23,7 +24,8 @@ static rfbBool enable(rfbClientPtr rfb, void **data, int encoding)
 	f->pointer_type |= encoding == ENCODING_POINTER_TYPE;
 	f->extended_keys |= encoding == ENCODING_EXTENDED_KEY;
 	f->leds |= encoding == ENCODING_LEDS;
-	return encoding == ENCODING_POINTER_TYPE || encoding == ENCODING_EXTENDED_KEY || encoding == ENCODING_LEDS;
+	return encoding == ENCODING_POINTER_TYPE || encoding == ENCODING_EXTENDED_KEY ||
+	       encoding == ENCODING_LEDS;
 }
 
 static uint32_t u32_at(const uint8_t *bytes)
@@ -45,13 +47,15 @@ static rfbBool handle(rfbClientPtr rfb, void *data, const rfbClientToServerMsg *
 		rfbCloseClient(rfb);
 		return TRUE;
 	}
-	vnc_key(rfb->clientData, u32_at(rest + 3), key_by_set1(u32_at(rest + 7)), rest[1] | rest[2]);
+	vnc_key(rfb->clientData, u32_at(rest + 3), key_by_set1(u32_at(rest + 7)),
+		rest[1] | rest[2]);
 	return TRUE;
 }
 
 /* The library links it into a list of its own; only that makes it variable. */
-static rfbProtocolExtension extension = { .pseudoEncodings = encodings, .enablePseudoEncoding = enable,
-					  .handleMessage = handle };
+static rfbProtocolExtension extension = {
+	.pseudoEncodings = encodings, .enablePseudoEncoding = enable, .handleMessage = handle,
+};
 
 void vnc_extension_register(void) { rfbRegisterProtocolExtension(&extension); }
 
@@ -64,7 +68,8 @@ static void put_u16(uint8_t *at, int value)
 }
 
 /* An update of one rectangle, which is none. */
-static void send_pseudo(VncClient *c, int x, int width, int height, int encoding, const uint8_t *more, size_t count)
+static void send_pseudo(VncClient *c, int x, int width, int height, int encoding,
+			const uint8_t *more, size_t count)
 {
 	uint8_t update[20] = { 0, 0, 0, 1 };
 
@@ -88,11 +93,13 @@ void vnc_extension_tell(VncClient *c)
 	pthread_mutex_unlock(&s->lock);
 	if (c->features.extended_keys && !c->extended_keys_told) {
 		c->extended_keys_told = true;
-		send_pseudo(c, 0, c->screen->width, c->screen->height, ENCODING_EXTENDED_KEY, NULL, 0);
+		send_pseudo(c, 0, c->screen->width, c->screen->height, ENCODING_EXTENDED_KEY, NULL,
+			    0);
 	}
 	if (c->features.pointer_type && c->absolute_told != absolute) {
 		c->absolute_told = absolute;
-		send_pseudo(c, absolute, c->screen->width, c->screen->height, ENCODING_POINTER_TYPE, NULL, 0);
+		send_pseudo(c, absolute, c->screen->width, c->screen->height, ENCODING_POINTER_TYPE,
+			    NULL, 0);
 	}
 	if (c->features.leds && c->leds_told != leds) {
 		c->leds_told = leds;

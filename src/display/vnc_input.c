@@ -1,9 +1,10 @@
 /*
  * vnc_input.c - what a viewer types and points at.
  *
- * RFC 6143, 7.5.4 and 7.5.5. A viewer that knows extended key events says which key it was; of others we know the symbol
- * only, and choose a key of the layout (-k), with the modifiers under which the guest makes that symbol of it. The
- * viewer's thread; the machine lock is taken for each event.
+ * RFC 6143, 7.5.4 and 7.5.5. A viewer that knows extended key events says which key it was; of
+ * others we know the symbol only, and choose a key of the layout (-k), with the modifiers under
+ * which the guest makes that symbol of it. The viewer's thread; the machine lock is taken for each
+ * event.
  */
 #include <string.h>
 
@@ -18,12 +19,18 @@
 
 static bool is_held(const Display *d, unsigned key) { return d->held[key / 8] >> key % 8 & 1; }
 
+/* The light that a key switches; 0: none. */
+static uint8_t lock_of(unsigned key)
+{
+	return key == KEY_CAPSLOCK ? LED_CAPS : key == KEY_NUMLOCK ? LED_NUM : 0;
+}
+
 /* Machine lock held. */
 static void press(VncClient *c, unsigned key, bool down)
 {
 	if (down && !is_held(c->server->display, key)) {
 		pthread_mutex_lock(&c->server->lock);
-		c->server->locks ^= key == KEY_CAPSLOCK ? LED_CAPS : key == KEY_NUMLOCK ? LED_NUM : 0;
+		c->server->locks ^= lock_of(key);
 		pthread_mutex_unlock(&c->server->lock);
 	}
 	input_key(c->server->display, key, down);
@@ -52,8 +59,8 @@ static uint8_t locks_of(VncServer *s)
 static Keymap *keymap_of(VncServer *s)
 {
 	pthread_mutex_lock(&s->lock);
-	if (!s->keymap)
-		s->keymap = keymap_new(s->host.layout, NULL); /* its name was checked; without a database there are no symbols */
+	if (!s->keymap) /* its name was checked; without a database there are no symbols */
+		s->keymap = keymap_new(s->host.layout, NULL);
 	Keymap *k = s->keymap;
 	pthread_mutex_unlock(&s->lock);
 	return k;
@@ -61,7 +68,7 @@ static Keymap *keymap_of(VncServer *s)
 
 typedef struct Modifier { unsigned keys[2]; bool wanted; } Modifier;
 
-/* Makes a modifier as wanted; `undo` lists the keys that are to change back: +key goes down, -key up. */
+/* Makes a modifier as wanted. `undo`: keys that are to change back, +key down, -key up. */
 static unsigned adjust(VncClient *c, const Modifier *m, int *undo)
 {
 	Display *d = c->server->display;
@@ -97,13 +104,15 @@ static void press_choice(VncClient *c, const KeyChoice *choice)
 
 static bool is_modifier(unsigned key)
 {
-	static const uint8_t modifiers[] = { KEY_LEFTSHIFT, KEY_RIGHTSHIFT, KEY_LEFTCTRL, KEY_RIGHTCTRL, KEY_LEFTALT,
-					     KEY_RIGHTALT, KEY_LEFTMETA, KEY_RIGHTMETA, KEY_CAPSLOCK, KEY_NUMLOCK };
+	static const uint8_t modifiers[] = {
+		KEY_LEFTSHIFT, KEY_RIGHTSHIFT, KEY_LEFTCTRL, KEY_RIGHTCTRL, KEY_LEFTALT,
+		KEY_RIGHTALT, KEY_LEFTMETA, KEY_RIGHTMETA, KEY_CAPSLOCK, KEY_NUMLOCK,
+	};
 
 	return memchr(modifiers, (int)key, sizeof(modifiers));
 }
 
-/* Which key this symbol's press became, and forgets it; 0: none. A repeated press finds it again with `keep`. */
+/* Which key this symbol's press became; 0: none. It is forgotten unless `keep`. */
 static unsigned remembered(VncClient *c, uint32_t keysym, bool keep)
 {
 	for (unsigned i = 0; i < G_N_ELEMENTS(c->pressed); i++) {
@@ -134,7 +143,8 @@ static void symbol_down(VncClient *c, uint32_t keysym)
 	Keymap *k = keymap_of(c->server);
 	bool sync = c->server->options.lock_key_sync;
 	uint8_t locks = sync ? locks_of(c->server) : 0;
-	bool shift = is_held(d, KEY_LEFTSHIFT) || is_held(d, KEY_RIGHTSHIFT), altgr = is_held(d, KEY_RIGHTALT);
+	bool shift = is_held(d, KEY_LEFTSHIFT) || is_held(d, KEY_RIGHTSHIFT);
+	bool altgr = is_held(d, KEY_RIGHTALT);
 	KeyChoice choice;
 
 	if (!k || !keymap_find(k, keysym, shift, altgr, locks & LED_CAPS, &choice))
@@ -170,7 +180,8 @@ static void sync_locks(VncClient *c, uint32_t keysym, unsigned key)
 	bool upper = keysym >= 'A' && keysym <= 'Z', lower = keysym >= 'a' && keysym <= 'z';
 	bool shift = is_held(d, KEY_LEFTSHIFT) || is_held(d, KEY_RIGHTSHIFT);
 	bool keypad = key >= KEY_KP7 && key <= KEY_KPDOT && key != KEY_KPMINUS && key != KEY_KPPLUS;
-	bool digit = (keysym >= 0xffb0 && keysym <= 0xffb9) || keysym == 0xffac || keysym == 0xffae; /* KP_0 to KP_9, KP_Decimal */
+	bool digit = (keysym >= 0xffb0 && keysym <= 0xffb9) || keysym == 0xffac ||
+		keysym == 0xffae; /* KP_0 to KP_9, KP_Separator, KP_Decimal */
 
 	if ((upper || lower) && upper != (shift != !!(locks & LED_CAPS)))
 		press_and_release(c, KEY_CAPSLOCK);
@@ -201,13 +212,17 @@ void vnc_key(VncClient *c, uint32_t keysym, unsigned key, bool down)
 		g_usleep(s->options.key_delay_ms * 1000ul);
 }
 
-static void on_key(rfbBool down, rfbKeySym keysym, rfbClientPtr rfb) { vnc_key(rfb->clientData, keysym, 0, down); }
+static void on_key(rfbBool down, rfbKeySym keysym, rfbClientPtr rfb)
+{
+	vnc_key(rfb->clientData, keysym, 0, down);
+}
 
 /* ---- pointers ---- */
 
 static void send_buttons(VncClient *c, uint8_t mask)
 {
-	static const InputButton buttons[] = { BUTTON_LEFT, BUTTON_MIDDLE, BUTTON_RIGHT, BUTTON_WHEEL_UP, BUTTON_WHEEL_DOWN };
+	static const InputButton buttons[] = { BUTTON_LEFT, BUTTON_MIDDLE, BUTTON_RIGHT,
+					       BUTTON_WHEEL_UP, BUTTON_WHEEL_DOWN };
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(buttons); i++)
 		if ((mask ^ c->buttons) >> i & 1)
@@ -220,7 +235,7 @@ static unsigned scale(int value, int size)
 	return size > 1 ? (unsigned)(CLAMP(value, 0, size - 1) * INPUT_ABS_MAX / (size - 1)) : 0;
 }
 
-/* A viewer that was told of relative movements counts from POINTER_ZERO, another one tells places. */
+/* A viewer that was told of relative movements counts from POINTER_ZERO; others tell places. */
 static void send_movement(VncClient *c, int x, int y)
 {
 	Display *d = c->server->display;
@@ -252,8 +267,9 @@ static void on_pointer(int mask, int x, int y, rfbClientPtr rfb)
 
 /* ---- the rest ---- */
 
-/* Reasons of ExtendedDesktopSize: 1: prohibited, 3: invalid layout, 4 (QEMU's): passed on, the guest may follow. */
-static int on_size_wish(int width, int height, int count, struct rfbExtDesktopScreen *screens, rfbClientPtr rfb)
+/* ExtendedDesktopSize's 1: prohibited, 3: invalid layout; QEMU's 4: passed on, it may follow. */
+static int on_size_wish(int width, int height, int count, struct rfbExtDesktopScreen *screens,
+			rfbClientPtr rfb)
 {
 	VncClient *c = rfb->clientData;
 	bool passed;
@@ -287,7 +303,8 @@ void vnc_input_attach(VncClient *c)
 	c->screen->kbdAddEvent = on_key;
 	c->screen->ptrAddEvent = on_pointer;
 	c->screen->setDesktopSizeHook = on_size_wish;
-	c->screen->setXCutText = ignore_text; /* guests of this version have no agent that would take it */
+	/* Guests of this version have no agent that would take it. */
+	c->screen->setXCutText = ignore_text;
 	if (c->server->options.power_control)
 		c->screen->xvpHook = on_power;
 }

@@ -16,17 +16,23 @@
 #define XKB_KEY_OFFSET 8u /* X numbers keys from 8 on, Linux from 0 */
 
 struct Keymap {
-	GHashTable *choices; /* keysym -> GArray of KeyChoice, the one with the fewest modifiers first */
+	GHashTable *choices; /* keysym -> GArray of KeyChoice, the fewest modifiers first */
 };
 
 /* QEMU's names and those of the database. */
 static const struct { const char *name, *layout, *variant; } layouts[] = {
-	{ "ar", "ara", "" }, { "bepo", "fr", "bepo" }, { "cz", "cz", "" }, { "da", "dk", "" }, { "de", "de", "" },
-	{ "de-ch", "ch", "" }, { "en-gb", "gb", "" }, { "en-us", "us", "" }, { "es", "es", "" }, { "et", "ee", "" },
-	{ "fi", "fi", "" }, { "fo", "fo", "" }, { "fr", "fr", "" }, { "fr-be", "be", "" }, { "fr-ca", "ca", "" },
-	{ "fr-ch", "ch", "fr" }, { "hr", "hr", "" }, { "hu", "hu", "" }, { "is", "is", "" }, { "it", "it", "" },
-	{ "ja", "jp", "" }, { "lt", "lt", "" }, { "lv", "lv", "" }, { "mk", "mk", "" }, { "nl", "nl", "" },
-	{ "no", "no", "" }, { "pl", "pl", "" }, { "pt", "pt", "" }, { "pt-br", "br", "" }, { "ru", "ru", "" },
+	{ "ar", "ara", "" }, { "bepo", "fr", "bepo" }, { "cz", "cz", "" }, { "da", "dk", "" },
+	{ "de", "de", "" },
+	{ "de-ch", "ch", "" }, { "en-gb", "gb", "" }, { "en-us", "us", "" }, { "es", "es", "" },
+	{ "et", "ee", "" },
+	{ "fi", "fi", "" }, { "fo", "fo", "" }, { "fr", "fr", "" }, { "fr-be", "be", "" },
+	{ "fr-ca", "ca", "" },
+	{ "fr-ch", "ch", "fr" }, { "hr", "hr", "" }, { "hu", "hu", "" }, { "is", "is", "" },
+	{ "it", "it", "" },
+	{ "ja", "jp", "" }, { "lt", "lt", "" }, { "lv", "lv", "" }, { "mk", "mk", "" },
+	{ "nl", "nl", "" },
+	{ "no", "no", "" }, { "pl", "pl", "" }, { "pt", "pt", "" }, { "pt-br", "br", "" },
+	{ "ru", "ru", "" },
 	{ "sl", "si", "" }, { "sv", "se", "" }, { "th", "th", "" }, { "tr", "tr", "" },
 };
 
@@ -64,16 +70,20 @@ static uint32_t symbol(struct xkb_state *state, unsigned key, xkb_mod_mask_t mod
 }
 
 /* What all keys give with these modifiers. */
-static void add_level(Keymap *k, struct xkb_keymap *map, struct xkb_state *state, bool shift, bool altgr)
+static void add_level(Keymap *k, struct xkb_keymap *map, struct xkb_state *state, bool shift,
+		      bool altgr)
 {
-	xkb_mod_mask_t mods = (shift ? 1u << xkb_keymap_mod_get_index(map, XKB_MOD_NAME_SHIFT) : 0) |
-		(altgr ? 1u << xkb_keymap_mod_get_index(map, "Mod5") : 0);
+	xkb_mod_mask_t mods =
+	    (shift ? 1u << xkb_keymap_mod_get_index(map, XKB_MOD_NAME_SHIFT) : 0) |
+	    (altgr ? 1u << xkb_keymap_mod_get_index(map, "Mod5") : 0);
 	xkb_mod_mask_t num = 1u << xkb_keymap_mod_get_index(map, XKB_MOD_NAME_NUM);
 
 	for (const KeyName *n = key_names; n->key; n++) {
-		uint32_t plain = symbol(state, n->key, mods), with_num = symbol(state, n->key, mods | num);
+		uint32_t plain = symbol(state, n->key, mods);
+		uint32_t with_num = symbol(state, n->key, mods | num);
 		bool keypad = plain != with_num;
-		KeyChoice choice = { n->key, shift, altgr, xkb_keysym_to_upper(plain) != xkb_keysym_to_lower(plain), keypad };
+		bool letter = xkb_keysym_to_upper(plain) != xkb_keysym_to_lower(plain);
+		KeyChoice choice = { n->key, shift, altgr, letter, keypad };
 		if (plain != XKB_KEY_NoSymbol)
 			add(k, plain, choice);
 		choice.num = true;
@@ -84,11 +94,16 @@ static void add_level(Keymap *k, struct xkb_keymap *map, struct xkb_state *state
 
 static bool add_layout(Keymap *k, const char *layout, const char *variant)
 {
-	struct xkb_rule_names names = { .rules = "evdev", .model = "pc105", .layout = layout, .variant = variant, .options = "" };
+	struct xkb_rule_names names = { .rules = "evdev", .model = "pc105", .layout = layout,
+					.variant = variant, .options = "" };
 	struct xkb_context *context = xkb_context_new(XKB_CONTEXT_NO_ENVIRONMENT_NAMES);
-	struct xkb_keymap *map = context ? xkb_keymap_new_from_names(context, &names, XKB_KEYMAP_COMPILE_NO_FLAGS) : NULL;
-	struct xkb_state *state = map ? xkb_state_new(map) : NULL;
+	struct xkb_keymap *map = NULL;
+	struct xkb_state *state = NULL;
 
+	if (context)
+		map = xkb_keymap_new_from_names(context, &names, XKB_KEYMAP_COMPILE_NO_FLAGS);
+	if (map)
+		state = xkb_state_new(map);
 	for (unsigned level = 0; state && level < 4; level++)
 		add_level(k, map, state, level & 1, level & 2);
 	xkb_state_unref(state);
@@ -136,7 +151,8 @@ Keymap *keymap_new(const char *layout, GError **error)
 	Keymap *k = empty(), *us = empty();
 
 	if (n < 0 || !add_layout(k, layouts[n].layout, layouts[n].variant)) {
-		fail(error, VIV_ERROR_INVALID, "could not read keymap file: '%s'", layout ? layout : "en-us");
+		fail(error, VIV_ERROR_INVALID, "could not read keymap file: '%s'",
+		     layout ? layout : "en-us");
 		keymap_free(us);
 		keymap_free(k);
 		return NULL;
@@ -158,13 +174,15 @@ void keymap_free(Keymap *k)
 	g_free(k);
 }
 
-bool keymap_find(const Keymap *k, uint32_t keysym, bool shift, bool altgr, bool caps, KeyChoice *out)
+bool keymap_find(const Keymap *k, uint32_t keysym, bool shift, bool altgr, bool caps,
+		 KeyChoice *out)
 {
 	GArray *list = g_hash_table_lookup(k->choices, GUINT_TO_POINTER(keysym));
 
 	/* Unicode's number of a character that has a symbol of its own. */
 	if (!list && keysym >> 24 == 1)
-		list = g_hash_table_lookup(k->choices, GUINT_TO_POINTER(xkb_utf32_to_keysym(keysym & 0xffffff)));
+		list = g_hash_table_lookup(
+		    k->choices, GUINT_TO_POINTER(xkb_utf32_to_keysym(keysym & 0xffffff)));
 	if (!list)
 		return false;
 	for (unsigned i = 0; i < list->len; i++) {

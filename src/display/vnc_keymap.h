@@ -26,9 +26,10 @@ void keymap_free(Keymap *k); /* NULL is fine */
 /* Is it one of QEMU's names? */
 bool keymap_knows(const char *layout);
 /*
- * The choice that fits these modifiers, or else the one that needs the fewest. `caps`: Caps Lock is on.
- * False: no key has that symbol.
+ * The choice that fits these modifiers, or else the one that needs the fewest. `caps`: Caps Lock is
+ * on. False: no key has that symbol.
  */
-bool keymap_find(const Keymap *k, uint32_t keysym, bool shift, bool altgr, bool caps, KeyChoice *out);
+bool keymap_find(const Keymap *k, uint32_t keysym, bool shift, bool altgr, bool caps,
+		 KeyChoice *out);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * vnc_listen.c - where viewers come from: TCP over IPv4 and IPv6, unix sockets, connections that we make (reverse=on).
+ * vnc_listen.c - where viewers come from: TCP over IPv4 and IPv6, unix sockets, connections that we
+ * make (reverse=on).
  *
  * Main thread. A display number N is port 5900 + N, for websockets 5700 + N.
  */
@@ -81,7 +82,8 @@ static struct addrinfo *resolve(const VncOptions *o, const Place *p, bool passiv
 	g_snprintf(port, sizeof(port), "%u", p->port);
 	int err = getaddrinfo(*p->host || !passive ? p->host : NULL, port, &hints, &found);
 	if (err)
-		fail(error, VIV_ERROR_FAILED, "address resolution failed for %s:%s: %s", p->host, port, gai_strerror(err));
+		fail(error, VIV_ERROR_FAILED, "address resolution failed for %s:%s: %s", p->host,
+		     port, gai_strerror(err));
 	return err ? NULL : found;
 }
 
@@ -93,7 +95,8 @@ static gboolean on_connection(gint fd, GIOCondition condition, gpointer opaque)
 	int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 
 	if (connection >= 0)
-		vnc_server_add_client(l->server, connection, (VncClient){ .websocket = l->websocket }, NULL);
+		vnc_server_add_client(l->server, connection,
+				      (VncClient){ .websocket = l->websocket }, NULL);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -143,7 +146,8 @@ static void set_port(struct addrinfo *a, unsigned port)
 		((struct sockaddr_in *)(void *)a->ai_addr)->sin_port = htons((uint16_t)port);
 }
 
-/* All addresses at one port, or none: -errno. Addresses of families that the host has not are left out. */
+/* All addresses at one port, or none: -errno. Addresses of families that the host has not are left
+ * out. */
 static int listen_at(VncServer *s, struct addrinfo *list, unsigned port, bool websocket)
 {
 	unsigned before = s->listeners->len;
@@ -179,9 +183,11 @@ static bool listen_tcp(VncServer *s, const Place *p, unsigned to, bool websocket
 	}
 	freeaddrinfo(list);
 	if (err == -EADDRINUSE)
-		return fail(error, VIV_ERROR_FAILED, "Failed to find an available port: %s", g_strerror(-err));
+		return fail(error, VIV_ERROR_FAILED, "Failed to find an available port: %s",
+			    g_strerror(-err));
 	if (err)
-		return fail(error, VIV_ERROR_FAILED, "Failed to listen on %s:%u: %s", p->host, p->port, g_strerror(-err));
+		return fail(error, VIV_ERROR_FAILED, "Failed to listen on %s:%u: %s", p->host,
+			    p->port, g_strerror(-err));
 	return true;
 }
 
@@ -202,7 +208,8 @@ static bool listen_unix(VncServer *s, const char *path, GError **error)
 		return false;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	unlink(path); /* what a former process left */
-	if (fd >= 0 && !bind(fd, (struct sockaddr *)&address, sizeof(address)) && !listen(fd, BACKLOG)) {
+	if (fd >= 0 && !bind(fd, (struct sockaddr *)&address, sizeof(address)) &&
+	    !listen(fd, BACKLOG)) {
 		add_listener(s, fd, false, path);
 		return true;
 	}
@@ -243,7 +250,8 @@ static int connect_tcp(const VncOptions *o, const Place *p, GError **error)
 		}
 	}
 	if (list && fd < 0)
-		fail(error, VIV_ERROR_FAILED, "Failed to connect to '%s:%u': %s", p->host, p->port, g_strerror(err));
+		fail(error, VIV_ERROR_FAILED, "Failed to connect to '%s:%u': %s", p->host, p->port,
+		     g_strerror(err));
 	if (list)
 		freeaddrinfo(list);
 	return fd;
@@ -290,17 +298,21 @@ void vnc_describe_peer(int fd, bool websocket, bool peer, json_t *out)
 	char host[NI_MAXHOST] = "", service[NI_MAXSERV] = "";
 	const char *path = NULL;
 
-	if (peer ? getpeername(fd, (struct sockaddr *)&a, &length) : getsockname(fd, (struct sockaddr *)&a, &length))
+	if (peer ? getpeername(fd, (struct sockaddr *)&a, &length)
+		 : getsockname(fd, (struct sockaddr *)&a, &length))
 		a.ss_family = AF_UNSPEC;
 	if (a.ss_family == AF_UNIX)
 		path = ((struct sockaddr_un *)(void *)&a)->sun_path;
 	else if (a.ss_family != AF_UNSPEC)
-		getnameinfo((struct sockaddr *)&a, length, host, sizeof(host), service, sizeof(service),
-			    NI_NUMERICHOST | NI_NUMERICSERV);
+		getnameinfo((struct sockaddr *)&a, length, host, sizeof(host), service,
+			    sizeof(service), NI_NUMERICHOST | NI_NUMERICSERV);
 	json_object_set_new(out, "host", json_string(host));
 	json_object_set_new(out, "service", json_string(path ? path : service));
-	json_object_set_new(out, "family", json_string(a.ss_family == AF_INET ? "ipv4" : a.ss_family == AF_INET6 ? "ipv6" :
-						       a.ss_family == AF_UNIX ? "unix" : "unknown"));
+	json_object_set_new(out, "family",
+			    json_string(a.ss_family == AF_INET	  ? "ipv4"
+					: a.ss_family == AF_INET6 ? "ipv6"
+					: a.ss_family == AF_UNIX  ? "unix"
+								  : "unknown"));
 	json_object_set_new(out, "websocket", json_boolean(websocket));
 }
 
@@ -310,8 +322,10 @@ char *vnc_listen_address(VncServer *s)
 
 	if (s->listeners->len)
 		vnc_describe_peer(((VncListener *)s->listeners->pdata[0])->fd, false, false, d);
-	char *text = s->listeners->len ? g_strdup_printf("%s:%s", json_string_value(json_object_get(d, "host")),
-							json_string_value(json_object_get(d, "service"))) : NULL;
+	char *text = s->listeners->len
+			 ? g_strdup_printf("%s:%s", json_string_value(json_object_get(d, "host")),
+					   json_string_value(json_object_get(d, "service")))
+			 : NULL;
 	json_decref(d);
 	return text;
 }

@@ -1,8 +1,8 @@
 /*
  * vnc_options.c - the words of -vnc.
  *
- * As QEMU 7.2's manual has them. Left out: TLS and SASL (LibVNCServer has them for viewers only) and sound.
- * Pure functions; any thread.
+ * As QEMU 7.2's manual has them. Left out: TLS and SASL (LibVNCServer has them for viewers only)
+ * and sound. Pure functions; any thread.
  */
 #include <string.h>
 
@@ -28,7 +28,8 @@ static const Word words_known[] = {
 	{ "ipv4", WORD_TRI, AT(ipv4) }, { "ipv6", WORD_TRI, AT(ipv6) },
 	{ "password", WORD_BOOL, AT(password) }, { "reverse", WORD_BOOL, AT(reverse) },
 	{ "lossy", WORD_BOOL, AT(lossy) }, { "non-adaptive", WORD_BOOL, AT(non_adaptive) },
-	{ "lock-key-sync", WORD_BOOL, AT(lock_key_sync) }, { "power-control", WORD_BOOL, AT(power_control) },
+	{ "lock-key-sync", WORD_BOOL, AT(lock_key_sync) },
+	{ "power-control", WORD_BOOL, AT(power_control) },
 	{ "tls-creds", WORD_REFUSED }, { "tls-authz", WORD_REFUSED }, { "sasl", WORD_REFUSED },
 	{ "sasl-authz", WORD_REFUSED }, { "audiodev", WORD_REFUSED },
 };
@@ -49,8 +50,8 @@ static bool unknown_word(const char *name, GError **error)
 		names[i] = words_known[i].name;
 	names[G_N_ELEMENTS(words_known)] = NULL;
 	const char *near = suggest_nearest(name, names);
-	return fail(error, VIV_ERROR_INVALID, "Invalid parameter '%s'%s%s%s", name, near ? " (did you mean '" : "",
-		    near ? near : "", near ? "'?)" : "");
+	return fail(error, VIV_ERROR_INVALID, "Invalid parameter '%s'%s%s%s", name,
+		    near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
 }
 
 static bool set_switch(const Word *w, const char *value, VncOptions *o, GError **error)
@@ -58,7 +59,8 @@ static bool set_switch(const Word *w, const char *value, VncOptions *o, GError *
 	bool on = !strcmp(value, "on");
 
 	if (!on && strcmp(value, "off"))
-		return fail(error, VIV_ERROR_INVALID, "Parameter '%s' expects 'on' or 'off'", w->name);
+		return fail(error, VIV_ERROR_INVALID, "Parameter '%s' expects 'on' or 'off'",
+			    w->name);
 	if (w->type == WORD_BOOL)
 		*(bool *)((char *)o + w->at) = on;
 	else
@@ -99,10 +101,13 @@ static bool set_word(const char *name, const char *value, VncOptions *o, GError 
 	if (!strcmp(name, "sasl") && !strcmp(value, "off"))
 		return true;
 	return fail(error, VIV_ERROR_UNSUPPORTED,
-		    "%s is not built in this version; use password=on, or an encrypted tunnel to a unix socket", name);
+		    "%s is not built in this version; use password=on, or an encrypted tunnel to a "
+		    "unix socket",
+		    name);
 }
 
-/* One item, its doubled commas halved; *text goes behind it. NULL: there are no more. Caller frees. */
+/* One item, its doubled commas halved; *text goes behind it. NULL: there are no more. Caller frees.
+ */
 static char *next_item(const char **text)
 {
 	GString *s;
@@ -141,7 +146,8 @@ static bool check(VncOptions *o, GError **error)
 		return fail(error, VIV_ERROR_INVALID, "unknown vnc share= option");
 	o->share = (VncShare)n;
 	if (o->password && o->secret)
-		return fail(error, VIV_ERROR_INVALID, "'password' flag is redundant with 'password-secret'");
+		return fail(error, VIV_ERROR_INVALID,
+			    "'password' flag is redundant with 'password-secret'");
 	if (o->reverse && o->websocket)
 		return fail(error, VIV_ERROR_INVALID, "Cannot use websockets in reverse mode");
 	if (o->websocket && o->address && g_str_has_prefix(o->address, "unix:"))
@@ -155,8 +161,8 @@ bool vnc_options_parse(const char *words, VncOptions *o, GError **error)
 {
 	bool ok = true, first = true;
 
-	*o = (VncOptions){ .connections = 32, .key_delay_ms = 10, .ipv4 = VNC_TRI_UNSET, .ipv6 = VNC_TRI_UNSET,
-			   .lock_key_sync = true };
+	*o = (VncOptions){ .connections = 32, .key_delay_ms = 10, .lock_key_sync = true,
+			   .ipv4 = VNC_TRI_UNSET, .ipv6 = VNC_TRI_UNSET };
 	for (char *item; ok && (item = next_item(&words)); first = false) {
 		ok = set_item(item, first, o, error);
 		g_free(item);

@@ -1,8 +1,9 @@
 /*
  * vnc_private.h - the inside of a VNC server, for the files vnc*.c.
  *
- * Threads: "main" is the main thread, "viewer" the client's own. VncServer.lock is taken inside the machine lock
- * and never around it; it is held for copies of memory, not while anything is sent or encoded.
+ * Threads: "main" is the main thread, "viewer" the client's own. VncServer.lock is taken inside the
+ * machine lock and never around it; it is held for copies of memory, not while anything is sent or
+ * encoded.
  */
 #ifndef VIV_DISPLAY_VNC_PRIVATE_H
 #define VIV_DISPLAY_VNC_PRIVATE_H
@@ -66,7 +67,7 @@ struct VncServer {
 	sraRegionPtr damage;     /* the screen's, since then */
 	ScreenCursor *cursor;    /* NULL: none, or hidden */
 	int cursor_x, cursor_y;
-	uint8_t leds, locks;     /* LED_*: as the keyboard says; as we believe after what was typed */
+	uint8_t leds, locks; /* LED_*: as the keyboard says; as we believe after what was typed */
 	bool absolute;           /* the pointer in use takes places */
 	char password[VNC_PASSWORD_MAX + 1];
 	bool has_password;
@@ -94,7 +95,8 @@ struct VncClient {
 	bool cursor_changed, cursor_moved;
 
 	/* viewer */
-	rfbScreenInfoPtr screen; /* the library's: one a client, so that no thread waits for another */
+	rfbScreenInfoPtr
+	    screen; /* the library's: one a client, so that no thread waits for another */
 	rfbClientPtr rfb;
 	bool shared_asked;       /* ClientInit's flag */
 	VncFeatures features;
@@ -111,17 +113,24 @@ struct VncClient {
 /* main; takes fd; of the template the flags count */
 bool vnc_server_add_client(VncServer *s, int fd, VncClient template, GError **error);
 void vnc_server_join(VncClient *c);          /* main: it has proved who it is */
-void vnc_server_remove_client(VncClient *c); /* main: its thread ends or has ended; c is gone then */
+void vnc_server_remove_client(
+    VncClient *c); /* main: its thread ends or has ended; c is gone then */
 /* `id` NULL: the first; NULL: there is none. Main. */
 VncServer *vnc_find(Display *d, const char *id);
 GPtrArray *vnc_servers(Display *d); /* VncServer *; NULL: there never was one. Main */
 rfbScreenInfoPtr vnc_screen_template(Display *d);
+const char *vnc_auth_name(const VncServer *s); /* QMP's: "vnc", "none" */
+
+/* vnc_picture.c, main, machine lock held: the first looker sets the screen's refreshes going */
+void vnc_begin_looking(VncServer *s);
+void vnc_end_looking(VncServer *s);
 
 /* vnc_listen.c, main */
 bool vnc_listen(VncServer *s, GError **error);
 void vnc_listener_free(VncListener *l);
 char *vnc_listen_address(VncServer *s); /* "host:port" of the first socket; g_free it */
-/* host, service, family, websocket of a connection's far end (`peer`) or near end, into `out`. Any */
+/* host, service, family, websocket of a connection's far end (`peer`) or near end, into `out`. Any
+ */
 void vnc_describe_peer(int fd, bool websocket, bool peer, json_t *out);
 
 /* vnc_client.c */
@@ -139,7 +148,8 @@ bool vnc_send_server_init(VncClient *c);
 /* vnc_input.c, viewer */
 void vnc_input_attach(VncClient *c);  /* the library's hooks */
 void vnc_input_release(VncClient *c); /* all that this viewer holds */
-void vnc_key(VncClient *c, uint32_t keysym, unsigned key, bool down); /* key 0: found by the keysym */
+void vnc_key(VncClient *c, uint32_t keysym, unsigned key,
+	     bool down); /* key 0: found by the keysym */
 
 /* vnc_extension.c, viewer: messages and pseudo-encodings that the library lacks */
 void vnc_extension_register(void); /* main */

@@ -1,5 +1,6 @@
 /*
- * vnc.c - VNC's passwords, and what its servers and viewers are: set_password, expire_password, change vnc, info vnc.
+ * vnc.c - VNC's passwords, and what its servers and viewers are: set_password, expire_password,
+ * change vnc, info vnc.
  *
  * Main thread, machine lock not held.
  */
@@ -12,7 +13,10 @@
 
 static Display *display_of(Monitor *mon) { return machine_board(mon->m)->display; }
 
-static const char *text(const json_t *args, const char *key) { return json_string_value(json_object_get(args, key)); }
+static const char *text(const json_t *args, const char *key)
+{
+	return json_string_value(json_object_get(args, key));
+}
 
 /* ---- passwords ---- */
 
@@ -25,8 +29,8 @@ static bool check_protocol(const char *protocol, GError **error)
 	return fail(error, VIV_ERROR_INVALID, "invalid parameter value: %s", protocol);
 }
 
-static bool set_password(Monitor *mon, const char *protocol, const char *password, const char *id, const char *connected,
-			 GError **error)
+static bool set_password(Monitor *mon, const char *protocol, const char *password, const char *id,
+			 const char *connected, GError **error)
 {
 	static const char *const actions[] = { "keep", "fail", "disconnect", NULL };
 
@@ -41,19 +45,26 @@ static bool set_password(Monitor *mon, const char *protocol, const char *passwor
 
 json_t *serve_set_password(Monitor *mon, const json_t *args, GError **error)
 {
-	return set_password(mon, text(args, "protocol"), text(args, "password"), text(args, "display"), text(args, "connected"), error) ?
-		json_object() : NULL;
+	return set_password(mon, text(args, "protocol"), text(args, "password"),
+			    text(args, "display"), text(args, "connected"), error)
+		   ? json_object()
+		   : NULL;
 }
 
 json_t *serve_change_vnc_password(Monitor *mon, const json_t *args, GError **error)
 {
-	return vnc_set_password(display_of(mon), NULL, text(args, "password"), error) ? json_object() : NULL;
+	return vnc_set_password(display_of(mon), NULL, text(args, "password"), error)
+		   ? json_object()
+		   : NULL;
 }
 
 json_t *serve_expire_password(Monitor *mon, const json_t *args, GError **error)
 {
 	return check_protocol(text(args, "protocol"), error) &&
-		vnc_expire_password(display_of(mon), text(args, "display"), text(args, "time"), error) ? json_object() : NULL;
+		       vnc_expire_password(display_of(mon), text(args, "display"),
+					   text(args, "time"), error)
+		   ? json_object()
+		   : NULL;
 }
 
 /* "[-d display] [word]": what follows a person's command. */
@@ -83,7 +94,8 @@ static void say_error(GError *error, GString *out)
 	if (!error)
 		return;
 	if (error->code == VIV_ERROR_UNSUPPORTED)
-		g_string_append(out, "If you want use passwords please enable password auth using '-vnc ${dpy},password'.\n");
+		g_string_append(out, "If you want use passwords please enable password auth using "
+				     "'-vnc ${dpy},password'.\n");
 	g_string_append_printf(out, "Error: %s\n", error->message);
 	g_error_free(error);
 }
@@ -122,7 +134,8 @@ void change_vnc(Monitor *mon, const char *what, const char *password, GString *o
 		return;
 	}
 	if (!password) {
-		g_string_append(out, "Error: Parameter 'arg' is missing: change vnc password PASSWORD\n");
+		g_string_append(
+		    out, "Error: Parameter 'arg' is missing: change vnc password PASSWORD\n");
 		return;
 	}
 	vnc_set_password(display_of(mon), NULL, password, &error);
@@ -131,13 +144,22 @@ void change_vnc(Monitor *mon, const char *what, const char *password, GString *o
 
 /* ---- servers and viewers ---- */
 
-json_t *serve_vnc(Monitor *mon, const json_t *args, GError **error) { return vnc_describe_first(display_of(mon)); }
-json_t *serve_vnc_servers(Monitor *mon, const json_t *args, GError **error) { return vnc_describe(display_of(mon)); }
+json_t *serve_vnc(Monitor *mon, const json_t *args, GError **error)
+{
+	return vnc_describe_first(display_of(mon));
+}
+
+json_t *serve_vnc_servers(Monitor *mon, const json_t *args, GError **error)
+{
+	return vnc_describe(display_of(mon));
+}
 
 static void show_end(const char *what, const json_t *end, GString *out)
 {
-	g_string_append_printf(out, "  %s: %s:%s (%s%s)\n", what, text(end, "host"), text(end, "service"), text(end, "family"),
-			       json_is_true(json_object_get(end, "websocket")) ? " (Websocket)" : "");
+	g_string_append_printf(out, "  %s: %s:%s (%s%s)\n", what, text(end, "host"),
+			       text(end, "service"), text(end, "family"),
+			       json_is_true(json_object_get(end, "websocket")) ? " (Websocket)"
+									       : "");
 }
 
 static void show_server(const json_t *server, GString *out)

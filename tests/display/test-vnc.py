@@ -515,6 +515,29 @@ def test_hostile(path):
     ok(s.end() == 0, 'and ends well')
 
 
+def test_hostile_websocket(path):
+    port = free_port()
+    s = Server('127.0.0.1:%d,websocket=%d' % (free_port() % 40000, port))
+    chance = random.Random(8)
+    for n in range(60):
+        c = socket.create_connection(('127.0.0.1', port))
+        try:
+            if n % 3 == 0:
+                c.sendall(b'GET / HTTP/1.1'[:n // 3])
+            elif n % 3 == 1:
+                c.sendall(b'GET ' + bytes(chance.randrange(256) for _ in range(chance.randrange(6000))))
+            else:
+                rfb.Stream(c, websocket=True)
+                c.sendall(bytes([chance.choice((0x82, 0x81, 0x02, 0x88, 0x89, chance.randrange(256))), chance.randrange(256)]) +
+                          bytes(chance.randrange(256) for _ in range(chance.randrange(300))))
+        except (rfb.Closed, ConnectionError):
+            pass
+        if n % 2:
+            c.close()
+    ok(rfb.connect(('127.0.0.1', port), websocket=True).width == 200, 'after 60 hostile websockets it serves')
+    ok(s.end() == 0, 'and ends well')
+
+
 def test_power(path):
     s = Server('unix:' + path + ',power-control=on')
     v = rfb.connect(path)
@@ -525,11 +548,55 @@ def test_power(path):
     s.end()
 
 
+def tigervnc(top, port):
+    """Does the viewer's window, on an X server without a screen, show noise that no other program draws?"""
+    x = subprocess.Popen(['Xvfb', '-displayfd', '1', '-screen', '0', '800x600x24', '-fbdir', top], stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL, text=True)
+    display = ':' + x.stdout.readline().strip()
+    viewer = subprocess.Popen(['xtigervncviewer', '-display', display, '127.0.0.1::%d' % port], env=dict(os.environ, HOME=top),
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    row = struct.pack("<50I", *rfb.picture(200, 1, 1)[50:100])
+    alpha = struct.pack('<50I', *(p | 0xff000000 for p in rfb.picture(200, 1, 1)[50:100]))
+    shown = False
+    for _ in range(300):
+        with open(os.path.join(top, 'Xvfb_screen0'), 'rb') as f:
+            data = f.read()
+        shown = row in data or alpha in data
+        if shown or viewer.poll() is not None:
+            break
+        time.sleep(0.1)
+    for p in viewer, x:
+        p.terminate()
+        p.wait()
+    return shown
+
+
+def test_viewers(path):
+    port = free_port()
+    if port < 5900:
+        port += 5900
+    s = Server('127.0.0.1:%d' % (port - 5900))
+    s.do('draw 1')
+    picture = path + '.jpg'
+    if shutil.which('vncsnapshot'):
+        r = subprocess.run(['vncsnapshot', '-quiet', '127.0.0.1:%d' % (port - 5900), picture], capture_output=True, text=True,
+                           timeout=60)
+        ok(r.returncode == 0 and os.path.getsize(picture) > 1000, 'vncsnapshot', r.stderr)
+    else:
+        ok(True, 'vncsnapshot # SKIP it is not installed')
+    if shutil.which('xtigervncviewer') and shutil.which('Xvfb'):
+        ok(tigervnc(os.path.dirname(path), port), "TigerVNC's viewer shows the picture")
+    else:
+        ok(True, "TigerVNC's viewer # SKIP xtigervncviewer or Xvfb is not installed")
+    ok(s.wait_clients(0), 'they left')
+    s.end()
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix='viv-vnc-') as top:
         tests = (test_encodings, test_formats, test_versions, test_password, test_many, test_limits, test_sharing, test_screen,
-                 test_pointer, test_keys, test_extended_keys, test_layout, test_places, test_reverse, test_words, test_hostile,
-                 test_power)
+                 test_pointer, test_keys, test_extended_keys, test_layout, test_places, test_reverse, test_words, test_hostile, test_hostile_websocket,
+                 test_power, test_viewers)
         for test in tests:
             if len(sys.argv) < 3 or sys.argv[2] in test.__name__:
                 test(os.path.join(top, 'socket'))

@@ -1,8 +1,9 @@
 /*
  * vnc-server.c - a VNC server with a screen that does what standard input says; for test-vnc.py.
  *
- * usage: vnc-server LAYOUT WORDS... (LAYOUT "-": none). Each line of input is answered by "ok" when it is done. What viewers
- * type and point at is told as it comes: "key 30 1", "place X Y", "move DX DY", "button 0 1", "wish W H".
+ * usage: vnc-server LAYOUT WORDS... (LAYOUT "-": none). Each line of input is answered by "ok" when
+ * it is done. What viewers type and point at is told as it comes: "key 30 1", "place X Y", "move DX
+ * DY", "button 0 1", "wish W H".
  */
 #include <glib.h>
 #include <glib-unix.h>
@@ -39,13 +40,21 @@ static void invalidate(void *opaque)
 	t->damage = (Rect){ 0, 0, SCREEN_WIDTH_MAX, SCREEN_HEIGHT_MAX };
 }
 
-static void wish(void *opaque, unsigned width, unsigned height) { printf("wish %u %u\n", width, height); }
+static void wish(void *opaque, unsigned width, unsigned height)
+{
+	printf("wish %u %u\n", width, height);
+}
+
 static const ScreenSource source = { .refresh = refresh, .invalidate = invalidate, .wish = wish };
 
 static void on_key(void *opaque, unsigned key, bool down) { printf("key %u %d\n", key, down); }
 static void on_move(void *opaque, int dx, int dy) { printf("move %d %d\n", dx, dy); }
 static void on_place(void *opaque, unsigned x, unsigned y) { printf("place %u %u\n", x, y); }
-static void on_button(void *opaque, InputButton button, bool down) { printf("button %d %d\n", (int)button, down); }
+static void on_button(void *opaque, InputButton button, bool down)
+{
+	printf("button %d %d\n", (int)button, down);
+}
+
 static const InputHandler keyboard = { .name = "keyboard", .key = on_key };
 static const InputHandler mouse = { .name = "mouse", .move = on_move, .button = on_button };
 static const InputHandler tablet = { .name = "tablet", .place = on_place, .button = on_button };
@@ -57,7 +66,8 @@ static uint32_t pixel(unsigned x, unsigned y, unsigned n)
 
 	if (area % 3 == 0)
 		return area * 0x123457 & 0xffffff;
-	return area % 3 == 1 ? (x % 4 < 2 ? 0xff8000 : 0x0080ff) : (x * x * 7919 + y * y * 104729 + n * 31) & 0xffffff;
+	return area % 3 == 1 ? (x % 4 < 2 ? 0xff8000 : 0x0080ff)
+			     : (x * x * 7919 + y * y * 104729 + n * 31) & 0xffffff;
 }
 
 static void draw(Test *t, unsigned n)
@@ -166,7 +176,7 @@ static gboolean on_line(GIOChannel *in, GIOCondition condition, gpointer opaque)
 	return G_SOURCE_CONTINUE;
 }
 
-static const uint8_t *no_secret(const char *id, size_t *length, GError **error)
+static const uint8_t *fixed_secret(const char *id, size_t *length, GError **error)
 {
 	*length = 6;
 	return (const uint8_t *)"secret";
@@ -177,7 +187,8 @@ static void powerdown(void *opaque) { printf("powerdown\n"); }
 int main(int argc, char **argv)
 {
 	Test t = { .display = display_new(), .loop = g_main_loop_new(NULL, FALSE) };
-	VncHost host = { .name = "test", .layout = strcmp(argv[1], "-") ? argv[1] : NULL, .secret = no_secret, .powerdown = powerdown };
+	VncHost host = { .name = "test", .layout = strcmp(argv[1], "-") ? argv[1] : NULL,
+			 .secret = fixed_secret, .powerdown = powerdown };
 	GError *error = NULL;
 	int status = 0;
 
