@@ -260,12 +260,24 @@ static void server_free(VncServer *s)
 	g_free(s);
 }
 
+/* "default", "vnc2", "vnc3", ... */
+static char *free_id(Display *d)
+{
+	char *id = g_strdup("default");
+
+	for (unsigned n = 2; vnc_find(d, id); n++) {
+		g_free(id);
+		id = g_strdup_printf("vnc%u", n);
+	}
+	return id;
+}
+
 static VncServer *server_new(Display *d, const VncOptions *o, const VncHost *host)
 {
 	VncServer *s = g_new0(VncServer, 1);
 
 	*s = (VncServer){ .display = d, .options = *o, .host = *host, .password_end = INT64_MAX };
-	s->id = g_strdup(o->id ? o->id : vnc_find(d, NULL) ? "vnc2" : "default");
+	s->id = o->id ? g_strdup(o->id) : free_id(d);
 	s->host.layout = g_strdup(host->layout);
 	s->host.name = NULL;
 	s->title = host->name ? g_strdup_printf("Vivarium (%s)", host->name) : g_strdup("Vivarium");
@@ -287,6 +299,11 @@ bool vnc_open(Display *d, const char *words, const VncHost *host, char **running
 		return true;
 	}
 	struct VncList *list = list_of(d);
+	if (o.id && vnc_find(d, o.id)) {
+		fail(error, VIV_ERROR_INVALID, "Duplicate ID '%s' for vnc", o.id);
+		vnc_options_clear(&o);
+		return false;
+	}
 	VncServer *s = server_new(d, &o, host);
 	if (host->layout && !keymap_knows(host->layout))
 		fail(error, VIV_ERROR_INVALID, "could not read keymap file: '%s'", host->layout);

@@ -427,6 +427,8 @@ def test_places(path):
     s.do('draw 1')
     v = rfb.connect(path + '.a')
     ok(v.refresh() == rfb.picture(200, 120, 1), 'two servers')
+    ids = [server['id'] for server in json.loads(s.do('describe')[0])]
+    ok(ids == ['default', 'vnc2'], 'and their names', ids)
     s.end()
     plain, websocket = free_port(), free_port()
     s = Server('127.0.0.1:%d,websocket=%d' % (plain - 5900, websocket))
@@ -477,6 +479,9 @@ def test_words(path):
             ('nohost.invalid:1', 'address resolution failed for nohost.invalid:5901')):
         s = Server(words)
         ok(sentence in s.first[0] and s.end() == 1, 'refused: ' + words, s.first)
+    s = Server('unix:' + path + ',id=a', 'unix:' + path + ',id=a')
+    ok(s.first[1] == "Duplicate ID 'a' for vnc", 'one name twice', s.first)
+    s.end()
     s = Server('none')
     ok(s.first == ['ready'] and s.do('describe') == ['[]'], 'none')
     s.end()
