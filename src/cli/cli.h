@@ -28,7 +28,7 @@ typedef struct HostConfig {
 	GPtrArray *chardevs;       /* char *: -chardev's whole text */
 	char *debugcon;
 	bool nographic, display_given;
-	GPtrArray *vncs;           /* char *: -vnc, without "none" */
+	GPtrArray *vncs;           /* char *: -vnc */
 	char *layout;              /* -k; NULL: en-us */
 	bool daemonize;
 	char *pidfile, *process_name;

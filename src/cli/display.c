@@ -28,8 +28,7 @@ void list_displays(GString *out)
 bool apply_vnc(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
 	cli->host.display_given = true;
-	if (*text && strcmp(text, "none"))
-		g_ptr_array_add(cli->host.vncs, g_strdup(text));
+	g_ptr_array_add(cli->host.vncs, g_strdup(text));
 	return true;
 }
 

@@ -37,9 +37,12 @@ static json_t *describe_client(const VncClient *c)
 
 static void tell(const VncClient *c, const char *event)
 {
-	json_t *server = json_object();
+	GPtrArray *listeners = c->server->listeners;
 
-	vnc_describe_peer(c->fd, c->websocket, false, server);
+	if (!listeners->len) /* QEMU tells of no viewers that it connected to */
+		return;
+	json_t *server = json_object();
+	vnc_describe_peer(((VncListener *)listeners->pdata[0])->fd, false, false, server);
 	json_object_set_new(server, "auth", json_string(vnc_auth_name(c->server)));
 	event_emit(event, json_pack("{s:o,s:o}", "server", server, "client", describe_client(c)));
 }
@@ -294,10 +297,6 @@ bool vnc_open(Display *d, const char *words, const VncHost *host, char **running
 
 	if (!vnc_options_parse(words, &o, error))
 		return false;
-	if (!o.address || !*o.address || !strcmp(o.address, "none")) {
-		vnc_options_clear(&o);
-		return true;
-	}
 	struct VncList *list = list_of(d);
 	if (o.id && vnc_find(d, o.id)) {
 		fail(error, VIV_ERROR_INVALID, "Duplicate ID '%s' for vnc", o.id);

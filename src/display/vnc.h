@@ -27,8 +27,8 @@ typedef struct VncHost {
 } VncHost;
 
 /*
- * Opens a server as -vnc's argument says ("host:N,key=value,..."); it is d's then. "none" and "":
- * nothing. *running: where it listens, for to=, which chose the port, else NULL; g_free it. False
+ * Opens a server as -vnc's argument says ("host:N,key=value,..."); it is d's then. With "none" it
+ * listens nowhere. *running: where it listens, for to=, which chose the port, else NULL; g_free it. False
  * with *error.
  */
 bool vnc_open(Display *d, const char *words, const VncHost *host, char **running, GError **error);

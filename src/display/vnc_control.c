@@ -51,7 +51,7 @@ const char *vnc_auth_name(const VncServer *s)
 	return s->options.password || s->options.secret ? "vnc" : "none";
 }
 
-/* The newest first, as QEMU lists sockets and viewers. */
+/* The newest first, as QEMU lists servers, sockets and viewers. */
 static json_t *describe_sockets(const VncServer *s)
 {
 	json_t *list = json_array();
@@ -84,7 +84,7 @@ json_t *vnc_describe(Display *d)
 	GPtrArray *servers = vnc_servers(d);
 	json_t *list = json_array();
 
-	for (unsigned n = 0; servers && n < servers->len; n++) {
+	for (unsigned n = servers ? servers->len : 0; n-- > 0;) {
 		const VncServer *s = g_ptr_array_index(servers, n);
 		json_array_append_new(list, json_pack("{s:s,s:o,s:o,s:s}", "id", s->id, "server",
 						      describe_sockets(s), "clients",
@@ -98,12 +98,11 @@ json_t *vnc_describe_first(Display *d)
 {
 	GPtrArray *servers = vnc_servers(d);
 
-	if (!servers || !servers->len)
+	const VncServer *s = servers && servers->len ? g_ptr_array_index(servers, 0) : NULL;
+	if (!s || !s->listeners->len)
 		return json_pack("{s:b}", "enabled", 0);
-	const VncServer *s = g_ptr_array_index(servers, 0);
 	json_t *reply = json_object();
-	if (s->listeners->len)
-		vnc_describe_peer(((VncListener *)s->listeners->pdata[0])->fd, false, false, reply);
+	vnc_describe_peer(((VncListener *)s->listeners->pdata[0])->fd, false, false, reply);
 	json_object_del(reply, "websocket");
 	json_object_set_new(reply, "enabled", json_true());
 	json_object_set_new(reply, "auth", json_string(vnc_auth_name(s)));

@@ -276,6 +276,8 @@ bool vnc_listen(VncServer *s, GError **error)
 	const VncOptions *o = &s->options;
 	Place p = { NULL, 0 }, w = { NULL, 0 };
 
+	if (!o->address || !*o->address || !strcmp(o->address, "none"))
+		return true;
 	if (o->reverse)
 		return reverse(s, error);
 	if (g_str_has_prefix(o->address, "unix:"))
