@@ -17,7 +17,7 @@
 
 /* Offsets in the setup header ("The Real-Mode Kernel Header") */
 enum {
-	H_SETUP_SECTS = 0x1f1, H_MAGIC = 0x202, H_VERSION = 0x206, H_LOADER = 0x210, H_LOADFLAGS = 0x211,
+	H_SETUP_SECTS = 0x1f1, H_VID_MODE = 0x1fa, H_MAGIC = 0x202, H_VERSION = 0x206, H_LOADER = 0x210, H_LOADFLAGS = 0x211,
 	H_RAMDISK = 0x218, H_RAMDISK_SIZE = 0x21c, H_HEAP_END = 0x224, H_CMDLINE = 0x228,
 	H_INITRD_MAX = 0x22c, H_CMDLINE_MAX = 0x238, H_INIT_SIZE = 0x260, H_END = 0x268,
 	LOADED_HIGH = 1, CAN_USE_HEAP = 0x80,
@@ -199,6 +199,28 @@ static bool place_initrd(const LinuxBootInput *in, const Layout *l, LinuxBoot *o
 	return true;
 }
 
+/* "vga=" is the loader's to read ("Special Command Line Options"). False: it is not there, or makes no sense. */
+static bool video_mode(const char *cmdline, uint16_t *mode)
+{
+	static const struct { const char *name; uint16_t mode; } names[] = {
+		{ "normal", 0xffff }, { "ext", 0xfffe }, { "ask", 0xfffd },
+	};
+	const char *at = strstr(cmdline ? cmdline : "", "vga=");
+	if (!at || (at > cmdline && at[-1] != ' '))
+		return false;
+	at += strlen("vga=");
+	size_t len = strcspn(at, " ");
+	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
+		if (strlen(names[i].name) == len && !strncmp(at, names[i].name, len)) {
+			*mode = names[i].mode;
+			return true;
+		}
+	char *end;
+	guint64 n = g_ascii_strtoull(at, &end, 0);
+	*mode = (uint16_t)n;
+	return end == at + len && len && n <= 0xffff;
+}
+
 static bool linux_parse(const LinuxBootInput *in, LinuxBoot *out, GError **error)
 {
 	Layout l = { 0 };
@@ -214,6 +236,9 @@ static bool linux_parse(const LinuxBootInput *in, LinuxBoot *out, GError **error
 	blob_set(&out->kernel, in->kernel + l.setup_size, in->kernel_size - l.setup_size, l.kernel);
 
 	uint8_t *h = out->setup.data;
+	uint16_t mode;
+	if (video_mode(append, &mode))
+		set_le(h + H_VID_MODE, mode, 2);
 	h[H_LOADER] = 0xff; /* a loader without a number */
 	uint32_t heap_end = MIN(l.cmdline - l.real, 0x10000u) - 16;
 	if (l.version >= 0x201) {
