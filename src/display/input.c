@@ -78,6 +78,8 @@ void input_key(Display *d, unsigned key, bool down)
 		d->held[key / 8] &= (uint8_t)~(1u << key % 8);
 	if (h)
 		h->ops->key(h->opaque, key, down);
+	if (h && h->ops->sync) /* a key stands for itself */
+		h->ops->sync(h->opaque);
 	for (unsigned n = 0; n < d->screens->len; n++)
 		screen_wake(g_ptr_array_index(d->screens, n));
 }

@@ -23,6 +23,7 @@ extern const DeviceClass virtio_scsi_pci_class, virtio_scsi_pci_transitional_cla
 	virtio_scsi_pci_non_transitional_class;
 extern const DeviceClass lsi53c895a_class, scsi_hd_class, scsi_cd_class;
 extern const DeviceClass sdhci_pci_class, sd_card_class;
+extern const DeviceClass virtio_keyboard_pci_class, virtio_mouse_pci_class, virtio_tablet_pci_class;
 extern const DeviceClass vga_class, bochs_display_class;
 
 /* All of them; ends with NULL. */
