@@ -51,7 +51,9 @@ def received(vm, name):
 
 def choose(qmp, mice, name):
     index = next(m["index"] for m in mice if m["name"] == name)
-    qmp.command("human-monitor-command", **{"command-line": "mouse_set %d" % index})
+    said = qmp.command("human-monitor-command", **{"command-line": "mouse_set %d" % index})
+    if said:
+        raise Failure(said)
 
 
 def virtio(case):
@@ -68,6 +70,8 @@ def virtio(case):
             case.equal(sorted(nodes), ["Keyboard", "Mouse", "Tablet"], "the driver found all three")
             for name, event in nodes.items():
                 vm.sh("(cat /dev/input/%s > /tmp/%s &)" % (event, name))
+            # They hear nothing before they have opened the device.
+            vm.sh("until [ $(ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c /dev/input/event) -ge 3 ]; do sleep 0.1; done")
             mice = qmp.command("query-mice")
             qmp.command("send-key", keys=[{"type": "qcode", "data": "shift"}, {"type": "qcode", "data": "a"}])
             choose(qmp, mice, "QEMU Virtio Tablet") # drivers start in any order
