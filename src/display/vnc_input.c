@@ -274,7 +274,8 @@ static int on_size_wish(int width, int height, int count, struct rfbExtDesktopSc
 	VncClient *c = rfb->clientData;
 	bool passed;
 
-	if (count < 1 || width < 1 || height < 1)
+	if (count < 1 || width < 1 || height < 1 || width > (int)SCREEN_WIDTH_MAX ||
+	    height > (int)SCREEN_HEIGHT_MAX)
 		return 3;
 	machine_lock();
 	passed = screen_wish(c->server->screen, (unsigned)width, (unsigned)height);

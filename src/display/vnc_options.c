@@ -10,6 +10,8 @@
 #include "core/suggest.h"
 #include "display/vnc_private.h"
 
+#define CONNECTIONS_MAX 1000u /* threads and descriptors are not for nothing */
+
 typedef enum WordType { WORD_TEXT, WORD_BOOL, WORD_TRI, WORD_NUMBER, WORD_REFUSED } WordType;
 
 typedef struct Word {
@@ -152,7 +154,9 @@ static bool check(VncOptions *o, GError **error)
 		return fail(error, VIV_ERROR_INVALID, "Cannot use websockets in reverse mode");
 	if (o->websocket && o->address && g_str_has_prefix(o->address, "unix:"))
 		return fail(error, VIV_ERROR_INVALID, "Cannot use websockets with a unix socket");
-	o->connections = MAX(o->connections, 1);
+	if (o->head)
+		return fail(error, VIV_ERROR_INVALID, "head=%u: screens have one head, 0", o->head);
+	o->connections = CLAMP(o->connections, 1, CONNECTIONS_MAX);
 	o->key_delay_ms = MIN(o->key_delay_ms, 1000);
 	return true;
 }

@@ -147,7 +147,7 @@ const Command monitor_commands[] = {
 	  "limit a drive's bytes and requests a second; 0: not at all", NULL, "block_set_io_throttle", NULL, serve_throttle },
 	{ "change", NULL, { { "-f", ARG_FLAG, true }, { "device", ARG_WORD, false }, { "target", ARG_WORD, true },
 	    { "format", ARG_WORD, true }, { "read-only-mode", ARG_WORD, true } },
-	  "put another medium into a drive; -f: even if the guest locked it", command_change },
+	  "put another medium into a drive; -f: even if the guest locked it. vnc password WORD: VNC's password", command_change },
 	{ "chardev-add", NULL, { { "args", ARG_WORD, false } }, "add a character device, in -chardev's words",
 	  command_chardev_add },
 	{ "chardev-change", NULL, { { "id", ARG_WORD, false }, { "args", ARG_WORD, false } },

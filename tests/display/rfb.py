@@ -166,10 +166,10 @@ class Viewer:
             DECODERS[code](self, x, y, w, h)
 
     def refresh(self, incremental=False):
-        """A whole picture; pseudo-updates before it are taken too."""
+        """An update of the picture; what comes before it and is none is taken too."""
         self.request(incremental)
         self.update()
-        while all(r[4] < 0 for r in self.rects) and self.rects[-1][4] not in (DESKTOP_SIZE, EXTENDED_SIZE):
+        while all(r[4] < 0 for r in self.rects) and self.rects[-1][4] not in (DESKTOP_SIZE, EXTENDED_SIZE, CURSOR):
             self.update()
         return self.pixels
 

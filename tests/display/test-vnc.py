@@ -463,6 +463,13 @@ def test_reverse(path):
     ok(read_until(v, rfb.picture(200, 120, 2)), 'the server connects to a viewer')
     s.end()
     waiting.close()
+    waiting = socket.socket(socket.AF_UNIX)
+    waiting.bind(path + '.b')
+    waiting.listen()
+    s = Server('none,password=on')
+    s.do('add ' + path + '.b')
+    ok(rfb.Viewer(waiting.accept()[0]).width == 200, 'add_client, without asking for the password')
+    s.end()
     s = Server('127.0.0.1:1,reverse=on')
     ok('Connection refused' in s.first[0], 'and says if it cannot', s.first)
     s.end()
@@ -473,7 +480,7 @@ def test_words(path):
             (':1,pasword=on', "did you mean 'password'"), ('foo', 'no vnc port specified'), (':x', "can't convert to a number: x"),
             ('127.0.0.1:70000', 'port 70000 out of range'), (':1,share=foo', 'unknown vnc share= option'),
             (':1,password=on,password-secret=s', 'redundant'), (':1,lock-key-sync=maybe', "expects 'on' or 'off'"),
-            (':1,connections=x', 'expects a number'), (':1,tls-creds=t', 'not built'), (':1,sasl=on', 'not built'),
+            (':1,connections=x', 'expects a number'), (':1,head=1', 'one head'), (':1,tls-creds=t', 'not built'), (':1,sasl=on', 'not built'),
             (':1,websocket=on,reverse=on', 'Cannot use websockets in reverse mode'), (':1,display=foo', "Device 'foo' not found"),
             ('unix:/nonexistent/x', 'Failed to bind socket to /nonexistent/x: No such file or directory'),
             ('nohost.invalid:1', 'address resolution failed for nohost.invalid:5901')):

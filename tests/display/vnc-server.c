@@ -9,6 +9,8 @@
 #include <glib-unix.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/lock.h"
@@ -138,6 +140,17 @@ static void describe(Test *t)
 	json_decref(servers);
 }
 
+/* A connection that somebody else made. */
+static void add(Test *t, const char *path, GError **error)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	g_strlcpy(a.sun_path, path, sizeof(a.sun_path));
+	if (fd >= 0 && !connect(fd, (struct sockaddr *)&a, sizeof(a)))
+		vnc_add_client(t->display, fd, true, error);
+}
+
 /* What takes the lock itself. */
 static void obey(Test *t, const char *line)
 {
@@ -150,6 +163,8 @@ static void obey(Test *t, const char *line)
 		vnc_set_password(t->display, NULL, line + 9, &error);
 	else if (g_str_has_prefix(line, "expire "))
 		vnc_expire_password(t->display, NULL, line + 7, &error);
+	else if (g_str_has_prefix(line, "add "))
+		add(t, line + 4, &error);
 	else if (!strcmp(line, "describe"))
 		describe(t);
 	else if (!done)
