@@ -46,12 +46,26 @@ for t in json.load(sys.stdin):
     print(shlex.quote(name), "env", shlex.join(["-C", sys.argv[2]] + env + ["timeout", "900"] + cmd))' "$list" "$build"
 }
 
+# A line of unit_tests: its output and its status into files.
+run_line() {
+    eval "set -- $1"
+    local name=$1
+    shift
+    "$@" >"$logs/$name.log" 2>&1
+    echo $? >"$logs/$name.status"
+}
+export -f run_line
+export logs
+
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0:abort_on_error=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
 ninja -C "$build" >/dev/null || { echo "The build failed."; echo "0 passed, 1 failed"; exit 1; }
-while read -r line; do
-    eval "step $line"
-done < <(unit_tests)
+unit_tests >"$logs/list"
+xargs -d '\n' -P "$jobs" -I LINE bash -c 'run_line "$1"' _ LINE <"$logs/list"
+while read -r name _; do
+    eval "name=$name"
+    count "$logs/$name.log" "$(cat "$logs/$name.status")"
+done <"$logs/list"
 step includes python3 tests/check-includes.py
 if [ "$list" != asan ]; then
     scripts/guest.sh amd64 cloud-amd64 686 686-pae || echo "Some guests could not be fetched; their tests fail."
