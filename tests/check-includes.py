@@ -19,7 +19,7 @@ ARROWS = {
     "hw": ["core", "block", "cpu", "chardev", "display"],
     "accel": ["core", "cpu"],
     "machine": ["core", "block", "cpu", "display", "hw", "accel"],
-    "monitor": ["core", "block", "cpu", "chardev", "display", "hw", "accel", "machine"],
+    "monitor": ["core", "block", "cpu", "chardev", "display", "hw", "accel", "machine", "cli"],
     "cli": ["core", "block", "cpu", "chardev", "display", "hw", "accel", "machine"],
     "tools": ["core", "block", "cpu", "chardev", "display", "hw", "accel", "machine", "monitor", "cli"],
 }

@@ -119,6 +119,14 @@ void machine_own_drive(Machine *m, Blk *blk) { g_ptr_array_add(m->blks, blk); }
 
 void machine_drop_drive(Machine *m, Blk *blk)
 {
+	GPtrArray *specs = m->config->drives;
+
+	/* Another may have its name. */
+	for (unsigned i = 0; i < specs->len; i++)
+		if (!g_strcmp0(((DriveSpec *)g_ptr_array_index(specs, i))->id, blk_id(blk))) {
+			g_ptr_array_remove_index(specs, i);
+			break;
+		}
 	g_ptr_array_remove(m->blks, blk);
 	blk_free(blk);
 }

@@ -63,11 +63,15 @@ bool machine_unplug(Machine *m, const char *id, GError **error)
 /* The drive of -drive or drive_add goes with its device; of -blockdev's nodes the user disposes. */
 static struct Blk *drive_of(Machine *m, const Device *dev)
 {
+	size_t len = strlen(dev->path);
+
 	for (unsigned i = 0; i < m->blks->len; i++) {
 		Blk *blk = g_ptr_array_index(m->blks, i);
 		void *opaque;
 		const BlkDevice *user = blk_device(blk, &opaque);
-		if (user && !strcmp(user->name, device_label(dev)))
+		/* Its id, its path, or that of its backend below. */
+		if (user && (!strcmp(user->name, device_label(dev)) ||
+			     (!strncmp(user->name, dev->path, len) && (!user->name[len] || user->name[len] == '/'))))
 			return blk;
 	}
 	return NULL;

@@ -261,11 +261,15 @@ static void show_drive(const json_t *o, GString *out)
 		show_node(node, out);
 }
 
-static void show_list(const json_t *list, void (*show)(const json_t *o, GString *out), GString *out)
+/* `only`: the drive or node of that name; NULL: all. */
+static void show_list(const json_t *list, void (*show)(const json_t *o, GString *out), const char *only, GString *out)
 {
 	size_t i;
 	json_t *o;
 	json_array_foreach (list, i, o) {
+		const char *name = text(o, "device") ? text(o, "device") : text(o, "node-name");
+		if (only && strcmp(name, only))
+			continue;
 		if (out->len)
 			g_string_append_c(out, '\n');
 		show(o, out);
@@ -281,6 +285,6 @@ static void show_named(const json_t *node, GString *out)
 void info_block(Monitor *mon, const Args *args, GString *out)
 {
 	json_t *list = args->given[0] ? serve_named_nodes(mon, NULL, NULL) : serve_block(mon, NULL, NULL);
-	show_list(list, args->given[0] ? show_named : show_drive, out);
+	show_list(list, args->given[0] ? show_named : show_drive, args->given[1] ? args->text[1] : NULL, out);
 	json_decref(list);
 }

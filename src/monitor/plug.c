@@ -1,9 +1,12 @@
 /*
- * plug.c - devices that come and go: device_add, device_del.
+ * plug.c - devices and drives that come and go: device_add, device_del, drive_add, drive_del.
  *
  * Main thread, machine lock not held.
  */
+#include "block/drive.h"
 #include "core/error.h"
+#include "core/grammar.h"
+#include "core/lock.h"
 #include "monitor/private.h"
 
 static char *text_of(const json_t *value)
@@ -49,4 +52,84 @@ json_t *serve_device_add(Monitor *mon, const json_t *args, GError **error)
 json_t *serve_device_del(Monitor *mon, const json_t *args, GError **error)
 {
 	return machine_unplug(mon->m, json_string_value(json_object_get(args, "id")), error) ? json_object() : NULL;
+}
+
+/* ---- the same for people ---- */
+
+/* "driver,id=ID,property=value" */
+void command_device_add(Monitor *mon, const Args *args, GString *out)
+{
+	GArray *items = kv_list_new();
+	json_t *words = json_object(), *reply = NULL;
+	GError *error = NULL;
+
+	if (kv_parse(args->text[0], "driver", items, &error)) {
+		for (unsigned i = 0; i < items->len; i++)
+			json_object_set_new(words, kv_at(items, i)->key,
+					    json_string(kv_at(items, i)->value ? kv_at(items, i)->value : "on"));
+		if (kv_list_get(items, "driver"))
+			reply = serve_device_add(mon, words, &error);
+		else
+			fail(&error, VIV_ERROR_INVALID, "Parameter 'driver' is missing");
+	}
+	if (!reply)
+		g_string_append_printf(out, "Error: %s\n", error->message);
+	g_clear_error(&error);
+	json_decref(reply);
+	json_decref(words);
+	kv_list_free(items);
+}
+
+/* ---- drives ---- */
+
+/* Into a spec that is placed among the machine's. Machine lock held. */
+static bool new_drive(Monitor *mon, const char *text, GError **error)
+{
+	GPtrArray *all = machine_config(mon->m)->drives;
+	DriveSpec *s = drive_spec_new(DRIVE_IDE);
+	GArray *items = kv_list_new();
+	Blk *blk = NULL;
+	bool ok = kv_parse(text, "file", items, error);
+
+	for (unsigned i = 0; ok && i < items->len; i++)
+		ok = drive_spec_set(s, kv_at(items, i)->key, kv_at(items, i)->value ? kv_at(items, i)->value : "on", error);
+	if (ok && s->interface != DRIVE_NONE)
+		ok = fail(error, VIV_ERROR_UNSUPPORTED, "Can't hot-add drive to type %s: give if=none,id=ID and add a device with "
+			  "drive=ID by device_add", drive_if_names[s->interface]);
+	if (ok && drive_place(s, all, error))
+		blk = drive_open(s, NULL, error);
+	if (blk) {
+		machine_own_drive(mon->m, blk);
+		g_ptr_array_add(all, s);
+	} else {
+		drive_spec_free(s);
+	}
+	kv_list_free(items);
+	return blk;
+}
+
+/* drive_add [-n] ADDR OPTIONS: the address is not looked at, as only if=none can be added. */
+void command_drive_add(Monitor *mon, const Args *args, GString *out)
+{
+	GError *error = NULL;
+
+	machine_lock();
+	bool ok = new_drive(mon, args->text[1], &error);
+	machine_unlock();
+	g_string_append_printf(out, "%s\n", ok ? "OK" : error->message);
+	g_clear_error(&error);
+}
+
+/* The medium goes at once, what is left of the drive with its device. */
+void command_drive_del(Monitor *mon, const Args *args, GString *out)
+{
+	machine_lock();
+	Blk *blk = blk_find(args->text[0]);
+	if (!blk)
+		g_string_append_printf(out, "Error: Device '%s' not found\n", args->text[0]);
+	else if (blk_attached(blk))
+		blk_insert(blk, NULL);
+	else
+		machine_drop_drive(mon->m, blk);
+	machine_unlock();
 }

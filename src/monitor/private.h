@@ -129,7 +129,7 @@ ServeFn serve_stop, serve_cont, serve_quit, serve_reset, serve_powerdown, serve_
 /* query.c: what it is and how it stands */
 ServeFn serve_status, serve_kvm, serve_target, serve_name, serve_uuid, serve_memory_size,
 	serve_memdev, serve_memory_devices, serve_iothreads, serve_machines, serve_current_machine,
-	serve_mice;
+	serve_mice, serve_nothing, serve_balloon;
 ShowFn show_status, show_kvm, show_name, show_uuid, show_memory_size, show_memdev, show_iothreads;
 
 /* cpus.c */
@@ -185,7 +185,11 @@ RunFn command_screendump;
 ServeFn serve_screendump;
 
 /* plug.c */
+RunFn command_device_add, command_drive_add, command_drive_del;
 ServeFn serve_device_add, serve_device_del;
+
+/* options.c */
+ServeFn serve_command_line_options;
 
 /* media.c */
 RunFn command_change, command_commit;

@@ -128,6 +128,15 @@ json_t *serve_memory_devices(Monitor *mon, const json_t *args, GError **error)
 	return json_array(); /* DIMMs: there are none */
 }
 
+json_t *serve_balloon(Monitor *mon, const json_t *args, GError **error)
+{
+	fail(error, VIV_ERROR_NOT_ACTIVE, "No balloon device has been activated");
+	return NULL;
+}
+
+/* Lists of what no machine of this version has: jobs, network filters, slots for memory. */
+json_t *serve_nothing(Monitor *mon, const json_t *args, GError **error) { return json_array(); }
+
 /* ---- threads ---- */
 
 json_t *serve_iothreads(Monitor *mon, const json_t *args, GError **error)

@@ -14,6 +14,10 @@ const char *const schema_types[] = {
 	"struct VersionInfo qemu:VersionTriple package:str",
 	"struct CommandInfo name:str",
 
+	"enum CommandLineParameterType string boolean number size",
+	"struct CommandLineParameterInfo name:str type:CommandLineParameterType help?:str default?:str",
+	"struct CommandLineOptionInfo option:str parameters:[CommandLineParameterInfo]",
+
 	/* the machine */
 	"enum RunState debug inmigrate internal-error io-error paused postmigrate prelaunch finish-migrate restore-vm running "
 		"save-vm shutdown suspended watchdog guest-panicked colo",
@@ -37,6 +41,10 @@ const char *const schema_types[] = {
 	"struct MemoryDeviceInfo type:str data:any",
 	"struct IOThreadInfo id:str thread-id:int poll-max-ns:int poll-grow:int poll-shrink:int aio-max-batch:int",
 	"struct ACPIOSTInfo device?:str slot:str slot-type:str source:int status:int",
+
+	"struct BalloonInfo actual:int",
+	"struct JobInfo id:str type:str status:str current-progress:int total-progress:int error?:str",
+	"struct RxFilterInfo name:str promiscuous:bool",
 
 	/* vcpus */
 	"struct CpuInstanceProperties node-id?:int socket-id?:int die-id?:int core-id?:int thread-id?:int",

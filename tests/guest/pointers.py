@@ -16,6 +16,7 @@ class Qmp:
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.connect(path)
         self.file = self.sock.makefile("rwb")
+        self.pending = []
         self.file.readline()
         self.command("qmp_capabilities")
 
@@ -28,6 +29,15 @@ class Qmp:
                 return reply["return"]
             if "error" in reply:
                 raise Failure("%s: %s" % (name, reply["error"]["desc"]))
+            self.pending.append(reply)
+
+    def wait(self, event):
+        """The next of these events; others are kept."""
+        while True:
+            for i, e in enumerate(self.pending):
+                if e["event"] == event:
+                    return self.pending.pop(i)
+            self.pending.append(json.loads(self.file.readline()))
 
     def events(self, *events):
         self.command("input-send-event", events=list(events))

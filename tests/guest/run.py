@@ -22,6 +22,7 @@ import chardev   # noqa: E402
 import demo      # noqa: E402
 import disks     # noqa: E402
 import faults    # noqa: E402
+import hotplug   # noqa: E402
 import linux     # noqa: E402
 import log       # noqa: E402
 import pointers  # noqa: E402
@@ -101,7 +102,7 @@ def main():
     build = os.path.dirname(os.path.abspath(options.viv))
     options.images = os.path.join(build, "tests/bare")
     options.logs = os.path.join(build, "guest-logs")
-    modules = (badinput, bare, boots, chardev, demo, disks, faults, linux, log, pointers, screen, scsi, sd, stress, virtio)
+    modules = (badinput, bare, boots, chardev, demo, disks, faults, hotplug, linux, log, pointers, screen, scsi, sd, stress, virtio)
     cases = [(n, f) for module in modules for n, f in module.cases(options) if re.search(options.only, n)]
     tap = Tap()
     with ThreadPoolExecutor(options.jobs) as pool:
