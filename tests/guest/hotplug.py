@@ -31,7 +31,7 @@ def hotplug(case):
             qmp.command("device_del", id="disk1")
             qmp.command("device_del", id="rng1")
             case.equal(vm.sh(WAIT % "[ $(ls /sys/bus/pci/devices | wc -l) = %d ]" % len(before) +
-                             "ls /sys/bus/pci/devices")[0].split(), before, "the guest lets both go")
+                             "sleep 1; ls /sys/bus/pci/devices")[0].split(), before, "the guest lets both go")
             gone = {qmp.wait("DEVICE_DELETED")["data"]["device"] for _ in range(2)}
             case.equal(gone, {"disk1", "rng1"}, "DEVICE_DELETED")
             case.check("spare" not in [d["device"] for d in qmp.command("query-block")], "the drive went with its device")
