@@ -317,20 +317,11 @@ static Harness *with_keyboard(void)
 {
 	Harness *h = harness_new();
 
-	h->board.display = display_new();
 	Device *kbc = harness_make(h, &i8042_class);
 	device_connect(kbc, "kbd", 0, h->board.gsi[1]);
 	device_connect(kbc, "mouse", 0, h->board.gsi[12]);
 	harness_realize(kbc);
 	return h;
-}
-
-static void without_keyboard(Harness *h)
-{
-	Display *d = h->board.display;
-
-	harness_free(h);
-	display_free(d);
 }
 
 static void test_keys(void)
@@ -374,7 +365,7 @@ static void test_keys(void)
 	tap(h, KEY_DELETE);
 	tap(h, KEY_A);
 	expect_bytes(h, "64 f0 64 1c f0 1c ");
-	without_keyboard(h);
+	harness_free(h);
 }
 
 /* A keyboard that nobody reads from drops whole keys, and has room for answers. */
@@ -398,7 +389,7 @@ static void test_key_overflow(void)
 	outb(h, 0x60, 0xf5); /* off: nothing is said */
 	tap(h, KEY_A);
 	expect_bytes(h, "fa ");
-	without_keyboard(h);
+	harness_free(h);
 }
 
 static void mouse_command(Harness *h, uint8_t byte)
@@ -450,7 +441,7 @@ static void test_mouse(void)
 	}
 	g_assert_cmpint(x, ==, 1000);
 	g_assert_cmpint(y, ==, -1000);
-	without_keyboard(h);
+	harness_free(h);
 }
 
 int main(int argc, char **argv)
