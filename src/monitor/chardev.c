@@ -156,7 +156,7 @@ static json_t *ringbuf_text(const uint8_t *buf, size_t len, bool base64)
 
 json_t *serve_ringbuf_read(Monitor *mon, const json_t *args, GError **error)
 {
-	json_int_t size = json_integer_value(json_object_get(args, "size"));
+	json_int_t size = member_number(args, "size");
 	if (size <= 0) {
 		fail(error, VIV_ERROR_INVALID, "size must be greater than zero");
 		return NULL;

@@ -49,7 +49,7 @@ void show_cpus(Monitor *mon, const json_t *reply, GString *out)
 	json_t *cpu;
 	json_array_foreach (reply, i, cpu)
 		g_string_append_printf(out, "%c CPU #%zu: thread_id=%" JSON_INTEGER_FORMAT "\n", i == mon->cpu ? '*' : ' ', i,
-				       json_integer_value(json_object_get(cpu, "thread-id")));
+				       member_number(cpu, "thread-id"));
 }
 
 json_t *serve_hotpluggable_cpus(Monitor *mon, const json_t *args, GError **error)
@@ -79,9 +79,9 @@ void show_hotpluggable_cpus(Monitor *mon, const json_t *reply, GString *out)
 
 	g_string_append(out, "Hotpluggable CPUs:\n");
 	json_array_foreach (reply, i, slot) {
-		const char *path = json_string_value(json_object_get(slot, "qom-path"));
+		const char *path = member_text(slot, "qom-path");
 		g_string_append_printf(out, "  type: \"%s\"\n  vcpus_count: \"1\"\n",
-				       json_string_value(json_object_get(slot, "type")));
+				       member_text(slot, "type"));
 		if (path)
 			g_string_append_printf(out, "  qom_path: \"%s\"\n", path);
 		g_string_append(out, "  CPUInstance Properties:\n");
@@ -174,9 +174,9 @@ static bool model_exists(const char *name)
 json_t *serve_cpu_model_expansion(Monitor *mon, const json_t *args, GError **error)
 {
 	const json_t *model = json_object_get(args, "model");
-	const char *name = json_string_value(json_object_get(model, "name"));
+	const char *name = member_text(model, "name");
 	uint32_t words[FEAT_WORD_COUNT], usable[FEAT_WORD_COUNT];
-	bool full = !strcmp(json_string_value(json_object_get(args, "type")), "full");
+	bool full = !strcmp(member_text(args, "type"), "full");
 
 	if (!model_exists(name)) {
 		fail(error, VIV_ERROR_INVALID, "The CPU type '%s' is not supported", name);

@@ -180,9 +180,9 @@ void command_print(Monitor *mon, const Args *args, GString *out)
 
 static json_t *save(Monitor *mon, const json_t *args, bool physical, GError **error)
 {
-	uint64_t addr = (uint64_t)json_integer_value(json_object_get(args, "val"));
-	uint64_t size = (uint64_t)json_integer_value(json_object_get(args, "size"));
-	const char *path = json_string_value(json_object_get(args, "filename"));
+	uint64_t addr = (uint64_t)member_number(args, "val");
+	uint64_t size = (uint64_t)member_number(args, "size");
+	const char *path = member_text(args, "filename");
 	json_t *index = json_object_get(args, "cpu-index");
 	unsigned chosen = mon->cpu;
 

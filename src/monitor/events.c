@@ -103,7 +103,7 @@ static const EventDef *find_def(const char *name)
 /* Takes `event` over. */
 static void tell_in_time(json_t *event)
 {
-	const EventDef *d = find_def(json_string_value(json_object_get(event, "event")));
+	const EventDef *d = find_def(member_text(event, "event"));
 	if (!d->interval_ms) {
 		tell(event);
 		json_decref(event);

@@ -11,10 +11,6 @@
 #include "core/lock.h"
 #include "monitor/private.h"
 
-static json_int_t number(const json_t *o, const char *key) { return json_integer_value(json_object_get(o, key)); }
-static const char *text(const json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
-static bool is(const json_t *o, const char *key) { return json_is_true(json_object_get(o, key)); }
-
 /* ---- images ---- */
 
 typedef struct DescribeCall {
@@ -71,7 +67,7 @@ static json_t *describe_node(Node *node, Blk *blk)
 			      false, "detect_zeroes", zeroes, "write_threshold", 0, "cache", "writeback",
 			      blk ? blk_write_cache(blk) : true, "direct", (node->flags & NODE_DIRECT) != 0, "no-flush",
 			      (node->flags & NODE_NO_FLUSH) != 0, "image", describe_image(node));
-	if (is(json_object_get(o, "image"), "encrypted"))
+	if (member_is(json_object_get(o, "image"), "encrypted"))
 		json_object_set_new(o, "encrypted", json_true());
 	if (node->backing)
 		json_object_set_new(o, "backing_file", json_string(node->backing->filename));
@@ -180,7 +176,7 @@ json_t *serve_blockstats(Monitor *mon, const json_t *args, GError **error)
 {
 	json_t *list = json_array();
 	machine_lock();
-	if (is(args, "query-nodes"))
+	if (member_is(args, "query-nodes"))
 		node_each(add_node_stats, list);
 	else
 		blk_each(add_stats, list);
@@ -196,11 +192,11 @@ void show_blockstats(Monitor *mon, const json_t *reply, GString *out)
 	json_t *o;
 
 	json_array_foreach (reply, i, o) {
-		const char *name = text(o, "device");
-		g_string_append_printf(out, "%s:", *name ? name : text(o, "node-name") ? text(o, "node-name") : text(o, "qdev"));
+		const char *name = member_text(o, "device");
+		g_string_append_printf(out, "%s:", *name ? name : member_text(o, "node-name") ? member_text(o, "node-name") : member_text(o, "qdev"));
 		for (unsigned k = 0; k < G_N_ELEMENTS(shown); k++)
 			g_string_append_printf(out, " %s=%" JSON_INTEGER_FORMAT, shown[k],
-					       number(json_object_get(o, "stats"), shown[k]));
+					       member_number(json_object_get(o, "stats"), shown[k]));
 		g_string_append_c(out, '\n');
 	}
 }
@@ -214,49 +210,49 @@ static void show_throttle(const json_t *node, GString *out)
 	g_string_append(out, "    I/O throttling:  ");
 	for (unsigned i = 0; i < G_N_ELEMENTS(throttle_fields); i++)
 		g_string_append_printf(out, " %s=%" JSON_INTEGER_FORMAT, throttle_fields[i].name,
-				       number(node, throttle_fields[i].name));
-	g_string_append_printf(out, " group=%s\n", text(node, "group"));
+				       member_number(node, throttle_fields[i].name));
+	g_string_append_printf(out, " group=%s\n", member_text(node, "group"));
 }
 
 static void show_node(const json_t *node, GString *out)
 {
 	const json_t *cache = json_object_get(node, "cache");
 
-	g_string_append_printf(out, "    Cache mode:       %s%s%s\n", is(cache, "writeback") ? "writeback" : "writethrough",
-			       is(cache, "direct") ? ", direct" : "", is(cache, "no-flush") ? ", ignore flushes" : "");
-	if (text(node, "backing_file"))
-		g_string_append_printf(out, "    Backing file:     %s (chain depth: %d)\n", text(node, "backing_file"),
-				       (int)number(node, "backing_file_depth"));
-	if (strcmp(text(node, "detect_zeroes"), "off"))
-		g_string_append_printf(out, "    Detect zeroes:    %s\n", text(node, "detect_zeroes"));
+	g_string_append_printf(out, "    Cache mode:       %s%s%s\n", member_is(cache, "writeback") ? "writeback" : "writethrough",
+			       member_is(cache, "direct") ? ", direct" : "", member_is(cache, "no-flush") ? ", ignore flushes" : "");
+	if (member_text(node, "backing_file"))
+		g_string_append_printf(out, "    Backing file:     %s (chain depth: %d)\n", member_text(node, "backing_file"),
+				       (int)member_number(node, "backing_file_depth"));
+	if (strcmp(member_text(node, "detect_zeroes"), "off"))
+		g_string_append_printf(out, "    Detect zeroes:    %s\n", member_text(node, "detect_zeroes"));
 	show_throttle(node, out);
 }
 
 static void show_medium(const char *title, const json_t *node, GString *out)
 {
-	g_string_append_printf(out, "%s: %s (%s%s)\n", title, text(node, "file"), text(node, "drv"),
-			       is(node, "ro") ? ", read-only" : "");
+	g_string_append_printf(out, "%s: %s (%s%s)\n", title, member_text(node, "file"), member_text(node, "drv"),
+			       member_is(node, "ro") ? ", read-only" : "");
 }
 
 static void show_drive(const json_t *o, GString *out)
 {
 	const json_t *node = json_object_get(o, "inserted");
-	const char *name = text(o, "device"), *status = text(o, "io-status");
+	const char *name = member_text(o, "device"), *status = member_text(o, "io-status");
 
 	if (node) {
-		char *title = *name ? g_strdup_printf("%s (%s)", name, text(node, "node-name")) : g_strdup(text(node, "node-name"));
+		char *title = *name ? g_strdup_printf("%s (%s)", name, member_text(node, "node-name")) : g_strdup(member_text(node, "node-name"));
 		show_medium(title, node, out);
 		g_free(title);
 	} else {
-		g_string_append_printf(out, "%s: [not inserted]\n", *name ? name : text(o, "qdev"));
+		g_string_append_printf(out, "%s: [not inserted]\n", *name ? name : member_text(o, "qdev"));
 	}
-	if (text(o, "qdev"))
-		g_string_append_printf(out, "    Attached to:      %s\n", text(o, "qdev"));
+	if (member_text(o, "qdev"))
+		g_string_append_printf(out, "    Attached to:      %s\n", member_text(o, "qdev"));
 	if (status && strcmp(status, "ok"))
 		g_string_append_printf(out, "    I/O status:       %s\n", status);
-	if (is(o, "removable"))
-		g_string_append_printf(out, "    Removable device: %slocked, tray %s\n", is(o, "locked") ? "" : "not ",
-				       is(o, "tray_open") ? "open" : "closed");
+	if (member_is(o, "removable"))
+		g_string_append_printf(out, "    Removable device: %slocked, tray %s\n", member_is(o, "locked") ? "" : "not ",
+				       member_is(o, "tray_open") ? "open" : "closed");
 	if (node)
 		show_node(node, out);
 }
@@ -267,7 +263,7 @@ static void show_list(const json_t *list, void (*show)(const json_t *o, GString 
 	size_t i;
 	json_t *o;
 	json_array_foreach (list, i, o) {
-		const char *name = text(o, "device") ? text(o, "device") : text(o, "node-name");
+		const char *name = member_text(o, "device") ? member_text(o, "device") : member_text(o, "node-name");
 		if (only && strcmp(name, only))
 			continue;
 		if (out->len)
@@ -278,7 +274,7 @@ static void show_list(const json_t *list, void (*show)(const json_t *o, GString 
 
 static void show_named(const json_t *node, GString *out)
 {
-	show_medium(text(node, "node-name"), node, out);
+	show_medium(member_text(node, "node-name"), node, out);
 	show_node(node, out);
 }
 

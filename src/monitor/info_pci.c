@@ -86,44 +86,41 @@ json_t *serve_pci(Monitor *mon, const json_t *args, GError **error)
 
 /* ---- in words ---- */
 
-static json_int_t number(const json_t *o, const char *key) { return json_integer_value(json_object_get(o, key)); }
-static bool is(const json_t *o, const char *key) { return json_is_true(json_object_get(o, key)); }
-
 static void show_bar(const json_t *bar, GString *out)
 {
-	bool io = !strcmp(json_string_value(json_object_get(bar, "type")), "io");
+	bool io = !strcmp(member_text(bar, "type"), "io");
 	/* An unmapped one stands at the end of its 16, 32 or 64 bits, as QEMU's do. */
-	uint64_t at = (uint64_t)number(bar, "address"), last = at + (uint64_t)number(bar, "size") - 1;
+	uint64_t at = (uint64_t)member_number(bar, "address"), last = at + (uint64_t)member_number(bar, "size") - 1;
 
 	if (io)
-		g_string_append_printf(out, "      BAR%d: I/O at 0x%04" PRIx64 " [0x%04" PRIx64 "].\n", (int)number(bar, "bar"), at, last);
+		g_string_append_printf(out, "      BAR%d: I/O at 0x%04" PRIx64 " [0x%04" PRIx64 "].\n", (int)member_number(bar, "bar"), at, last);
 	else
 		g_string_append_printf(out, "      BAR%d: %d bit%s memory at 0x%08" PRIx64 " [0x%08" PRIx64 "].\n",
-				       (int)number(bar, "bar"), is(bar, "mem_type_64") ? 64 : 32,
-				       is(bar, "prefetch") ? " prefetchable" : "", at, last);
+				       (int)member_number(bar, "bar"), member_is(bar, "mem_type_64") ? 64 : 32,
+				       member_is(bar, "prefetch") ? " prefetchable" : "", at, last);
 }
 
 static void show_function(const json_t *f, GString *out)
 {
 	const json_t *id = json_object_get(f, "id"), *class_info = json_object_get(f, "class_info"), *bar;
-	const char *desc = json_string_value(json_object_get(class_info, "desc"));
+	const char *desc = member_text(class_info, "desc");
 	size_t i;
 
-	g_string_append_printf(out, "  Bus %2d, device %3d, function %d:\n    ", (int)number(f, "bus"), (int)number(f, "slot"),
-			       (int)number(f, "function"));
+	g_string_append_printf(out, "  Bus %2d, device %3d, function %d:\n    ", (int)member_number(f, "bus"), (int)member_number(f, "slot"),
+			       (int)member_number(f, "function"));
 	if (desc)
 		g_string_append(out, desc);
 	else
-		g_string_append_printf(out, "Class %04d", (int)number(class_info, "class"));
-	g_string_append_printf(out, ": PCI device %04x:%04x\n", (unsigned)number(id, "vendor"), (unsigned)number(id, "device"));
+		g_string_append_printf(out, "Class %04d", (int)member_number(class_info, "class"));
+	g_string_append_printf(out, ": PCI device %04x:%04x\n", (unsigned)member_number(id, "vendor"), (unsigned)member_number(id, "device"));
 	if (json_object_get(id, "subsystem"))
-		g_string_append_printf(out, "      PCI subsystem %04x:%04x\n", (unsigned)number(id, "subsystem-vendor"),
-				       (unsigned)number(id, "subsystem"));
+		g_string_append_printf(out, "      PCI subsystem %04x:%04x\n", (unsigned)member_number(id, "subsystem-vendor"),
+				       (unsigned)member_number(id, "subsystem"));
 	if (json_object_get(f, "irq"))
-		g_string_append_printf(out, "      IRQ %d, pin %c\n", (int)number(f, "irq"), 'A' + (int)number(f, "irq_pin") - 1);
+		g_string_append_printf(out, "      IRQ %d, pin %c\n", (int)member_number(f, "irq"), 'A' + (int)member_number(f, "irq_pin") - 1);
 	json_array_foreach (json_object_get(f, "regions"), i, bar)
 		show_bar(bar, out);
-	g_string_append_printf(out, "      id \"%s\"\n", json_string_value(json_object_get(f, "qdev_id")));
+	g_string_append_printf(out, "      id \"%s\"\n", member_text(f, "qdev_id"));
 }
 
 void show_pci(Monitor *mon, const json_t *reply, GString *out)

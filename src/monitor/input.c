@@ -138,21 +138,21 @@ static void send_button(Display *d, const json_t *data)
 		{ "wheel-down", BUTTON_WHEEL_DOWN }, { "side", BUTTON_SIDE }, { "extra", BUTTON_EXTRA },
 		{ "wheel-left", BUTTON_WHEEL_LEFT },
 	};
-	const char *name = json_string_value(json_object_get(data, "button"));
+	const char *name = member_text(data, "button");
 	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
 		if (!strcmp(names[i].name, name))
-			input_button(d, names[i].button, json_is_true(json_object_get(data, "down")));
+			input_button(d, names[i].button, member_is(data, "down"));
 }
 
 /* Machine lock held. */
 static bool send_event(Display *d, const json_t *event, Motion *m, GError **error)
 {
-	const char *type = json_string_value(json_object_get(event, "type"));
+	const char *type = member_text(event, "type");
 	const json_t *data = json_object_get(event, "data");
 
 	if (!strcmp(type, "rel") || !strcmp(type, "abs")) {
-		unsigned axis = !strcmp(json_string_value(json_object_get(data, "axis")), axes[1]);
-		json_int_t value = json_integer_value(json_object_get(data, "value"));
+		unsigned axis = !strcmp(member_text(data, "axis"), axes[1]);
+		json_int_t value = member_number(data, "value");
 		if (*type == 'r')
 			m->by[axis] += (int)CLAMP(value, -INPUT_ABS_MAX, INPUT_ABS_MAX);
 		else
@@ -168,7 +168,7 @@ static bool send_event(Display *d, const json_t *event, Motion *m, GError **erro
 	}
 	unsigned key = key_of(json_object_get(data, "key"), error);
 	if (key)
-		input_key(d, key, json_is_true(json_object_get(data, "down")));
+		input_key(d, key, member_is(data, "down"));
 	return key;
 }
 

@@ -116,13 +116,13 @@ json_t *serve_human(Monitor *mon, const json_t *args, GError **error)
 	}
 	if (index)
 		mon->cpu = (unsigned)json_integer_value(index);
-	monitor_execute(mon, json_string_value(json_object_get(args, "command-line")), out);
+	monitor_execute(mon, member_text(args, "command-line"), out);
 	mon->cpu = before;
 	/* QEMU's words end their lines as a terminal wants it. */
 	char **lines = g_strsplit(out->str, "\n", -1), *text = g_strjoinv("\r\n", lines);
 	json_t *reply = json_string(text);
 	if (!reply) /* what memory holds may be no UTF-8 */
-		fail(error, VIV_ERROR_FAILED, "What '%s' says is not text", json_string_value(json_object_get(args, "command-line")));
+		fail(error, VIV_ERROR_FAILED, "What '%s' says is not text", member_text(args, "command-line"));
 	g_strfreev(lines);
 	g_free(text);
 	g_string_free(out, TRUE);

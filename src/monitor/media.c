@@ -10,9 +10,6 @@
 #include "core/lock.h"
 #include "monitor/private.h"
 
-static const char *text(const json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
-static bool is(const json_t *o, const char *key) { return json_is_true(json_object_get(o, key)); }
-
 /* ---- finding ---- */
 
 typedef struct ByDevice {
@@ -33,7 +30,7 @@ static void match_device(Blk *blk, void *opaque)
 /* "device": a drive's id; "id": of its device. NULL with *error. */
 static Blk *find_drive(const json_t *args, GError **error)
 {
-	const char *drive = text(args, "device"), *id = text(args, "id");
+	const char *drive = member_text(args, "device"), *id = member_text(args, "id");
 	ByDevice s = { id, NULL };
 
 	if (!drive == !id) {
@@ -49,7 +46,7 @@ static Blk *find_drive(const json_t *args, GError **error)
 	return s.found;
 }
 
-static const char *label(Blk *blk, const json_t *args) { return text(args, "id") ? text(args, "id") : blk_id(blk); }
+static const char *label(Blk *blk, const json_t *args) { return member_text(args, "id") ? member_text(args, "id") : blk_id(blk); }
 
 /* ---- trays ---- */
 
@@ -111,7 +108,7 @@ static bool step_open(Blk *blk, const json_t *args, GError **error)
 	const BlkDevice *user = blk_device(blk, &device);
 	if (user && user->changed && !user->move_tray)
 		return fail(error, VIV_ERROR_FAILED, "Device '%s' does not have a tray", label(blk, args));
-	return open_tray(blk, label(blk, args), is(args, "force"), error);
+	return open_tray(blk, label(blk, args), member_is(args, "force"), error);
 }
 
 static bool step_close(Blk *blk, const json_t *args, GError **error)
@@ -134,10 +131,10 @@ static bool step_remove(Blk *blk, const json_t *args, GError **error)
 
 static bool step_insert(Blk *blk, const json_t *args, GError **error)
 {
-	Node *node = node_find(text(args, "node-name"));
+	Node *node = node_find(member_text(args, "node-name"));
 
 	if (!node)
-		return fail(error, VIV_ERROR_NO_DEVICE, "Node '%s' not found", text(args, "node-name"));
+		return fail(error, VIV_ERROR_NO_DEVICE, "Node '%s' not found", member_text(args, "node-name"));
 	if (!tray_is_open(blk, label(blk, args), error))
 		return false;
 	if (blk_inserted(blk))
@@ -148,7 +145,7 @@ static bool step_insert(Blk *blk, const json_t *args, GError **error)
 
 static bool step_eject(Blk *blk, const json_t *args, GError **error)
 {
-	if (!open_tray(blk, label(blk, args), is(args, "force"), error))
+	if (!open_tray(blk, label(blk, args), member_is(args, "force"), error))
 		return false;
 	if (blk_inserted(blk))
 		blk_insert(blk, NULL);
@@ -166,7 +163,7 @@ json_t *serve_eject(Monitor *mon, const json_t *args, GError **error) { return o
 /* Opened as the drive has been, if read-only-mode= does not say otherwise. */
 static Node *open_medium(Blk *blk, const json_t *args, GError **error)
 {
-	const char *mode = text(args, "read-only-mode"), *format = text(args, "format");
+	const char *mode = member_text(args, "read-only-mode"), *format = member_text(args, "format");
 	bool read_only = !mode || !strcmp(mode, "retain") ? blk_read_only(blk) : !strcmp(mode, "read-only");
 	const Node *old = blk_node(blk);
 	unsigned flags = (read_only ? 0 : NODE_WRITE) | (old ? old->flags & (NODE_DIRECT | NODE_NO_FLUSH) : 0);
@@ -174,7 +171,7 @@ static Node *open_medium(Blk *blk, const json_t *args, GError **error)
 
 	if (format)
 		json_object_set_new(opts, "driver", json_string(format));
-	return node_open(loop_main(), text(args, "filename"), opts, flags, error);
+	return node_open(loop_main(), member_text(args, "filename"), opts, flags, error);
 }
 
 static bool step_change(Blk *blk, const json_t *args, GError **error)
@@ -182,14 +179,14 @@ static bool step_change(Blk *blk, const json_t *args, GError **error)
 	Node *node = open_medium(blk, args, error);
 	if (!node)
 		return false;
-	if (!open_tray(blk, label(blk, args), is(args, "force"), error)) {
+	if (!open_tray(blk, label(blk, args), member_is(args, "force"), error)) {
 		node_unref(node);
 		return false;
 	}
 	blk_insert(blk, NULL);
 	blk_insert(blk, node);
 	close_tray(blk);
-	return blk_inserted(blk) || fail(error, VIV_ERROR_FAILED, "'%s' is in use by another process", text(args, "filename"));
+	return blk_inserted(blk) || fail(error, VIV_ERROR_FAILED, "'%s' is in use by another process", member_text(args, "filename"));
 }
 
 json_t *serve_change_medium(Monitor *mon, const json_t *args, GError **error) { return on_drive(args, step_change, error); }
@@ -225,8 +222,8 @@ void command_change(Monitor *mon, const Args *args, GString *out)
 
 json_t *serve_block_resize(Monitor *mon, const json_t *args, GError **error)
 {
-	const char *drive = text(args, "device"), *name = text(args, "node-name");
-	json_int_t size = json_integer_value(json_object_get(args, "size"));
+	const char *drive = member_text(args, "device"), *name = member_text(args, "node-name");
+	json_int_t size = member_number(args, "size");
 	bool ok = false;
 
 	machine_lock();
@@ -335,7 +332,7 @@ json_t *serve_blockdev_add(Monitor *mon, const json_t *args, GError **error)
 json_t *serve_blockdev_del(Monitor *mon, const json_t *args, GError **error)
 {
 	machine_lock();
-	bool ok = blockdev_del(text(args, "node-name"), error);
+	bool ok = blockdev_del(member_text(args, "node-name"), error);
 	machine_unlock();
 	return ok ? json_object() : NULL;
 }

@@ -39,7 +39,7 @@ static json_t *describe(const OptionDef *o)
 
 json_t *serve_command_line_options(Monitor *mon, const json_t *args, GError **error)
 {
-	const char *wanted = json_string_value(json_object_get(args, "option"));
+	const char *wanted = member_text(args, "option");
 	json_t *list = json_array();
 
 	for (const OptionDef *o = option_table; o->name; o++)

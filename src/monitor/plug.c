@@ -21,8 +21,8 @@ static char *text_of(const json_t *value)
 /* {"driver": ..., "id": ..., property: value}; NULL with *error. */
 static DeviceConfig *device_config(MachineConfig *c, const json_t *args, GError **error)
 {
-	DeviceConfig *d = machine_config_add_device(c, json_string_value(json_object_get(args, "driver")),
-						    json_string_value(json_object_get(args, "id")));
+	DeviceConfig *d = machine_config_add_device(c, member_text(args, "driver"),
+						    member_text(args, "id"));
 	const char *key;
 	json_t *value;
 
@@ -51,7 +51,7 @@ json_t *serve_device_add(Monitor *mon, const json_t *args, GError **error)
 
 json_t *serve_device_del(Monitor *mon, const json_t *args, GError **error)
 {
-	return machine_unplug(mon->m, json_string_value(json_object_get(args, "id")), error) ? json_object() : NULL;
+	return machine_unplug(mon->m, member_text(args, "id"), error) ? json_object() : NULL;
 }
 
 /* ---- the same for people ---- */

@@ -165,8 +165,8 @@ static json_t *negotiate(Qmp *q, const json_t *args, GError **error)
 
 static json_t *execute(Qmp *q, const json_t *object, GError **error)
 {
-	const char *oob = json_string_value(json_object_get(object, "exec-oob"));
-	const char *name = oob ? oob : json_string_value(json_object_get(object, "execute"));
+	const char *oob = member_text(object, "exec-oob");
+	const char *name = oob ? oob : member_text(object, "execute");
 	const Command *c = command_find_qmp(name);
 	json_t *args = json_object_get(object, "arguments"), *reply = NULL;
 	bool capabilities = !strcmp(name, "qmp_capabilities");

@@ -14,8 +14,6 @@
 #include "hw/classes.h"
 #include "monitor/private.h"
 
-static const char *text_of(const json_t *object, const char *key) { return json_string_value(json_object_get(object, key)); }
-
 /* ---- qom-list ---- */
 
 typedef struct Listing {
@@ -44,7 +42,7 @@ json_t *serve_qom_list(Monitor *mon, const json_t *args, GError **error)
 	QomNode node;
 
 	machine_lock();
-	if (qom_find(mon->m, text_of(args, "path"), &node, error)) {
+	if (qom_find(mon->m, member_text(args, "path"), &node, error)) {
 		l.list = json_array();
 		qom_each_property(mon->m, &node, list_property, &l);
 		qom_each_child(mon->m, &node, list_child, &l);
@@ -58,7 +56,7 @@ void show_qom_list(Monitor *mon, const json_t *reply, GString *out)
 	size_t i;
 	json_t *p;
 	json_array_foreach (reply, i, p)
-		g_string_append_printf(out, "%s (%s)\n", text_of(p, "name"), text_of(p, "type"));
+		g_string_append_printf(out, "%s (%s)\n", member_text(p, "name"), member_text(p, "type"));
 }
 
 /* ---- qom-get, qom-set ---- */
@@ -90,8 +88,8 @@ static void match_child(void *opaque, const char *name, const QomNode *child)
 /* False with *error: there is no such object or property. Machine lock held. */
 static bool find_value(Machine *m, const json_t *args, QomNode *node, Wanted *w, GError **error)
 {
-	*w = (Wanted){ text_of(args, "property"), NULL, false };
-	if (!qom_find(m, text_of(args, "path"), node, error))
+	*w = (Wanted){ member_text(args, "property"), NULL, false };
+	if (!qom_find(m, member_text(args, "path"), node, error))
 		return false;
 	qom_each_property(m, node, match_property, w);
 	if (!w->found)
@@ -174,7 +172,7 @@ static void add_type(json_t *list, const char *implements, const char *name, con
 
 json_t *serve_qom_list_types(Monitor *mon, const json_t *args, GError **error)
 {
-	const char *implements = text_of(args, "implements");
+	const char *implements = member_text(args, "implements");
 	json_t *list = json_array();
 
 	for (const DeviceClass *const *c = device_classes; *c; c++)
@@ -250,7 +248,7 @@ static json_t *cpu_type_properties(void)
 
 json_t *serve_device_list_properties(Monitor *mon, const json_t *args, GError **error)
 {
-	const char *name = text_of(args, "typename");
+	const char *name = member_text(args, "typename");
 	const DeviceClass *c = device_class_find(name);
 
 	if (c)
@@ -263,7 +261,7 @@ json_t *serve_device_list_properties(Monitor *mon, const json_t *args, GError **
 
 json_t *serve_qom_list_properties(Monitor *mon, const json_t *args, GError **error)
 {
-	const char *name = text_of(args, "typename");
+	const char *name = member_text(args, "typename");
 
 	for (const char *const *o = object_types; *o; o++)
 		if (!strcmp(*o, name))

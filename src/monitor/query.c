@@ -14,13 +14,6 @@
 #include "display/input.h"
 #include "monitor/private.h"
 
-static const char *text_of(const json_t *object, const char *key) { return json_string_value(json_object_get(object, key)); }
-
-static json_int_t number_of(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}
-
 /* ---- status ---- */
 
 json_t *serve_status(Monitor *mon, const json_t *args, GError **error)
@@ -32,11 +25,11 @@ json_t *serve_status(Monitor *mon, const json_t *args, GError **error)
 
 void show_status(Monitor *mon, const json_t *reply, GString *out)
 {
-	bool running = json_is_true(json_object_get(reply, "running"));
-	const char *state = text_of(reply, "status");
+	bool running = member_is(reply, "running");
+	const char *state = member_text(reply, "status");
 
 	g_string_append_printf(out, "VM status: %s%s", running ? "running" : "paused",
-			       json_is_true(json_object_get(reply, "singlestep")) ? " (single step mode)" : "");
+			       member_is(reply, "singlestep") ? " (single step mode)" : "");
 	if (!running && strcmp(state, "paused"))
 		g_string_append_printf(out, " (%s)", state);
 	g_string_append_c(out, '\n');
@@ -50,8 +43,8 @@ json_t *serve_kvm(Monitor *mon, const json_t *args, GError **error)
 
 void show_kvm(Monitor *mon, const json_t *reply, GString *out)
 {
-	g_string_append_printf(out, "kvm support: %s\n", json_is_true(json_object_get(reply, "enabled")) ? "enabled"
-		: json_is_true(json_object_get(reply, "present")) ? "disabled" : "not compiled");
+	g_string_append_printf(out, "kvm support: %s\n", member_is(reply, "enabled") ? "enabled"
+		: member_is(reply, "present") ? "disabled" : "not compiled");
 }
 
 json_t *serve_target(Monitor *mon, const json_t *args, GError **error) { return json_pack("{ss}", "arch", "x86_64"); }
@@ -64,8 +57,8 @@ json_t *serve_name(Monitor *mon, const json_t *args, GError **error)
 
 void show_name(Monitor *mon, const json_t *reply, GString *out)
 {
-	if (text_of(reply, "name"))
-		g_string_append_printf(out, "%s\n", text_of(reply, "name"));
+	if (member_text(reply, "name"))
+		g_string_append_printf(out, "%s\n", member_text(reply, "name"));
 }
 
 json_t *serve_uuid(Monitor *mon, const json_t *args, GError **error)
@@ -82,7 +75,7 @@ json_t *serve_uuid(Monitor *mon, const json_t *args, GError **error)
 
 void show_uuid(Monitor *mon, const json_t *reply, GString *out)
 {
-	g_string_append_printf(out, "%s\n", text_of(reply, "UUID"));
+	g_string_append_printf(out, "%s\n", member_text(reply, "UUID"));
 }
 
 /* ---- memory ---- */
@@ -95,7 +88,7 @@ json_t *serve_memory_size(Monitor *mon, const json_t *args, GError **error)
 void show_memory_size(Monitor *mon, const json_t *reply, GString *out)
 {
 	g_string_append_printf(out, "base memory: %" JSON_INTEGER_FORMAT "\nplugged memory: %" JSON_INTEGER_FORMAT "\n",
-			       number_of(reply, "base-memory"), number_of(reply, "plugged-memory"));
+			       member_number(reply, "base-memory"), member_number(reply, "plugged-memory"));
 }
 
 json_t *serve_memdev(Monitor *mon, const json_t *args, GError **error)
@@ -119,8 +112,8 @@ void show_memdev(Monitor *mon, const json_t *reply, GString *out)
 	json_array_foreach (reply, i, m)
 		g_string_append_printf(out, "memory backend: %s\n  size:  %" JSON_INTEGER_FORMAT "\n  merge: %s\n  dump: %s\n"
 				       "  prealloc: %s\n  share: %s\n  reserve: %s\n  policy: %s\n  host nodes: \n\n",
-				       text_of(m, "id"), number_of(m, "size"), yes(m, "merge"), yes(m, "dump"), yes(m, "prealloc"),
-				       yes(m, "share"), yes(m, "reserve"), text_of(m, "policy"));
+				       member_text(m, "id"), member_number(m, "size"), yes(m, "merge"), yes(m, "dump"), yes(m, "prealloc"),
+				       yes(m, "share"), yes(m, "reserve"), member_text(m, "policy"));
 }
 
 json_t *serve_memory_devices(Monitor *mon, const json_t *args, GError **error)
@@ -162,7 +155,7 @@ void show_iothreads(Monitor *mon, const json_t *reply, GString *out)
 
 	json_array_foreach (reply, i, t)
 		g_string_append_printf(out, "%s:\n  thread_id=%" JSON_INTEGER_FORMAT "\n  poll-max-ns=0\n  poll-grow=0\n"
-				       "  poll-shrink=0\n  aio-max-batch=0\n", text_of(t, "id"), number_of(t, "thread-id"));
+				       "  poll-shrink=0\n  aio-max-batch=0\n", member_text(t, "id"), member_number(t, "thread-id"));
 }
 
 /* ---- machine types ---- */

@@ -26,6 +26,11 @@ bool schema_check(const char *type, const json_t *value, GError **error);
 /* The same for an object with these members; `open`: unknown ones are let through. */
 bool schema_check_members(const SchemaMember *members, bool open, const json_t *value, GError **error);
 
+/* Members of an object: NULL, 0 and false where there is none. */
+static inline const char *member_text(const json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
+static inline json_int_t member_number(const json_t *o, const char *key) { return json_integer_value(json_object_get(o, key)); }
+static inline bool member_is(const json_t *o, const char *key) { return json_is_true(json_object_get(o, key)); }
+
 /* Entities of query-qmp-schema, each once, with all they refer to. */
 typedef struct SchemaList SchemaList;
 SchemaList *schema_list_new(void);

@@ -13,7 +13,7 @@
 static Screen *find_screen(Monitor *mon, const json_t *args, GError **error)
 {
 	Display *d = machine_board(mon->m)->display;
-	const char *device = json_string_value(json_object_get(args, "device"));
+	const char *device = member_text(args, "device");
 	json_t *head = json_object_get(args, "head");
 
 	if (head && (!device || json_integer_value(head))) {
@@ -33,12 +33,12 @@ static Screen *find_screen(Monitor *mon, const json_t *args, GError **error)
 
 json_t *serve_screendump(Monitor *mon, const json_t *args, GError **error)
 {
-	const char *format = json_string_value(json_object_get(args, "format"));
+	const char *format = member_text(args, "format");
 
 	machine_lock();
 	Screen *s = find_screen(mon, args, error);
 	machine_unlock();
-	bool ok = s && picture_write(s, json_string_value(json_object_get(args, "filename")),
+	bool ok = s && picture_write(s, member_text(args, "filename"),
 				     !g_strcmp0(format, "png") ? PICTURE_PNG : PICTURE_PPM, error);
 	return ok ? json_object() : NULL;
 }

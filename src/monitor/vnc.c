@@ -158,7 +158,7 @@ static void show_end(const char *what, const json_t *end, GString *out)
 {
 	g_string_append_printf(out, "  %s: %s:%s (%s%s)\n", what, text(end, "host"),
 			       text(end, "service"), text(end, "family"),
-			       json_is_true(json_object_get(end, "websocket")) ? " (Websocket)"
+			       member_is(end, "websocket") ? " (Websocket)"
 									       : "");
 }
 
