@@ -14,7 +14,6 @@ typedef struct EventDef {
 	SchemaMember data[8];
 	unsigned interval_ms; /* told at most once in that time for the same `key`, the last one wins; 0: always */
 	const char *key;      /* a string member of the data that tells one from another; NULL: none */
-	const char *more;     /* a type that describes the data instead */
 } EventDef;
 
 /* Ends with a NULL name. */

@@ -79,8 +79,6 @@ static void describe_command(const Command *c, void *opaque)
 	}
 	json_t *entity = json_pack("{ss ss ss ss sb}", "name", c->qmp, "meta-type", "command", "arg-type", takes, "ret-type",
 				   schema_list_type(list, c->returns), "allow-oob", (c->flags & COMMAND_OOB) != 0);
-	if (c->flags & COMMAND_UNSTABLE)
-		json_object_set_new(entity, "features", json_pack("[s]", "unstable"));
 	schema_list_add(list, entity);
 }
 

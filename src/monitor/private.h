@@ -60,8 +60,6 @@ typedef struct Args {
 #define COMMAND_OOB 1u
 /* Takes arguments that are not listed (device_add). */
 #define COMMAND_OPEN 2u
-/* Has no QMP reply type of its own yet: it is not in query-qmp-schema's promise ("unstable"). */
-#define COMMAND_UNSTABLE 4u
 
 typedef void RunFn(Monitor *mon, const Args *args, GString *out);
 /* A new reference; NULL with *error. `args` was checked against the table. */

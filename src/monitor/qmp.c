@@ -46,7 +46,6 @@ struct Qmp {
 	GString *output;    /* said, not yet written; machine lock */
 	size_t written;     /* of `output`; machine lock */
 	guint idle;         /* machine lock */
-	bool freed;         /* while a command runs */
 };
 
 /* ---- output ---- */
