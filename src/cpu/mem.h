@@ -26,6 +26,8 @@ void tlb_install(Cpu *cpu, unsigned view, uint64_t linear, uint8_t *host, unsign
 void tlb_remember(Cpu *cpu, unsigned view, uint64_t linear, uint8_t *host, unsigned rights);
 /* A page that was remembered with this right is installed, and *host set. False: walk the tables. */
 bool tlb_recall(Cpu *cpu, unsigned view, uint64_t linear, unsigned right, uint8_t **host);
+/* The byte at `linear`, if its page is remembered for reading in the view in force; nothing is installed. NULL: it is not. */
+const uint8_t *tlb_peek(const Cpu *cpu, uint64_t linear);
 /* A page of 1 << page_bits bytes, above 4 KiB, is about to be remembered in part. */
 void tlb_note_large(Cpu *cpu, uint64_t linear, unsigned page_bits);
 /* Is the page that was just fetched from global? False if that is not known. */

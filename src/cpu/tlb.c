@@ -23,10 +23,20 @@ enum { SLOT_LISTED_LOCAL = 1, SLOT_LISTED_GLOBAL = 2, SLOT_GLOBAL = 4 };
 
 static inline TlbEntry *all_slots(Cpu *cpu) { return (TlbEntry *)cpu->tlbs; }
 
+/* What goes may have been written to unseen since somebody asked (core/memory.h, ram_take_dirty). */
+static inline void touch_slot(const Cpu *cpu, const TlbEntry *e, unsigned slot)
+{
+	const RamArena *arena = cpu->arena;
+	if (arena && atomic_load_explicit(&arena->watched, memory_order_relaxed) && e->write != tlb_none(slot % TLB_SIZE) &&
+	    ram_arena_owns(arena, e->page))
+		ram_touch(arena, e->page);
+}
+
 /* `slot` counts through all views. */
 static inline void drop(Cpu *cpu, unsigned slot)
 {
 	TlbEntry *e = &all_slots(cpu)[slot];
+	touch_slot(cpu, e, slot);
 	e->read = e->write = e->exec = tlb_none(slot % TLB_SIZE);
 }
 
@@ -86,6 +96,7 @@ void tlb_install(Cpu *cpu, unsigned view, uint64_t linear, uint8_t *host, unsign
 	unsigned slot = (unsigned)(e - all_slots(cpu));
 	uint64_t none = tlb_none(slot % TLB_SIZE);
 
+	touch_slot(cpu, e, slot);
 	if (rights & TLB_WRITE && owned)
 		ram_touch(cpu->arena, host);
 	list_slot(&cpu->tlb_back, slot, rights & TLB_GLOBAL);
@@ -156,6 +167,24 @@ bool tlb_recall(Cpu *cpu, unsigned view, uint64_t linear, unsigned right, uint8_
 		return true;
 	}
 	return false;
+}
+
+/* Bits that a key has no room for must say nothing: no canonical address is another's alias then. */
+static bool fits_key(uint64_t linear) { return (uint64_t)((int64_t)(linear << 6) >> 6) == linear; }
+
+const uint8_t *tlb_peek(const Cpu *cpu, uint64_t linear)
+{
+	const TlbBack *b = &cpu->tlb_back;
+	unsigned view = (unsigned)((cpu->tlb - cpu->tlbs[0]) / TLB_SIZE);
+	uint64_t local = key_of(linear, view, b->asid), global = key_of(linear, view, b->global_asid);
+	const TlbBackEntry *set = set_of((TlbBack *)b, linear);
+
+	if (view == TLB_SLOW || !fits_key(linear))
+		return NULL;
+	for (unsigned i = 0; i < TLB_BACK_WAYS; i++)
+		if ((set[i].key == local || set[i].key == global) && set[i].page & TLB_READ)
+			return (const uint8_t *)(uintptr_t)(set[i].page & PAGE_MASK) + (linear & ~PAGE_MASK);
+	return NULL;
 }
 
 /* ---- address spaces ---- */
@@ -301,14 +330,10 @@ void cpu_tlb_flush_page(Cpu *cpu, uint64_t linear)
 
 /* ---- pages that hold code, pages that are watched ---- */
 
-/* Those of the front arrays that may have been written to unseen. */
-static void touch_writable(Cpu *cpu)
+static void touch_writable(const Cpu *cpu)
 {
-	for (unsigned i = 0; i < TLB_MODES * TLB_SIZE; i++) {
-		const TlbEntry *e = &all_slots(cpu)[i];
-		if (e->write != tlb_none(i % TLB_SIZE) && ram_arena_owns(cpu->arena, e->page))
-			ram_touch(cpu->arena, e->page);
-	}
+	for (unsigned i = 0; i < TLB_MODES * TLB_SIZE; i++)
+		touch_slot(cpu, &all_slots((Cpu *)cpu)[i], i);
 }
 
 void cpu_tlb_drop_writes(Cpu *cpu, const uint8_t *host_page)
@@ -324,6 +349,8 @@ void cpu_tlb_drop_writes(Cpu *cpu, const uint8_t *host_page)
 		memcpy(&eight, used + i, 8);
 		for (unsigned k = i; eight; eight >>= 8, k++) {
 			TlbEntry *e = &all_slots(cpu)[k];
+			if (host_page && e->page == host_page)
+				touch_slot(cpu, e, k);
 			if (!host_page || e->page == host_page)
 				e->write = tlb_none(k % TLB_SIZE);
 		}

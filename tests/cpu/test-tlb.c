@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "cpu/interp/interp.h"
 #include "flatworld.h"
 
 #define RAM_SIZE (8u << 20)
@@ -297,6 +298,31 @@ static void test_lists(void)
 	done(cpu);
 }
 
+/* Source and target of a copy have the same place in the array in front: the copy goes by the page all the same. */
+static void test_conflict(void)
+{
+	enum { FROM = 0x100000, BYTES = 0x20000, CODE = 0x40000, RAM = 2 * TLB_SIZE * 4096 };
+	const uint64_t to = FROM + TLB_SIZE * 4096ull;
+	ram = g_aligned_alloc0(1, RAM, 4096);
+	Cpu *cpu = flat_cpu_new(ram, RAM);
+	flat_long(cpu);
+	flat_put(cpu, CODE, 0xf4a548f3, 4); /* rep movsq; hlt */
+	for (unsigned i = 0; i < BYTES; i++)
+		ram[FROM + i] = (uint8_t)(i * 7 + i / 4096);
+	g_assert_true(interp_init(cpu, NULL));
+	cpu->rip = CODE;
+	cpu->regs[RSI] = FROM;
+	cpu->regs[RDI] = to;
+	cpu->regs[RCX] = BYTES / 8;
+	while (!cpu->halted)
+		interp_step(cpu);
+	g_assert_cmpuint(cpu->regs[RCX], ==, 0);
+	g_assert_cmpmem(ram + FROM, BYTES, ram + to, BYTES);
+	/* A few for each of the pages, not two for each of the elements. */
+	g_assert_cmpuint(cpu->tlb_counts.misses, <, 8 * (BYTES / 4096));
+	done(cpu);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -310,5 +336,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/cpu/tlb/invpcid", test_invpcid);
 	g_test_add_func("/cpu/tlb/many", test_many);
 	g_test_add_func("/cpu/tlb/lists", test_lists);
+	g_test_add_func("/cpu/tlb/conflict", test_conflict);
 	return g_test_run();
 }

@@ -151,6 +151,9 @@ static uint64_t movs_burst(Cpu *cpu, const Str *s, uint64_t count)
 	const uint8_t *p = tlb_hit_read(cpu, from, 1);
 	uint8_t *q = tlb_hit_write(cpu, to, 1);
 	uint64_t bytes = n * s->size;
+	/* Pages that share a place in the array push each other out: the last element has left that of the target there. */
+	if (!p && q)
+		p = tlb_peek(cpu, from);
 	if (!p || !q)
 		return 0;
 	if (q > p && q < p + bytes) { /* overlapping upward: a pattern fill, byte order matters */
