@@ -54,14 +54,6 @@ static char *take_word(Line *l)
 	return word;
 }
 
-static bool parse_switch(const char *word, int64_t *on, const char **why)
-{
-	*on = !strcmp(word, "on");
-	if (!*on && strcmp(word, "off"))
-		*why = "on or off is expected";
-	return *on || !strcmp(word, "off");
-}
-
 static bool parse_arg(Line *l, const ArgDef *def, unsigned i, const Cpu *cpu, Args *args)
 {
 	switch (def->type) {
@@ -84,9 +76,6 @@ static bool parse_arg(Line *l, const ArgDef *def, unsigned i, const Cpu *cpu, Ar
 		if (args->given[i] && !parse_size(take_word(l), 1 << 20, (uint64_t *)&args->number[i]))
 			l->why = "a size is a number with an optional suffix k, M, G, T, P or E";
 		return args->given[i] && !l->why;
-	case ARG_SWITCH:
-		args->given[i] = *l->p != 0;
-		return args->given[i] && parse_switch(take_word(l), &args->number[i], &l->why);
 	case ARG_QMP:
 		return true;
 	case ARG_WORD:
@@ -131,7 +120,7 @@ static const char *qmp_type(const ArgDef *def)
 {
 	static const char *const usual[] = {
 		[ARG_FORMAT] = "str", [ARG_EXPR] = "int", [ARG_WORD] = "str", [ARG_REST] = "str", [ARG_FLAG] = "bool",
-		[ARG_SWITCH] = "bool", [ARG_SIZE] = "int", [ARG_QMP] = "str",
+		[ARG_SIZE] = "int", [ARG_QMP] = "str",
 	};
 	return def->qtype ? def->qtype : usual[def->type];
 }
@@ -153,13 +142,28 @@ static json_t *to_json(const ArgDef *def, const Args *args, unsigned i)
 	case ARG_EXPR:
 	case ARG_SIZE: return json_integer(args->number[i]);
 	case ARG_FLAG: return json_true();
-	case ARG_SWITCH: return json_boolean(args->number[i]);
 	case ARG_WORD:
 	case ARG_REST: return json_string(args->text[i]);
 	case ARG_FORMAT:
 	case ARG_QMP: break;
 	}
 	return NULL;
+}
+
+void monitor_say_error(GError *error, GString *out)
+{
+	if (error)
+		g_string_append_printf(out, "Error: %s\n", error->message);
+	g_clear_error(&error);
+}
+
+void monitor_serve(Monitor *mon, ServeFn *serve, json_t *args, GString *out)
+{
+	GError *error = NULL;
+
+	json_decref(serve(mon, args, &error));
+	monitor_say_error(error, out);
+	json_decref(args);
 }
 
 /* A person's arguments, as a program would have given them. */
@@ -174,11 +178,9 @@ static void serve_line(Monitor *mon, const Command *c, const Args *args, GString
 			json_object_set_new(object, qmp_name(&c->args[i]), to_json(&c->args[i], args, i));
 	if (schema_check_members(members, c->flags & COMMAND_OPEN, object, &error))
 		reply = c->serve(mon, object, &error);
-	if (!reply)
-		g_string_append_printf(out, "Error: %s\n", error->message);
-	else if (c->show)
+	if (reply && c->show)
 		c->show(mon, reply, out);
-	g_clear_error(&error);
+	monitor_say_error(error, out);
 	json_decref(reply);
 	json_decref(object);
 	g_free(members);

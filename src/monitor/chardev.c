@@ -22,11 +22,6 @@ static ChardevSet *hold(Monitor *mon, GError **error)
 	return set;
 }
 
-static const char *text_of(const json_t *object, const char *key)
-{
-	return json_string_value(json_object_get(object, key));
-}
-
 static json_t *done(bool ok)
 {
 	machine_unlock();
@@ -60,7 +55,7 @@ void show_chardevs(Monitor *mon, const json_t *reply, GString *out)
 	size_t i;
 	json_t *c;
 	json_array_foreach (reply, i, c)
-		g_string_append_printf(out, "%s: filename=%s\n", text_of(c, "label"), text_of(c,
+		g_string_append_printf(out, "%s: filename=%s\n", member_text(c, "label"), member_text(c,
 			"filename"));
 }
 
@@ -91,9 +86,7 @@ static void run_with_options(Monitor *mon, const char *id, const char *text, GSt
 	} else {
 		chardev_options_free(o);
 	}
-	if (error)
-		g_string_append_printf(out, "Error: %s\n", error->message);
-	g_clear_error(&error);
+	monitor_say_error(error, out);
 	g_free(words);
 }
 
@@ -110,20 +103,20 @@ void command_chardev_change(Monitor *mon, const Args *args, GString *out)
 json_t *serve_chardev_remove(Monitor *mon, const json_t *args, GError **error)
 {
 	ChardevSet *set = hold(mon, error);
-	return set ? done(chardev_set_remove(set, text_of(args, "id"), error)) : NULL;
+	return set ? done(chardev_set_remove(set, member_text(args, "id"), error)) : NULL;
 }
 
 json_t *serve_chardev_break(Monitor *mon, const json_t *args, GError **error)
 {
 	ChardevSet *set = hold(mon, error);
-	return set ? done(chardev_set_break_in(set, text_of(args, "id"), error)) : NULL;
+	return set ? done(chardev_set_break_in(set, member_text(args, "id"), error)) : NULL;
 }
 
 /* ---- ring buffers ---- */
 
 static bool is_base64(const json_t *args)
 {
-	return !g_strcmp0(text_of(args, "format"), "base64");
+	return !g_strcmp0(member_text(args, "format"), "base64");
 }
 
 json_t *serve_ringbuf_write(Monitor *mon, const json_t *args, GError **error)
@@ -131,8 +124,8 @@ json_t *serve_ringbuf_write(Monitor *mon, const json_t *args, GError **error)
 	ChardevSet *set = hold(mon, error);
 	if (!set)
 		return NULL;
-	const char *data = text_of(args, "data");
-	Chardev *c = chardev_set_ringbuf(set, text_of(args, "device"), error);
+	const char *data = member_text(args, "data");
+	Chardev *c = chardev_set_ringbuf(set, member_text(args, "device"), error);
 	if (c && is_base64(args)) {
 		gsize len;
 		guchar *bytes = g_base64_decode(data, &len);
@@ -164,7 +157,7 @@ json_t *serve_ringbuf_read(Monitor *mon, const json_t *args, GError **error)
 	ChardevSet *set = hold(mon, error);
 	if (!set)
 		return NULL;
-	Chardev *c = chardev_set_ringbuf(set, text_of(args, "device"), error);
+	Chardev *c = chardev_set_ringbuf(set, member_text(args, "device"), error);
 	json_t *reply = NULL;
 	if (c) {
 		size_t max = MIN((uint64_t)size, ringbuf_count(c));

@@ -13,8 +13,6 @@
 
 #define HOLD_MS 100
 
-static Display *display_of(Monitor *mon) { return machine_board(mon->m)->display; }
-
 /* A name, a letter, or a scan code "0x1e". 0: no key. */
 static unsigned key_from(const char *text)
 {
@@ -67,7 +65,7 @@ void command_sendkey(Monitor *mon, const Args *args, GString *out)
 	if (!good || !count)
 		return;
 	machine_lock();
-	good = input_type(display_of(mon), keys, count, hold);
+	good = input_type(monitor_display(mon), keys, count, hold);
 	machine_unlock();
 	if (!good)
 		g_string_append(out, "too many keys wait to be typed already\n");
@@ -110,14 +108,12 @@ json_t *serve_send_key(Monitor *mon, const json_t *args, GError **error)
 			return NULL;
 	}
 	machine_lock();
-	bool good = input_type(display_of(mon), keys, (unsigned)count, hold ? hold_time(json_integer_value(hold)) : HOLD_MS);
+	bool good = input_type(monitor_display(mon), keys, (unsigned)count, hold ? hold_time(json_integer_value(hold)) : HOLD_MS);
 	machine_unlock();
 	if (!good)
 		fail(error, VIV_ERROR_FAILED, "Too many keys wait to be typed already");
 	return good ? json_object() : NULL;
 }
-
-static const char *const axes[] = { "x", "y", NULL };
 
 /* Where a pointer goes: both axes of the events that follow one another count together. */
 typedef struct Motion { int by[2]; json_int_t to[2]; bool moved, placed; } Motion;
@@ -151,7 +147,7 @@ static bool send_event(Display *d, const json_t *event, Motion *m, GError **erro
 	const json_t *data = json_object_get(event, "data");
 
 	if (!strcmp(type, "rel") || !strcmp(type, "abs")) {
-		unsigned axis = !strcmp(member_text(data, "axis"), axes[1]);
+		unsigned axis = !strcmp(member_text(data, "axis"), "y");
 		json_int_t value = member_number(data, "value");
 		if (*type == 'r')
 			m->by[axis] += (int)CLAMP(value, -INPUT_ABS_MAX, INPUT_ABS_MAX);
@@ -174,7 +170,7 @@ static bool send_event(Display *d, const json_t *event, Motion *m, GError **erro
 
 json_t *serve_input_event(Monitor *mon, const json_t *args, GError **error)
 {
-	Display *d = display_of(mon);
+	Display *d = monitor_display(mon);
 	Motion m = { .to = { INPUT_ABS_MAX / 2, INPUT_ABS_MAX / 2 } };
 	size_t i;
 	json_t *event;
@@ -193,7 +189,7 @@ json_t *serve_input_event(Monitor *mon, const json_t *args, GError **error)
 
 void command_mouse_move(Monitor *mon, const Args *args, GString *out)
 {
-	Display *d = display_of(mon);
+	Display *d = monitor_display(mon);
 
 	machine_lock();
 	input_move(d, (int)args->number[0], (int)args->number[1]);
@@ -209,7 +205,7 @@ void command_mouse_move(Monitor *mon, const Args *args, GString *out)
 void command_mouse_button(Monitor *mon, const Args *args, GString *out)
 {
 	static const InputButton buttons[] = { BUTTON_LEFT, BUTTON_MIDDLE, BUTTON_RIGHT };
-	Display *d = display_of(mon);
+	Display *d = monitor_display(mon);
 
 	machine_lock();
 	for (unsigned i = 0; i < G_N_ELEMENTS(buttons); i++)
@@ -221,22 +217,33 @@ void command_mouse_button(Monitor *mon, const Args *args, GString *out)
 void command_mouse_set(Monitor *mon, const Args *args, GString *out)
 {
 	machine_lock();
-	bool found = args->number[0] > 0 && input_use_pointer(display_of(mon), (unsigned)args->number[0]);
+	bool found = args->number[0] > 0 && input_use_pointer(monitor_display(mon), (unsigned)args->number[0]);
 	machine_unlock();
 	if (!found)
 		g_string_append_printf(out, "Mouse at index '%" G_GINT64_FORMAT "' not found\n", args->number[0]);
 }
 
-void info_mice(Monitor *mon, const Args *args, GString *out)
+json_t *serve_mice(Monitor *mon, const json_t *args, GError **error)
 {
+	json_t *list = json_array();
 	InputPointer p;
-	unsigned n = 0;
 
 	machine_lock();
-	for (; input_pointer(display_of(mon), n, &p); n++)
-		g_string_append_printf(out, "%c Mouse #%u: %s%s\n", p.in_use ? '*' : ' ', p.number, p.name,
-				       p.absolute ? " (absolute)" : "");
+	for (unsigned n = 0; input_pointer(monitor_display(mon), n, &p); n++)
+		json_array_append_new(list, json_pack("{ss si sb sb}", "name", p.name, "index", (int)p.number, "current", p.in_use,
+						      "absolute", p.absolute));
 	machine_unlock();
-	if (!n)
+	return list;
+}
+
+void show_mice(Monitor *mon, const json_t *reply, GString *out)
+{
+	size_t i;
+	json_t *p;
+
+	json_array_foreach (reply, i, p)
+		g_string_append_printf(out, "%c Mouse #%d: %s%s\n", member_is(p, "current") ? '*' : ' ', (int)member_number(p, "index"),
+				       member_text(p, "name"), member_is(p, "absolute") ? " (absolute)" : "");
+	if (!json_array_size(reply))
 		g_string_append(out, "No mouse devices connected\n");
 }

@@ -54,32 +54,19 @@ json_t *serve_commands(Monitor *mon, const json_t *args, GError **error)
 	return list;
 }
 
-/* Only until the choice is made; then the server says so. */
-json_t *serve_capabilities(Monitor *mon, const json_t *args, GError **error)
-{
-	fail(error, VIV_ERROR_NO_COMMAND, "Capabilities negotiation is already complete, command ignored");
-	return NULL;
-}
-
 /* ---- query-qmp-schema ---- */
 
 static void describe_command(const Command *c, void *opaque)
 {
 	SchemaList *list = opaque;
-	const char *takes;
+	SchemaMember *members = command_members(c);
+	char *name = g_strdup_printf("q_obj_%s-arg", c->qmp);
+	const char *takes = members->name ? schema_list_members(list, name, members) : schema_list_type(list, NULL);
 
-	if (c->takes) {
-		takes = schema_list_type(list, c->takes);
-	} else {
-		SchemaMember *members = command_members(c);
-		char *name = g_strdup_printf("q_obj_%s-arg", c->qmp);
-		takes = members->name ? schema_list_members(list, name, members) : schema_list_type(list, NULL);
-		g_free(name);
-		g_free(members);
-	}
-	json_t *entity = json_pack("{ss ss ss ss sb}", "name", c->qmp, "meta-type", "command", "arg-type", takes, "ret-type",
-				   schema_list_type(list, c->returns), "allow-oob", (c->flags & COMMAND_OOB) != 0);
-	schema_list_add(list, entity);
+	schema_list_add(list, json_pack("{ss ss ss ss sb}", "name", c->qmp, "meta-type", "command", "arg-type", takes, "ret-type",
+					schema_list_type(list, c->returns), "allow-oob", (c->flags & COMMAND_OOB) != 0));
+	g_free(name);
+	g_free(members);
 }
 
 static void describe_event(SchemaList *list, const EventDef *e)

@@ -194,28 +194,17 @@ json_t *serve_change_medium(Monitor *mon, const json_t *args, GError **error) { 
 /* `change`: a drive's medium; of VNC the password (vnc.c). */
 void command_change(Monitor *mon, const Args *args, GString *out)
 {
-	GError *error = NULL;
-
 	if (!strcmp(args->text[1], "vnc")) {
-		change_vnc(mon, args->given[2] ? args->text[2] : NULL, args->given[3] ? args->text[3] : NULL, out);
+		change_vnc(mon, args->text[2], args->text[3], out);
 		return;
 	}
-	json_t *words = json_pack("{ss ss}", "device", args->text[1], "filename", args->given[2] ? args->text[2] : "");
-
-	if (args->given[0])
-		json_object_set_new(words, "force", json_true());
-	if (args->given[3])
-		json_object_set_new(words, "format", json_string(args->text[3]));
-	if (args->given[4])
-		json_object_set_new(words, "read-only-mode", json_string(args->text[4]));
-	json_t *reply = !args->given[2] ? NULL : serve_change_medium(mon, words, &error);
-	if (!args->given[2])
+	if (!args->given[2]) {
 		g_string_append(out, "Error: Parameter 'target' is missing\n");
-	else if (!reply)
-		g_string_append_printf(out, "Error: %s\n", error->message);
-	g_clear_error(&error);
-	json_decref(reply);
-	json_decref(words);
+		return;
+	}
+	json_t *words = json_pack("{ss ss sb ss* ss*}", "device", args->text[1], "filename", args->text[2], "force", args->given[0],
+				  "format", args->text[3], "read-only-mode", args->text[4]);
+	monitor_serve(mon, serve_change_medium, words, out);
 }
 
 /* ---- sizes, limits ---- */

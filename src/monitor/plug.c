@@ -21,8 +21,7 @@ static char *text_of(const json_t *value)
 /* {"driver": ..., "id": ..., property: value}; NULL with *error. */
 static DeviceConfig *device_config(MachineConfig *c, const json_t *args, GError **error)
 {
-	DeviceConfig *d = machine_config_add_device(c, member_text(args, "driver"),
-						    member_text(args, "id"));
+	DeviceConfig *d = machine_config_add_device(c, member_text(args, "driver"), member_text(args, "id"));
 	const char *key;
 	json_t *value;
 
@@ -60,23 +59,18 @@ json_t *serve_device_del(Monitor *mon, const json_t *args, GError **error)
 void command_device_add(Monitor *mon, const Args *args, GString *out)
 {
 	GArray *items = kv_list_new();
-	json_t *words = json_object(), *reply = NULL;
+	json_t *words = json_object();
 	GError *error = NULL;
 
-	if (kv_parse(args->text[0], "driver", items, &error)) {
-		for (unsigned i = 0; i < items->len; i++)
-			json_object_set_new(words, kv_at(items, i)->key,
-					    json_string(kv_at(items, i)->value ? kv_at(items, i)->value : "on"));
-		if (kv_list_get(items, "driver"))
-			reply = serve_device_add(mon, words, &error);
-		else
-			fail(&error, VIV_ERROR_INVALID, "Parameter 'driver' is missing");
-	}
-	if (!reply)
-		g_string_append_printf(out, "Error: %s\n", error->message);
-	g_clear_error(&error);
-	json_decref(reply);
-	json_decref(words);
+	if (kv_parse(args->text[0], "driver", items, &error) && !kv_list_get(items, "driver"))
+		fail(&error, VIV_ERROR_INVALID, "Parameter 'driver' is missing");
+	for (unsigned i = 0; !error && i < items->len; i++)
+		json_object_set_new(words, kv_at(items, i)->key, json_string(kv_at(items, i)->value ? kv_at(items, i)->value : "on"));
+	if (error)
+		json_decref(words);
+	else
+		monitor_serve(mon, serve_device_add, words, out);
+	monitor_say_error(error, out);
 	kv_list_free(items);
 }
 

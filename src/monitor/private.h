@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "cpu/cpu.h"
+#include "display/screen.h"
 #include "monitor/monitor.h"
 #include "monitor/readline.h"
 #include "monitor/schema.h"
@@ -18,7 +19,7 @@ struct Monitor {
 	GByteArray *input;  /* typed, not yet looked at; machine lock */
 	GByteArray *output; /* said, not yet written; machine lock */
 	guint idle;         /* source that looks at `input` */
-	bool greeted, focused;
+	bool greeted;
 	unsigned cpu;       /* what `cpu` chose */
 };
 
@@ -29,7 +30,6 @@ typedef enum ArgType {
 	ARG_WORD,   /* up to the next blank, or in quotes */
 	ARG_REST,   /* the rest of the line */
 	ARG_FLAG,   /* -x */
-	ARG_SWITCH, /* on, off */
 	ARG_SIZE,   /* 10G; MiB without a suffix */
 	ARG_QMP,    /* a person cannot give it */
 } ArgType;
@@ -81,7 +81,6 @@ typedef struct Command {
 	const char *returns; /* QMP type of the reply; NULL: {} */
 	ServeFn *serve;
 	ShowFn *show;        /* NULL: success says nothing */
-	const char *takes;   /* QMP type of all arguments together, instead of `args` */
 	unsigned flags;
 } Command;
 
@@ -98,6 +97,10 @@ SchemaMember *command_members(const Command *c);
 
 /* args.c: runs a command of the table as a person wrote it; `rest` is what stands behind its name. */
 void command_run_line(Monitor *mon, const Command *c, const char *prefix, const char *rest, GString *out);
+/* "Error: MESSAGE", a line; frees the error. NULL: nothing. */
+void monitor_say_error(GError *error, GString *out);
+/* Serves a person as if a program had asked with `args` (taken over): success says nothing. */
+void monitor_serve(Monitor *mon, ServeFn *serve, json_t *args, GString *out);
 /* "name[|alias] args -- help", a line of help; `prefix` is "" or "info ". */
 void command_help_line(const Command *c, const char *prefix, GString *out);
 
@@ -107,6 +110,7 @@ void command_help_line(const Command *c, const char *prefix, GString *out);
  */
 Cpu *monitor_hold(Monitor *mon);
 void monitor_release(Monitor *mon);
+static inline Display *monitor_display(Monitor *mon) { return machine_board(mon->m)->display; }
 
 /*
  * expr.c: parses at *text, advances it. False with a reason in *why (static). $registers are of
@@ -118,7 +122,7 @@ bool expr_register(const Cpu *cpu, const char *name, int64_t *out);
 
 /* introspect.c: what QMP has */
 json_t *qmp_version(void);
-ServeFn serve_version, serve_commands, serve_schema, serve_capabilities, serve_human;
+ServeFn serve_version, serve_commands, serve_schema, serve_human;
 ShowFn show_version;
 
 /* control.c: what the machine is told to do */
@@ -126,8 +130,8 @@ ServeFn serve_stop, serve_cont, serve_quit, serve_reset, serve_powerdown, serve_
 
 /* query.c: what it is and how it stands */
 ServeFn serve_status, serve_kvm, serve_target, serve_name, serve_uuid, serve_memory_size,
-	serve_memdev, serve_memory_devices, serve_iothreads, serve_machines, serve_current_machine,
-	serve_mice, serve_nothing, serve_balloon;
+	serve_memdev, serve_iothreads, serve_machines, serve_current_machine,
+	serve_nothing, serve_balloon;
 ShowFn show_status, show_kvm, show_name, show_uuid, show_memory_size, show_memdev, show_iothreads;
 
 /* cpus.c */
@@ -166,8 +170,9 @@ RunFn info_registers, info_accel, info_jit, info_pic, info_lapic, info_irq, info
 RunFn command_log, command_logfile;
 
 /* input.c */
-ServeFn serve_send_key, serve_input_event;
-RunFn command_sendkey, command_mouse_move, command_mouse_button, command_mouse_set, info_mice;
+ServeFn serve_send_key, serve_input_event, serve_mice;
+ShowFn show_mice;
+RunFn command_sendkey, command_mouse_move, command_mouse_button, command_mouse_set;
 /* vnc.c */
 ServeFn serve_set_password, serve_expire_password, serve_vnc, serve_vnc_servers, serve_change_vnc_password;
 RunFn command_set_password, command_expire_password;

@@ -136,8 +136,6 @@ static bool check_request(const json_t *object, GError **error)
 
 static bool check_arguments(const Command *c, const json_t *args, GError **error)
 {
-	if (c->takes)
-		return schema_check(c->takes, args, error);
 	SchemaMember *members = command_members(c);
 	bool ok = schema_check_members(members, c->flags & COMMAND_OPEN, args, error);
 	g_free(members);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/grammar.h"
 #include "core/lock.h"
 #include "cpu/features.h"
 #include "cpu/models.h"
@@ -196,10 +197,14 @@ json_t *serve_qom_list_types(Monitor *mon, const json_t *args, GError **error)
 
 static json_t *default_value(const Property *p)
 {
+	bool on = false;
+
 	if (!p->def)
 		return NULL;
 	switch (p->type) {
-	case PROP_BOOL: return json_boolean(!strcmp(p->def, "on") || !strcmp(p->def, "true") || !strcmp(p->def, "yes"));
+	case PROP_BOOL:
+		parse_on_off(p->def, &on);
+		return json_boolean(on);
 	case PROP_U8:
 	case PROP_U16:
 	case PROP_U32:
@@ -302,11 +307,8 @@ void info_qom_tree(Monitor *mon, const Args *args, GString *out)
 	QomNode node;
 
 	machine_lock();
-	if (qom_find(mon->m, args->given[0] ? args->text[0] : "/machine", &node, &error)) {
+	if (qom_find(mon->m, args->given[0] ? args->text[0] : "/machine", &node, &error))
 		print_node(&p, strrchr(node.path, '/') + 1, &node);
-	} else {
-		g_string_append_printf(out, "Error: %s\n", error->message);
-		g_error_free(error);
-	}
 	machine_unlock();
+	monitor_say_error(error, out);
 }

@@ -3,15 +3,11 @@
  *
  * Main thread, machine lock not held.
  */
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/error.h"
-#include "core/lock.h"
 #include "core/loop.h"
-#include "display/input.h"
 #include "monitor/private.h"
 
 /* ---- status ---- */
@@ -116,11 +112,6 @@ void show_memdev(Monitor *mon, const json_t *reply, GString *out)
 				       yes(m, "share"), yes(m, "reserve"), member_text(m, "policy"));
 }
 
-json_t *serve_memory_devices(Monitor *mon, const json_t *args, GError **error)
-{
-	return json_array(); /* DIMMs: there are none */
-}
-
 json_t *serve_balloon(Monitor *mon, const json_t *args, GError **error)
 {
 	fail(error, VIV_ERROR_NOT_ACTIVE, "No balloon device has been activated");
@@ -179,19 +170,4 @@ json_t *serve_machines(Monitor *mon, const json_t *args, GError **error)
 json_t *serve_current_machine(Monitor *mon, const json_t *args, GError **error)
 {
 	return json_pack("{sb}", "wakeup-suspend-support", false);
-}
-
-/* ---- pointers ---- */
-
-json_t *serve_mice(Monitor *mon, const json_t *args, GError **error)
-{
-	json_t *list = json_array();
-	InputPointer p;
-
-	machine_lock();
-	for (unsigned n = 0; input_pointer(machine_board(mon->m)->display, n, &p); n++)
-		json_array_append_new(list, json_pack("{ss si sb sb}", "name", p.name, "index", (int)p.number, "current", p.in_use,
-						      "absolute", p.absolute));
-	machine_unlock();
-	return list;
 }

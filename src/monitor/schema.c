@@ -17,7 +17,6 @@ typedef struct Type {
 	GArray *members;    /* SchemaMember; of an enum the names are values, of an alternate its choices */
 	char *tag;          /* of a union: which member chooses */
 	GArray *variants;   /* SchemaMember: value and its type; type NULL: nothing more */
-	char **values;      /* of an enum, ends with NULL */
 } Type;
 
 static const struct { const char *name, *json; json_type types[2]; const char *expected; } builtins[] = {
@@ -70,9 +69,6 @@ static Type *read_type(const char *line)
 		else if (**w)
 			add_member(t->members, *w);
 	}
-	t->values = g_new0(char *, t->members->len + 1);
-	for (guint i = 0; i < t->members->len; i++)
-		t->values[i] = (char *)g_array_index(t->members, SchemaMember, i).name;
 	g_strfreev(words);
 	return t;
 }
@@ -89,12 +85,6 @@ static const Type *find_type(const char *name)
 		}
 	}
 	return g_hash_table_lookup(all, name);
-}
-
-const char *const *schema_enum(const char *type)
-{
-	const Type *t = find_type(type);
-	return t && t->kind == KIND_ENUM ? (const char *const *)t->values : NULL;
 }
 
 /* "[T]": T, to be freed; NULL: no list. */
@@ -249,8 +239,6 @@ static bool check(const char *type, const json_t *value, const char *path, GErro
 	return check_object(t, value, path, error);
 }
 
-bool schema_check(const char *type, const json_t *value, GError **error) { return check(type, value, "", error); }
-
 bool schema_check_members(const SchemaMember *members, bool open, const json_t *value, GError **error)
 {
 	return check_present(members, value, "", error) && (open || check_unknown(members, NULL, value, "", error));
@@ -308,9 +296,9 @@ static json_t *describe_members(SchemaList *list, const SchemaMember *members)
 static json_t *describe_enum(const Type *t)
 {
 	json_t *values = json_array(), *members = json_array();
-	for (char **v = t->values; *v; v++) {
-		json_array_append_new(values, json_string(*v));
-		json_array_append_new(members, json_pack("{ss}", "name", *v));
+	for (const SchemaMember *m = members_of(t); m->name; m++) {
+		json_array_append_new(values, json_string(m->name));
+		json_array_append_new(members, json_pack("{ss}", "name", m->name));
 	}
 	return json_pack("{ss ss so so}", "name", t->name, "meta-type", "enum", "values", values, "members", members);
 }

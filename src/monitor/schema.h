@@ -19,11 +19,9 @@ typedef struct SchemaMember {
 } SchemaMember;
 
 /*
- * Is `value` of that type? An object has what is not optional, and nothing unknown. The error names the member by
- * its path ("backend.data.addr").
+ * Is `value` an object with these members, each of its type, and nothing unknown? `open`: unknown ones are let through. The
+ * error names the member by its path ("backend.data.addr").
  */
-bool schema_check(const char *type, const json_t *value, GError **error);
-/* The same for an object with these members; `open`: unknown ones are let through. */
 bool schema_check_members(const SchemaMember *members, bool open, const json_t *value, GError **error);
 
 /* Members of an object: NULL, 0 and false where there is none. */
@@ -42,9 +40,6 @@ const char *schema_list_members(SchemaList *list, const char *name, const Schema
 void schema_list_add(SchemaList *list, json_t *entity);
 /* The array; frees the list. */
 json_t *schema_list_finish(SchemaList *list);
-/* The names of an enumeration, ends with NULL; borrowed. NULL: it is none. */
-const char *const *schema_enum(const char *type);
-
 /* types.c: lines of "struct", "enum", "union", "alternate"; ends with NULL. */
 extern const char *const schema_types[];
 

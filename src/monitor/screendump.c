@@ -12,7 +12,7 @@
 
 static Screen *find_screen(Monitor *mon, const json_t *args, GError **error)
 {
-	Display *d = machine_board(mon->m)->display;
+	Display *d = monitor_display(mon);
 	const char *device = member_text(args, "device");
 	json_t *head = json_object_get(args, "head");
 
@@ -43,26 +43,16 @@ json_t *serve_screendump(Monitor *mon, const json_t *args, GError **error)
 	return ok ? json_object() : NULL;
 }
 
-/* screendump FILE [-f FORMAT] [DEVICE [HEAD]] */
+/* screendump FILE [-f FORMAT] [DEVICE] */
 void command_screendump(Monitor *mon, const Args *args, GString *out)
 {
-	json_t *words = json_pack("{ss}", "filename", args->text[0]);
-	GError *error = NULL;
+	const char *format = args->given[1] && args->text[2] ? args->text[2] : "";
 
-	if (args->given[1] && strcmp(args->text[2] ? args->text[2] : "", "png") && strcmp(args->text[2] ? args->text[2] : "", "ppm")) {
-		g_string_append_printf(out, "Error: invalid parameter value: %s\n", args->text[2] ? args->text[2] : "");
-		json_decref(words);
+	if (args->given[1] && strcmp(format, "png") && strcmp(format, "ppm")) {
+		g_string_append_printf(out, "Error: invalid parameter value: %s\n", format);
 		return;
 	}
-	if (args->given[1])
-		json_object_set_new(words, "format", json_string(args->text[2]));
-	unsigned device = args->given[1] ? 3 : 2;
-	if (args->given[device])
-		json_object_set_new(words, "device", json_string(args->text[device]));
-	json_t *reply = serve_screendump(mon, words, &error);
-	if (!reply)
-		g_string_append_printf(out, "Error: %s\n", error->message);
-	g_clear_error(&error);
-	json_decref(reply);
-	json_decref(words);
+	monitor_serve(mon, serve_screendump,
+		      json_pack("{ss ss* ss*}", "filename", args->text[0], "format", args->given[1] ? format : NULL, "device",
+				args->text[args->given[1] ? 3 : 2]), out);
 }

@@ -11,13 +11,6 @@
 #include "core/error.h"
 #include "monitor/private.h"
 
-static Display *display_of(Monitor *mon) { return machine_board(mon->m)->display; }
-
-static const char *text(const json_t *args, const char *key)
-{
-	return json_string_value(json_object_get(args, key));
-}
-
 /* ---- passwords ---- */
 
 static bool check_protocol(const char *protocol, GError **error)
@@ -40,29 +33,29 @@ static bool set_password(Monitor *mon, const char *protocol, const char *passwor
 		return fail(error, VIV_ERROR_INVALID, "invalid parameter value: %s", connected);
 	if (connected && strcmp(connected, "keep")) /* VNC's viewers stay, as in QEMU */
 		return fail(error, VIV_ERROR_INVALID, "Invalid parameter 'connected'");
-	return vnc_set_password(display_of(mon), id, password, error);
+	return vnc_set_password(monitor_display(mon), id, password, error);
 }
 
 json_t *serve_set_password(Monitor *mon, const json_t *args, GError **error)
 {
-	return set_password(mon, text(args, "protocol"), text(args, "password"),
-			    text(args, "display"), text(args, "connected"), error)
+	return set_password(mon, member_text(args, "protocol"), member_text(args, "password"),
+			    member_text(args, "display"), member_text(args, "connected"), error)
 		   ? json_object()
 		   : NULL;
 }
 
 json_t *serve_change_vnc_password(Monitor *mon, const json_t *args, GError **error)
 {
-	return vnc_set_password(display_of(mon), NULL, text(args, "password"), error)
+	return vnc_set_password(monitor_display(mon), NULL, member_text(args, "password"), error)
 		   ? json_object()
 		   : NULL;
 }
 
 json_t *serve_expire_password(Monitor *mon, const json_t *args, GError **error)
 {
-	return check_protocol(text(args, "protocol"), error) &&
-		       vnc_expire_password(display_of(mon), text(args, "display"),
-					   text(args, "time"), error)
+	return check_protocol(member_text(args, "protocol"), error) &&
+		       vnc_expire_password(monitor_display(mon), member_text(args, "display"),
+					   member_text(args, "time"), error)
 		   ? json_object()
 		   : NULL;
 }
@@ -91,13 +84,10 @@ static void split_rest(const char *rest, char **display, char **word)
 
 static void say_error(GError *error, GString *out)
 {
-	if (!error)
-		return;
-	if (error->code == VIV_ERROR_UNSUPPORTED)
+	if (error && error->code == VIV_ERROR_UNSUPPORTED)
 		g_string_append(out, "If you want use passwords please enable password auth using "
 				     "'-vnc ${dpy},password'.\n");
-	g_string_append_printf(out, "Error: %s\n", error->message);
-	g_error_free(error);
+	monitor_say_error(error, out);
 }
 
 void command_set_password(Monitor *mon, const Args *args, GString *out)
@@ -119,7 +109,7 @@ void command_expire_password(Monitor *mon, const Args *args, GString *out)
 
 	split_rest(args->given[2] ? args->text[2] : NULL, &display, &word);
 	if (check_protocol(args->text[0], &error))
-		vnc_expire_password(display_of(mon), display, args->text[1], &error);
+		vnc_expire_password(monitor_display(mon), display, args->text[1], &error);
 	say_error(error, out);
 	g_free(display);
 	g_free(word);
@@ -138,7 +128,7 @@ void change_vnc(Monitor *mon, const char *what, const char *password, GString *o
 		    out, "Error: Parameter 'arg' is missing: change vnc password PASSWORD\n");
 		return;
 	}
-	vnc_set_password(display_of(mon), NULL, password, &error);
+	vnc_set_password(monitor_display(mon), NULL, password, &error);
 	say_error(error, out);
 }
 
@@ -146,18 +136,18 @@ void change_vnc(Monitor *mon, const char *what, const char *password, GString *o
 
 json_t *serve_vnc(Monitor *mon, const json_t *args, GError **error)
 {
-	return vnc_describe_first(display_of(mon));
+	return vnc_describe_first(monitor_display(mon));
 }
 
 json_t *serve_vnc_servers(Monitor *mon, const json_t *args, GError **error)
 {
-	return vnc_describe(display_of(mon));
+	return vnc_describe(monitor_display(mon));
 }
 
 static void show_end(const char *what, const json_t *end, GString *out)
 {
-	g_string_append_printf(out, "  %s: %s:%s (%s%s)\n", what, text(end, "host"),
-			       text(end, "service"), text(end, "family"),
+	g_string_append_printf(out, "  %s: %s:%s (%s%s)\n", what, member_text(end, "host"),
+			       member_text(end, "service"), member_text(end, "family"),
 			       member_is(end, "websocket") ? " (Websocket)"
 									       : "");
 }
@@ -167,17 +157,17 @@ static void show_server(const json_t *server, GString *out)
 	const json_t *end;
 	size_t i;
 
-	g_string_append_printf(out, "%s:\n", text(server, "id"));
+	g_string_append_printf(out, "%s:\n", member_text(server, "id"));
 	json_array_foreach (json_object_get(server, "server"), i, end) {
 		show_end("Server", end, out);
-		g_string_append_printf(out, "    Auth: %s (Sub: none)\n", text(end, "auth"));
+		g_string_append_printf(out, "    Auth: %s (Sub: none)\n", member_text(end, "auth"));
 	}
 	json_array_foreach (json_object_get(server, "clients"), i, end) {
 		show_end("Client", end, out);
 		g_string_append(out, "    x509_dname: none\n    sasl_username: none\n");
 	}
 	if (!json_array_size(json_object_get(server, "server")))
-		g_string_append_printf(out, "  Auth: %s (Sub: none)\n", text(server, "auth"));
+		g_string_append_printf(out, "  Auth: %s (Sub: none)\n", member_text(server, "auth"));
 }
 
 void show_vnc_servers(Monitor *mon, const json_t *reply, GString *out)
