@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 build=$1 list=$2 jobs=${3:-2}
 logs=$build/test-logs
 mkdir -p "$logs"
-passed=0 failed=0
+passed=0 failed=0 failures=
 
 # Adds the results of a TAP stream; a program that died or told nothing counts as a failure.
 count() {
@@ -19,7 +19,10 @@ count() {
     [ "$status" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
     [ "$good" -eq 0 ] && [ "$bad" -eq 0 ] && { [ "$status" -eq 0 ] && good=1 || bad=1; }
     passed=$((passed + good)) failed=$((failed + bad))
-    [ "$bad" -gt 0 ] && { grep -A12 -E '^not ok ' "$file" || tail -20 "$file"; }
+    if [ "$bad" -gt 0 ]; then
+        failures+="-- $(basename "$file" .log) (status $status):"$'\n'
+        failures+=$(grep -A12 -E '^not ok ' "$file" || tail -20 "$file")$'\n'
+    fi
     printf '%-44s %5d passed %3d failed\n' "$(basename "$file" .log)" "$good" "$bad"
 }
 
@@ -71,5 +74,7 @@ if [ "$list" != asan ]; then
     scripts/guest.sh amd64 cloud-amd64 686 686-pae || echo "Some guests could not be fetched; their tests fail."
 fi
 step guests python3 tests/guest/run.py --viv "$build/viv" --list "$list" --jobs "$jobs"
+# What failed comes last, so that the end of a long log tells it.
+printf '%s' "$failures"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
