@@ -11,12 +11,12 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/lock.h"
+#include "core/notifier.h"
 #include "core/thread.h"
 #include "core/worker.h"
 
@@ -71,14 +71,15 @@ static struct { pthread_once_t once; Loop *loop; } main_loop = { .once = PTHREAD
 static Loop *loop_alloc(void)
 {
 	Loop *l = g_new0(Loop, 1);
+	GError *error = NULL;
 	pthread_mutexattr_t attr;
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
 	pthread_mutex_init(&l->mutex, &attr);
 	pthread_mutex_init(&l->post_lock, NULL);
-	l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (l->wake_fd < 0)
-		g_error("eventfd: %s", g_strerror(errno));
+	l->wake_fd = notifier_new(&error);
+	if (error)
+		g_error("%s", error->message);
 	l->posts = g_array_new(FALSE, FALSE, sizeof(Post));
 	l->watches = g_array_new(FALSE, FALSE, sizeof(Watch));
 	l->jobs_tail = &l->jobs_done;
@@ -168,9 +169,8 @@ void loop_leave(Loop *l)
 
 static void wake(Loop *l)
 {
-	uint64_t one = 1;
-	if (!atomic_exchange(&l->woken, true) && write(l->wake_fd, &one, sizeof(one)) < 0)
-		g_warning("eventfd: %s", g_strerror(errno));
+	if (!atomic_exchange(&l->woken, true))
+		notifier_set(l->wake_fd);
 }
 
 /* Is it this thread that handles the loop's events just now? Then it will look again before it
@@ -378,9 +378,7 @@ static bool reap(Loop *l)
 /* The wake-up was seen: empties it. What was posted before is in the lists by now. */
 static void clear_wake(Loop *l)
 {
-	uint64_t count;
-	if (read(l->wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		g_warning("eventfd: %s", g_strerror(errno));
+	notifier_clear(l->wake_fd);
 	atomic_store(&l->woken, false);
 }
 

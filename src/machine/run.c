@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <glib-unix.h>
@@ -16,6 +15,7 @@
 #include "core/error.h"
 #include "core/event.h"
 #include "core/lock.h"
+#include "core/notifier.h"
 #include "core/thread.h"
 #include "machine/private.h"
 
@@ -283,9 +283,8 @@ static void handle_request(Machine *m, int request)
 static gboolean on_event(gint fd, GIOCondition condition, gpointer opaque)
 {
 	Machine *m = opaque;
-	uint64_t count;
-	while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
-		continue;
+
+	notifier_clear(fd);
 	handle_request(m, atomic_exchange(&m->board.request, RUN_NONE));
 	/* Whatever came of it, the guest does not stay where on_request stopped it. */
 	if (machine_running(m))
@@ -300,11 +299,9 @@ static gboolean on_event(gint fd, GIOCondition condition, gpointer opaque)
 static void on_request(Board *board, RunRequest why)
 {
 	Machine *m = (Machine *)board;
-	uint64_t one = 1;
 	if (has_vcpu_threads(m))
 		begin_park(m);
-	while (write(m->event_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		continue;
+	notifier_set(m->event_fd);
 }
 
 /* On the thread of the drive's loop. */
@@ -330,7 +327,7 @@ void run_init(Machine *m)
 	pthread_cond_init(&m->parked_cond, NULL);
 	m->listeners = g_array_new(FALSE, FALSE, sizeof(Listener));
 	m->loop = g_main_loop_new(NULL, FALSE);
-	m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	m->event_fd = notifier_new(NULL);
 	m->board.request_fn = on_request;
 	blk_set_error_fn(on_block_error, m);
 	m->event_source = g_unix_fd_add(m->event_fd, G_IO_IN, on_event, m);

@@ -5,10 +5,10 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "core/lock.h"
+#include "core/notifier.h"
 #include "hw/virtio/queue.h"
 
 #define CAPACITY_FIRST 8u
@@ -278,25 +278,20 @@ static void deliver(VirtioDevice *v, VirtQueue *q)
  */
 void virtq_interrupt(VirtioDevice *v, VirtQueue *q)
 {
-	uint64_t one = 1;
-
 	if (machine_trylock()) {
 		deliver(v, q);
 		machine_unlock();
 		return;
 	}
 	atomic_store(q ? &q->interrupt_due : &v->config_due, true);
-	while (write(v->due_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		continue;
+	notifier_set(v->due_fd);
 }
 
 gboolean virtq_deliver_due(gint fd, GIOCondition condition, gpointer opaque)
 {
 	VirtioDevice *v = opaque;
-	uint64_t count;
 
-	while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
-		continue;
+	notifier_clear(fd);
 	machine_lock();
 	for (unsigned i = 0; i < v->queue_count; i++)
 		if (atomic_exchange(&v->queue[i].interrupt_due, false))
@@ -332,7 +327,7 @@ bool virtq_set_kicks(VirtQueue *q, bool on)
 int virtq_kick_fd(VirtQueue *q)
 {
 	if (q->kick_fd < 0) {
-		q->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		q->kick_fd = notifier_new(NULL);
 		if (q->kick_fd >= 0)
 			q->vdev->transport->kick_fd(q->vdev, q, true);
 	}

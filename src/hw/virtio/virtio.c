@@ -7,12 +7,12 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <glib-unix.h>
 
 #include "core/error.h"
+#include "core/notifier.h"
 #include "hw/virtio/queue.h"
 
 #define NO_VECTOR 0xffff
@@ -172,15 +172,12 @@ void virtq_enable(VirtQueue *q)
 /* What the state table does not have. */
 static void reset_queue_rest(VirtQueue *q)
 {
-	uint64_t count;
-
 	q->num = q->max; /* as the device offers it, which differs between queues */
 	q->mapped = false;
 	q->epoch++;
 	atomic_store(&q->interrupt_due, false);
 	if (q->kick_fd >= 0)
-		while (read(q->kick_fd, &count, sizeof(count)) < 0 && errno == EINTR)
-			continue;
+		notifier_clear(q->kick_fd);
 }
 
 void virtq_reset(VirtQueue *q)
@@ -208,16 +205,13 @@ void virtq_set_legacy_page(VirtQueue *q, uint32_t page)
 
 void virtio_kick(VirtioDevice *v, unsigned index)
 {
-	uint64_t one = 1;
-
 	if (index >= v->queue_count || !v->queue[index].enabled || atomic_load(&v->broken))
 		return;
 	VirtQueue *q = &v->queue[index];
 	if (q->kick_fd < 0)
 		v->cls->notify(v, q);
 	else
-		while (write(q->kick_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-			continue;
+		notifier_set(q->kick_fd);
 }
 
 bool virtio_check_queue_size(const Device *dev, const char *property, unsigned size, GError **error)
@@ -257,11 +251,11 @@ bool virtio_init(VirtioDevice *v, Device *dev, const VirtioClass *cls,
 	v->transport = transport;
 	v->features |= cls->features;
 	g_mutex_init(&v->error_lock);
-	v->due_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (v->due_fd < 0)
-		return fail(error, VIV_ERROR_FAILED,
-			"Device '%s': no eventfd: %s. Raise the limit on open files "
-			"(ulimit -n).", dev->cls->name, g_strerror(errno));
+	v->due_fd = notifier_new(error);
+	if (v->due_fd < 0) {
+		g_prefix_error(error, "Device '%s': ", dev->cls->name);
+		return false;
+	}
 	v->due_source = g_unix_fd_add(v->due_fd, G_IO_IN, virtq_deliver_due, v);
 	as_add_listener(v->board->mem, (MapListener){ map_changed, v });
 	return true;
