@@ -23,17 +23,7 @@ struct VncList {
 	Placeholder *placeholder;   /* where there is no adapter; NULL: not needed */
 };
 
-static VncClient *client_at(VncServer *s, unsigned n) { return g_ptr_array_index(s->clients, n); }
-
 /* ---- events ---- */
-
-static json_t *describe_client(const VncClient *c)
-{
-	json_t *client = json_object();
-
-	vnc_describe_peer(c->fd, c->websocket, true, client);
-	return client;
-}
 
 static void tell(const VncClient *c, const char *event)
 {
@@ -41,10 +31,11 @@ static void tell(const VncClient *c, const char *event)
 
 	if (!listeners->len) /* QEMU tells of no viewers that it connected to */
 		return;
-	json_t *server = json_object();
-	vnc_describe_peer(((VncListener *)listeners->pdata[0])->fd, false, false, server);
+	json_t *server =
+	    vnc_describe_end(((VncListener *)listeners->pdata[0])->fd, false, false);
 	json_object_set_new(server, "auth", json_string(vnc_auth_name(c->server)));
-	event_emit(event, json_pack("{s:o,s:o}", "server", server, "client", describe_client(c)));
+	event_emit(event, json_pack("{s:o,s:o}", "server", server, "client",
+			    vnc_describe_end(c->fd, c->websocket, true)));
 }
 
 /* ---- clients come and go; main thread ---- */

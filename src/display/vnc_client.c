@@ -14,7 +14,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,6 +21,7 @@
 #include <glib-unix.h>
 
 #include "core/error.h"
+#include "core/notifier.h"
 #include "core/thread.h"
 
 #define HANDSHAKE_WAIT_MS 60000      /* for each piece of it */
@@ -37,10 +37,7 @@ bool vnc_client_send(VncClient *c, const void *bytes, size_t count)
 
 void vnc_client_wake(VncClient *c)
 {
-	uint64_t one = 1;
-
-	while (write(c->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		continue;
+	notifier_set(c->wake_fd);
 }
 
 void vnc_client_dismiss(VncClient *c)
@@ -209,20 +206,18 @@ static bool join(VncClient *c)
 {
 	VncServer *s = c->server;
 	struct pollfd wake = { .fd = c->wake_fd, .events = POLLIN };
-	bool joined = false, leave = false;
+	bool joined;
 
 	pthread_mutex_lock(&s->lock);
 	if (!c->leave)
 		g_idle_add_full(G_PRIORITY_DEFAULT, on_join, c, NULL);
 	while (!c->joined && !c->leave) {
-		uint64_t count;
 		pthread_mutex_unlock(&s->lock);
-		if (poll(&wake, 1, -1) > 0 && read(c->wake_fd, &count, sizeof(count)) < 0 &&
-		    errno != EAGAIN)
-			leave = true;
+		if (poll(&wake, 1, -1) > 0)
+			notifier_clear(c->wake_fd);
 		pthread_mutex_lock(&s->lock);
 	}
-	joined = c->joined && !c->leave && !leave;
+	joined = c->joined && !c->leave;
 	unsigned width = s->width, height = s->height;
 	pthread_mutex_unlock(&s->lock);
 	return joined && set_size(c, width, height);
@@ -347,16 +342,14 @@ static void serve(VncClient *c)
 {
 	struct pollfd fds[] = { { .fd = c->fd, .events = POLLIN },
 				{ .fd = c->wake_fd, .events = POLLIN } };
-	uint64_t count;
 
 	c->screen->maxClientWait = NORMAL_WAIT_MS;
 	c->rfb->state = RFB_NORMAL;
 	for (bool going = true; going;) {
 		if (poll(fds, G_N_ELEMENTS(fds), -1) < 0 && errno != EINTR)
 			break;
-		if (fds[1].revents && read(c->wake_fd, &count, sizeof(count)) < 0 &&
-		    errno != EAGAIN)
-			break;
+		if (fds[1].revents)
+			notifier_clear(c->wake_fd);
 		going = (!fds[0].revents || read_messages(c)) && take_changes(c);
 		if (going) {
 			vnc_extension_tell(c);
@@ -386,9 +379,9 @@ static void *viewer_thread(void *opaque)
 
 bool vnc_client_start(VncClient *c, GError **error)
 {
-	c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	c->wake_fd = notifier_new(error);
 	if (c->wake_fd < 0)
-		return fail(error, VIV_ERROR_FAILED, "no more descriptors: %s", g_strerror(errno));
+		return false;
 	c->damage = sraRgnCreate();
 	c->leds_told = c->absolute_told = -1;
 	c->last_x = c->last_y = -1;

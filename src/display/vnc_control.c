@@ -58,8 +58,7 @@ static json_t *describe_sockets(const VncServer *s)
 
 	for (unsigned n = s->listeners->len; n-- > 0;) {
 		const VncListener *l = g_ptr_array_index(s->listeners, n);
-		json_t *one = json_object();
-		vnc_describe_peer(l->fd, l->websocket, false, one);
+		json_t *one = vnc_describe_end(l->fd, l->websocket, false);
 		json_object_set_new(one, "auth", json_string(vnc_auth_name(s)));
 		json_array_append_new(list, one);
 	}
@@ -71,10 +70,8 @@ static json_t *describe_clients(const VncServer *s)
 	json_t *list = json_array();
 
 	for (unsigned n = s->clients->len; n-- > 0;) {
-		const VncClient *c = g_ptr_array_index(s->clients, n);
-		json_t *one = json_object();
-		vnc_describe_peer(c->fd, c->websocket, true, one);
-		json_array_append_new(list, one);
+		const VncClient *c = client_at(s, n);
+		json_array_append_new(list, vnc_describe_end(c->fd, c->websocket, true));
 	}
 	return list;
 }
@@ -101,8 +98,7 @@ json_t *vnc_describe_first(Display *d)
 	const VncServer *s = servers && servers->len ? g_ptr_array_index(servers, 0) : NULL;
 	if (!s || !s->listeners->len)
 		return json_pack("{s:b}", "enabled", 0);
-	json_t *reply = json_object();
-	vnc_describe_peer(((VncListener *)s->listeners->pdata[0])->fd, false, false, reply);
+	json_t *reply = vnc_describe_end(((VncListener *)s->listeners->pdata[0])->fd, false, false);
 	json_object_del(reply, "websocket");
 	json_object_set_new(reply, "enabled", json_true());
 	json_object_set_new(reply, "auth", json_string(vnc_auth_name(s)));

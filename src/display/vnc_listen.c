@@ -161,19 +161,17 @@ bool vnc_listen(VncServer *s, GError **error)
 
 /* ---- what is said of them ---- */
 
-void vnc_describe_peer(int fd, bool websocket, bool peer, json_t *out)
+json_t *vnc_describe_end(int fd, bool websocket, bool peer)
 {
 	SocketName name = socket_name(fd, peer);
+	const char *family = name.family == AF_INET    ? "ipv4"
+			     : name.family == AF_INET6 ? "ipv6"
+			     : name.family == AF_UNIX  ? "unix"
+						       : "unknown";
 
-	json_object_set_new(out, "host", json_string(name.host));
-	json_object_set_new(out, "service",
-			    json_string(name.family == AF_UNIX ? name.path : name.port));
-	json_object_set_new(out, "family",
-			    json_string(name.family == AF_INET    ? "ipv4"
-					: name.family == AF_INET6 ? "ipv6"
-					: name.family == AF_UNIX  ? "unix"
-								  : "unknown"));
-	json_object_set_new(out, "websocket", json_boolean(websocket));
+	return json_pack("{s:s,s:s,s:s,s:b}", "host", name.host, "service",
+			 name.family == AF_UNIX ? name.path : name.port, "family", family,
+			 "websocket", websocket);
 }
 
 char *vnc_listen_address(VncServer *s)

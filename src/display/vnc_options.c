@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/grammar.h"
 #include "core/suggest.h"
 #include "display/vnc_private.h"
 
@@ -108,35 +109,6 @@ static bool set_word(const char *name, const char *value, VncOptions *o, GError 
 		    name);
 }
 
-/* One item, its doubled commas halved; *text goes behind it. NULL: there are no more. Caller frees.
- */
-static char *next_item(const char **text)
-{
-	GString *s;
-
-	if (!**text)
-		return NULL;
-	s = g_string_new(NULL);
-	for (; **text; (*text)++) {
-		if (**text == ',' && *++*text != ',')
-			break;
-		g_string_append_c(s, **text);
-	}
-	return g_string_free(s, FALSE);
-}
-
-/* "key=value"; "key" means on; the first one may be the address alone. */
-static bool set_item(char *item, bool first, VncOptions *o, GError **error)
-{
-	char *value = strchr(item, '=');
-
-	if (value)
-		*value++ = 0;
-	else if (first)
-		return set_word("vnc", item, o, error);
-	return set_word(item, value ? value : "on", o, error);
-}
-
 static bool check(VncOptions *o, GError **error)
 {
 	static const char *const shares[] = { "allow-exclusive", "force-shared", "ignore" };
@@ -163,13 +135,14 @@ static bool check(VncOptions *o, GError **error)
 
 bool vnc_options_parse(const char *words, VncOptions *o, GError **error)
 {
-	bool ok = true, first = true;
+	g_autoptr(GArray) items = kv_list_new();
+	bool ok = kv_parse(words, "vnc", items, error);
 
 	*o = (VncOptions){ .connections = 32, .key_delay_ms = 10, .lock_key_sync = true,
 			   .ipv4 = VNC_TRI_UNSET, .ipv6 = VNC_TRI_UNSET };
-	for (char *item; ok && (item = next_item(&words)); first = false) {
-		ok = set_item(item, first, o, error);
-		g_free(item);
+	for (unsigned i = 0; ok && i < items->len; i++) {
+		const KeyValue *item = kv_at(items, i);
+		ok = set_word(item->key, item->value ? item->value : "on", o, error);
 	}
 	ok = ok && check(o, error);
 	if (!ok)

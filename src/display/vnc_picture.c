@@ -12,8 +12,6 @@
 #define TILE_WIDTH 64  /* what is compared, and sent if it differs */
 #define TILE_HEIGHT 16
 
-static VncClient *client_at(VncServer *s, unsigned n) { return g_ptr_array_index(s->clients, n); }
-
 /* Server's lock held. */
 static void picture_resize(VncServer *s)
 {

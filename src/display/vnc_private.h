@@ -109,6 +109,11 @@ struct VncClient {
 	struct { uint32_t keysym; uint8_t key; } pressed[32]; /* which key a held keysym became */
 };
 
+static inline VncClient *client_at(const VncServer *s, unsigned n)
+{
+	return g_ptr_array_index(s->clients, n);
+}
+
 /* vnc.c */
 /* main; takes fd; of the template the flags count */
 bool vnc_server_add_client(VncServer *s, int fd, VncClient template, GError **error);
@@ -129,9 +134,8 @@ void vnc_end_looking(VncServer *s);
 bool vnc_listen(VncServer *s, GError **error);
 void vnc_listener_free(VncListener *l);
 char *vnc_listen_address(VncServer *s); /* "host:port" of the first socket; g_free it */
-/* host, service, family, websocket of a connection's far end (`peer`) or near end, into `out`. Any
- */
-void vnc_describe_peer(int fd, bool websocket, bool peer, json_t *out);
+/* host, service, family, websocket of a connection's far end (`peer`) or near end. Any */
+json_t *vnc_describe_end(int fd, bool websocket, bool peer);
 
 /* vnc_client.c */
 bool vnc_client_start(VncClient *c, GError **error); /* main */
