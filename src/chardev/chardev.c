@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "chardev/backend.h"
+#include "chardev/fdio.h"
 #include "chardev/set.h"
 #include "core/error.h"
 
@@ -121,26 +122,13 @@ void chardev_detach(Chardev *c, void *opaque)
 }
 
 /* What cannot be written there is lost: the line itself goes first. */
-static void log_output(Chardev *c, const uint8_t *buf, size_t len)
-{
-	while (len) {
-		ssize_t n = write(c->log, buf, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return;
-		buf += n;
-		len -= (size_t)n;
-	}
-}
-
 size_t chardev_write(Chardev *c, const uint8_t *buf, size_t len)
 {
 	if (!c || !len)
 		return len;
 	size_t n = c->cls->write(c, buf, len);
 	if (c->log >= 0)
-		log_output(c, buf, n);
+		fd_write_all(c->log, buf, n); /* a full disk does not stop the guest */
 	return n;
 }
 

@@ -19,11 +19,19 @@
 
 static void watch_input(FdIo *io);
 
-static void set_nonblocking(int fd)
+size_t fd_write_all(int fd, const uint8_t *buf, size_t len)
 {
-	int flags = fcntl(fd, F_GETFL);
-	if (flags >= 0)
-		fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = write(fd, buf + done, len - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	return done;
 }
 
 void fdio_start(FdIo *io, Chardev *c, int in, int out)
@@ -32,8 +40,8 @@ void fdio_start(FdIo *io, Chardev *c, int in, int out)
 	io->in = in;
 	io->out = out;
 	io->ended = false;
-	set_nonblocking(in);
-	set_nonblocking(out);
+	g_unix_set_fd_nonblocking(in, TRUE, NULL);
+	g_unix_set_fd_nonblocking(out, TRUE, NULL);
 	watch_input(io);
 }
 

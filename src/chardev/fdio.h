@@ -36,4 +36,7 @@ void fdio_accept_input(FdIo *io);
  */
 size_t fdio_write(FdIo *io, const uint8_t *buf, size_t len);
 
+/* Waits until all is written. Bytes written; fewer than `len` with errno. Any thread. */
+size_t fd_write_all(int fd, const uint8_t *buf, size_t len);
+
 #endif

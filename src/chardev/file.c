@@ -22,18 +22,11 @@ typedef struct File {
 static size_t file_write(Chardev *c, const uint8_t *buf, size_t len)
 {
 	File *f = (File *)c;
-	for (size_t done = 0; done < len;) {
-		ssize_t n = write(f->out, buf + done, len - done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			if (!f->failed)
-				g_printerr("chardev %s: writing failed: %s; output is lost\n",
-					c->options->id, g_strerror(errno));
-			f->failed = true;
-			break;
-		}
-		done += (size_t)n;
+
+	if (fd_write_all(f->out, buf, len) < len && !f->failed) {
+		g_printerr("chardev %s: writing failed: %s; output is lost\n", c->options->id,
+			g_strerror(errno));
+		f->failed = true;
 	}
 	return len;
 }
