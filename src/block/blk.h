@@ -41,6 +41,17 @@ typedef struct BlkThrottle {
 	uint64_t iops_size;  /* a longer request counts as several; 0: never */
 } BlkThrottle;
 
+/* The fields of BlkThrottle by their names, old and new; in the order that `info block` has. */
+typedef struct BlkLimit {
+	const char *name, *option;
+	size_t at;
+} BlkLimit;
+#define BLK_LIMIT_COUNT 13
+extern const BlkLimit blk_limits[BLK_LIMIT_COUNT];
+uint64_t *blk_limit(BlkThrottle *t, const BlkLimit *limit);
+/* A total excludes limits on one direction; none is above 10^15. False with *error. */
+bool blk_throttle_check(const BlkThrottle *t, GError **error);
+
 /* An empty drive. `id` is unique (as "ide0-hd0"); the creator owns it. */
 Blk *blk_new(const char *id);
 /* Waits for its requests. */
@@ -81,6 +92,8 @@ bool blk_attach(Blk *blk, const BlkDevice *device, void *opaque, GError **error)
 void blk_detach(Blk *blk, void *opaque);
 bool blk_attached(const Blk *blk);
 const BlkDevice *blk_device(const Blk *blk, void **opaque);
+/* May the medium of a drive with this device (NULL: none) be changed? */
+static inline bool blk_removable(const BlkDevice *device) { return !device || device->changed; }
 /* The device's: its tray is open now, or closed; programs are told (DEVICE_TRAY_MOVED). */
 void blk_tray_moved(const Blk *blk, bool open);
 /* Makes the medium that long and tells the device. Enters the drive's loop. */

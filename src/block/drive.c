@@ -115,28 +115,13 @@ static bool set_media(DriveSpec *s, const char *value, GError **error)
 static bool set_throttle(DriveSpec *s, const char *key, const char *value, bool *known,
 			 GError **error)
 {
-	static const struct { const char *old, *name; size_t at; } words[] = {
-		{ "bps", "bps-total", offsetof(BlkThrottle, bps) },
-		{ "bps_rd", "bps-read", offsetof(BlkThrottle, bps_rd) },
-		{ "bps_wr", "bps-write", offsetof(BlkThrottle, bps_wr) },
-		{ "iops", "iops-total", offsetof(BlkThrottle, iops) },
-		{ "iops_rd", "iops-read", offsetof(BlkThrottle, iops_rd) },
-		{ "iops_wr", "iops-write", offsetof(BlkThrottle, iops_wr) },
-		{ "bps_max", "bps-total-max", offsetof(BlkThrottle, bps_max) },
-		{ "bps_rd_max", "bps-read-max", offsetof(BlkThrottle, bps_rd_max) },
-		{ "bps_wr_max", "bps-write-max", offsetof(BlkThrottle, bps_wr_max) },
-		{ "iops_max", "iops-total-max", offsetof(BlkThrottle, iops_max) },
-		{ "iops_rd_max", "iops-read-max", offsetof(BlkThrottle, iops_rd_max) },
-		{ "iops_wr_max", "iops-write-max", offsetof(BlkThrottle, iops_wr_max) },
-		{ "iops_size", "iops-size", offsetof(BlkThrottle, iops_size) },
-	};
 	const char *name = g_str_has_prefix(key, "throttling.") ? key + 11 : NULL;
 	*known = false;
-	for (unsigned i = 0; i < G_N_ELEMENTS(words); i++) {
-		if (strcmp(words[i].old, key) && (!name || strcmp(words[i].name, name)))
+	for (unsigned i = 0; i < BLK_LIMIT_COUNT; i++) {
+		if (strcmp(blk_limits[i].name, key) && g_strcmp0(blk_limits[i].option, name))
 			continue;
 		*known = true;
-		return parse_size(value, 1, (uint64_t *)((char *)&s->throttle + words[i].at)) ||
+		return parse_size(value, 1, blk_limit(&s->throttle, &blk_limits[i])) ||
 			fail(error, VIV_ERROR_INVALID, "%s=%s: expected a number.", key, value);
 	}
 	return true;
@@ -353,7 +338,7 @@ Blk *drive_open(const DriveSpec *s, GPtrArray *warnings, GError **error)
 		     s->cache);
 		return NULL;
 	}
-	if (!policies(s, policy, error))
+	if (!policies(s, policy, error) || !blk_throttle_check(&s->throttle, error))
 		return NULL;
 	if (blk_find(s->id)) {
 		fail(error, VIV_ERROR_INVALID, "Duplicate ID '%s' for drive", s->id);

@@ -6,9 +6,51 @@
  */
 #include "block/throttle.h"
 
-#include "core/clock.h"
+#include <inttypes.h>
 
+#include "core/clock.h"
+#include "core/error.h"
+
+#define LIMIT_MAX UINT64_C(1000000000000000)
 #define IDLE_BURST 10.0 /* the default burst is a tenth of a second's worth */
+
+#define LIMIT(name, option) { #name, option, offsetof(BlkThrottle, name) }
+const BlkLimit blk_limits[BLK_LIMIT_COUNT] = {
+	LIMIT(bps, "bps-total"),
+	LIMIT(bps_rd, "bps-read"),
+	LIMIT(bps_wr, "bps-write"),
+	LIMIT(bps_max, "bps-total-max"),
+	LIMIT(bps_rd_max, "bps-read-max"),
+	LIMIT(bps_wr_max, "bps-write-max"),
+	LIMIT(iops, "iops-total"),
+	LIMIT(iops_rd, "iops-read"),
+	LIMIT(iops_wr, "iops-write"),
+	LIMIT(iops_max, "iops-total-max"),
+	LIMIT(iops_rd_max, "iops-read-max"),
+	LIMIT(iops_wr_max, "iops-write-max"),
+	LIMIT(iops_size, "iops-size"),
+};
+
+uint64_t *blk_limit(BlkThrottle *t, const BlkLimit *limit)
+{
+	return (uint64_t *)((char *)t + limit->at);
+}
+
+bool blk_throttle_check(const BlkThrottle *t, GError **error)
+{
+	BlkThrottle copy = *t;
+
+	for (unsigned i = 0; i < BLK_LIMIT_COUNT; i++)
+		if (*blk_limit(&copy, &blk_limits[i]) > LIMIT_MAX)
+			return fail(error, VIV_ERROR_INVALID,
+				"bps/iops/max values must be within [0, %" PRIu64 "]", LIMIT_MAX);
+	if ((t->bps && (t->bps_rd || t->bps_wr)) || (t->iops && (t->iops_rd || t->iops_wr)) ||
+	    (t->bps_max && (t->bps_rd_max || t->bps_wr_max)) ||
+	    (t->iops_max && (t->iops_rd_max || t->iops_wr_max)))
+		return fail(error, VIV_ERROR_INVALID,
+			"bps/iops/max total values and read/write values cannot be used at the same time");
+	return true;
+}
 
 void throttle_set(Throttle *t, const BlkThrottle *limits)
 {

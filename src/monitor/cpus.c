@@ -9,15 +9,7 @@
 #include "cpu/features.h"
 #include "cpu/models.h"
 #include "monitor/private.h"
-
-#define TYPE_SUFFIX "-x86_64-cpu"
-
-/* Of `-cpu MODEL,...`; caller frees. */
-static char *model_of(Machine *m)
-{
-	const char *text = machine_config(m)->cpu_model;
-	return text ? g_strndup(text, strcspn(text, ",")) : g_strdup("qemu64");
-}
+#include "monitor/qom.h"
 
 /* Numbered as the topology counts them: threads first. */
 static json_t *place_of(Machine *m, unsigned index)
@@ -56,7 +48,7 @@ json_t *serve_hotpluggable_cpus(Monitor *mon, const json_t *args, GError **error
 {
 	const Board *b = machine_board(mon->m);
 	json_t *list = json_array();
-	char *model = model_of(mon->m), *type = g_strconcat(model, TYPE_SUFFIX, NULL);
+	char *type = qom_cpu_type(machine_config(mon->m)->cpu_model);
 
 	for (unsigned i = b->cpu_max; i-- > 0;) {
 		json_t *slot = json_pack("{ss si so}", "type", type, "vcpus-count", 1, "props", place_of(mon->m, i));
@@ -67,7 +59,6 @@ json_t *serve_hotpluggable_cpus(Monitor *mon, const json_t *args, GError **error
 		g_free(path);
 	}
 	g_free(type);
-	g_free(model);
 	return list;
 }
 
@@ -119,7 +110,7 @@ json_t *serve_cpu_definitions(Monitor *mon, const json_t *args, GError **error)
 	usable_features(mon, usable);
 	for (const CpuModel *m = cpu_models; m->name; m++) {
 		bool host = !strcmp(m->name, "host"), fixed = !host && strcmp(m->name, "max");
-		char *type = g_strconcat(m->name, TYPE_SUFFIX, NULL);
+		char *type = qom_cpu_type(m->name);
 		cpu_model_features(m->name, words);
 		for (unsigned w = 0; w < FEAT_WORD_COUNT; w++)
 			words[w] &= ~usable[w];

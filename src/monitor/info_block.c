@@ -34,24 +34,19 @@ static json_t *describe_image(Node *node)
 	return c.result;
 }
 
-static const struct { const char *name; size_t offset; } throttle_fields[] = {
-#define F(name) { #name, offsetof(BlkThrottle, name) }
-	F(bps), F(bps_rd), F(bps_wr), F(bps_max), F(bps_rd_max), F(bps_wr_max),
-	F(iops), F(iops_rd), F(iops_wr), F(iops_max), F(iops_rd_max), F(iops_wr_max), F(iops_size),
-#undef F
-};
-
 /* The six limits always, bursts if they are set. */
 static void describe_throttle(json_t *o, const BlkThrottle *t, const char *group)
 {
 	static const BlkThrottle none;
-	for (unsigned i = 0; i < G_N_ELEMENTS(throttle_fields); i++) {
-		uint64_t value = t ? *(const uint64_t *)((const char *)t + throttle_fields[i].offset) : 0;
-		bool more = strstr(throttle_fields[i].name, "_max") || strstr(throttle_fields[i].name, "_size");
-		if (value || !more)
-			json_object_set_new(o, throttle_fields[i].name, json_integer((json_int_t)value));
+	BlkThrottle limits = t ? *t : none;
+
+	for (unsigned i = 0; i < BLK_LIMIT_COUNT; i++) {
+		const char *name = blk_limits[i].name;
+		uint64_t value = *blk_limit(&limits, &blk_limits[i]);
+		if (value || !(strstr(name, "_max") || strstr(name, "_size")))
+			json_object_set_new(o, name, json_integer((json_int_t)value));
 	}
-	if (t && memcmp(t, &none, sizeof(none)))
+	if (memcmp(&limits, &none, sizeof(none)))
 		json_object_set_new(o, "group", json_string(group));
 }
 
@@ -86,7 +81,7 @@ static void describe_drive(Blk *blk, void *opaque)
 	void *device = NULL;
 	const BlkDevice *user = blk_device(blk, &device);
 	int err = blk_stopped_error(blk);
-	bool removable = !user || user->changed;
+	bool removable = blk_removable(user);
 	json_t *o = json_pack("{ss ss sb sb}", "device", name_of(blk), "type", "unknown", "removable", removable, "locked",
 			      removable && user && user->locked && user->locked(device));
 	if (user) {
@@ -208,9 +203,9 @@ static void show_throttle(const json_t *node, GString *out)
 	if (!json_object_get(node, "group"))
 		return;
 	g_string_append(out, "    I/O throttling:  ");
-	for (unsigned i = 0; i < G_N_ELEMENTS(throttle_fields); i++)
-		g_string_append_printf(out, " %s=%" JSON_INTEGER_FORMAT, throttle_fields[i].name,
-				       member_number(node, throttle_fields[i].name));
+	for (unsigned i = 0; i < BLK_LIMIT_COUNT; i++)
+		g_string_append_printf(out, " %s=%" JSON_INTEGER_FORMAT, blk_limits[i].name,
+				       member_number(node, blk_limits[i].name));
 	g_string_append_printf(out, " group=%s\n", member_text(node, "group"));
 }
 

@@ -50,15 +50,13 @@ static const char *label(Blk *blk, const json_t *args) { return member_text(args
 
 /* ---- trays ---- */
 
-static bool removable(const BlkDevice *user) { return !user || user->changed; }
-
 /* False with *error: the guest keeps it locked, and `force` was not said. */
 static bool open_tray(Blk *blk, const char *name, bool force, GError **error)
 {
 	void *device;
 	const BlkDevice *user = blk_device(blk, &device);
 
-	if (!removable(user))
+	if (!blk_removable(user))
 		return fail(error, VIV_ERROR_FAILED, "Device '%s' is not removable", name);
 	if (!user || !user->move_tray || user->tray_open(device))
 		return true;
@@ -86,7 +84,7 @@ static bool tray_is_open(Blk *blk, const char *name, GError **error)
 	void *device;
 	const BlkDevice *user = blk_device(blk, &device);
 
-	if (!removable(user))
+	if (!blk_removable(user))
 		return fail(error, VIV_ERROR_FAILED, "Device '%s' is not removable", name);
 	return !user || !user->move_tray || user->tray_open(device) ||
 	       fail(error, VIV_ERROR_FAILED, "Tray of device '%s' is not open", name);
@@ -114,7 +112,7 @@ static bool step_open(Blk *blk, const json_t *args, GError **error)
 static bool step_close(Blk *blk, const json_t *args, GError **error)
 {
 	void *device;
-	if (!removable(blk_device(blk, &device)))
+	if (!blk_removable(blk_device(blk, &device)))
 		return fail(error, VIV_ERROR_FAILED, "Device '%s' is not removable", label(blk, args));
 	close_tray(blk);
 	return true;
@@ -233,22 +231,12 @@ json_t *serve_block_resize(Monitor *mon, const json_t *args, GError **error)
 
 static bool step_throttle(Blk *blk, const json_t *args, GError **error)
 {
-	static const struct { const char *name; size_t at; } limits[] = {
-#define F(name) { #name, offsetof(BlkThrottle, name) }
-		F(bps), F(bps_rd), F(bps_wr), F(iops), F(iops_rd), F(iops_wr), F(bps_max), F(bps_rd_max), F(bps_wr_max),
-		F(iops_max), F(iops_rd_max), F(iops_wr_max), F(iops_size),
-#undef F
-	};
 	BlkThrottle t = { 0 };
 
-	for (unsigned i = 0; i < G_N_ELEMENTS(limits); i++) {
-		json_int_t value = json_integer_value(json_object_get(args, limits[i].name));
-		if (value < 0)
-			return fail(error, VIV_ERROR_INVALID, "bps/iops/max values must be within [0, 1000000000000000]");
-		*(uint64_t *)((char *)&t + limits[i].at) = (uint64_t)value;
-	}
-	if ((t.bps && (t.bps_rd || t.bps_wr)) || (t.iops && (t.iops_rd || t.iops_wr)))
-		return fail(error, VIV_ERROR_INVALID, "bps/iops/max total values and read/write values cannot be used at the same time");
+	for (unsigned i = 0; i < BLK_LIMIT_COUNT; i++)
+		*blk_limit(&t, &blk_limits[i]) = (uint64_t)member_number(args, blk_limits[i].name);
+	if (!blk_throttle_check(&t, error))
+		return false;
 	blk_set_throttle(blk, &t);
 	return true;
 }

@@ -144,7 +144,7 @@ json_t *serve_qom_set(Monitor *mon, const json_t *args, GError **error)
 
 /* ---- types ---- */
 
-static const char *const object_types[] = { "iothread", "secret", "throttle-group", NULL };
+static const char *const object_types[] = { "iothread", "secret", NULL };
 
 static const char *parent_of(const DeviceClass *c)
 {
@@ -179,7 +179,7 @@ json_t *serve_qom_list_types(Monitor *mon, const json_t *args, GError **error)
 	for (const DeviceClass *const *c = device_classes; *c; c++)
 		add_type(list, implements, (*c)->name, parent_of(*c), "device");
 	for (const CpuModel *m = cpu_models; m->name; m++) {
-		char *name = g_strconcat(m->name, "-x86_64-cpu", NULL);
+		char *name = qom_cpu_type(m->name);
 		add_type(list, implements, name, "x86_64-cpu", "device");
 		g_free(name);
 	}
@@ -236,10 +236,13 @@ static json_t *class_properties(const DeviceClass *c)
 
 static bool is_cpu_type(const char *name)
 {
-	for (const CpuModel *m = cpu_models; m->name; m++)
-		if (g_str_has_prefix(name, m->name) && !strcmp(name + strlen(m->name), "-x86_64-cpu"))
-			return true;
-	return false;
+	bool found = false;
+
+	for (const CpuModel *m = cpu_models; m->name && !found; m++) {
+		g_autofree char *type = qom_cpu_type(m->name);
+		found = !strcmp(type, name);
+	}
+	return found;
 }
 
 static json_t *cpu_type_properties(void)

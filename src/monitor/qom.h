@@ -31,6 +31,8 @@ void qom_each_child(Machine *m, const QomNode *node, QomChildFn fn, void *opaque
 void qom_each_property(Machine *m, const QomNode *node, QomPropertyFn fn, void *opaque);
 /* Its type's name; caller frees. */
 char *qom_type(Machine *m, const QomNode *node);
+/* QMP's name for the class of a CPU model: "qemu64-x86_64-cpu" for "qemu64,+aes" or NULL, the default. Caller frees. */
+char *qom_cpu_type(const char *model);
 /* The name of a property's type as QMP gives it ("uint32"). */
 const char *qom_property_type(const Property *p);
 

@@ -151,6 +151,12 @@ bool qom_find(Machine *m, const char *path, QomNode *out, GError **error)
 
 /* ---- properties ---- */
 
+char *qom_cpu_type(const char *model)
+{
+	model = model ? model : "qemu64";
+	return g_strdup_printf("%.*s-x86_64-cpu", (int)strcspn(model, ","), model);
+}
+
 char *qom_type(Machine *m, const QomNode *node)
 {
 	const MachineConfig *c = machine_config(m);
@@ -159,8 +165,7 @@ char *qom_type(Machine *m, const QomNode *node)
 	case QOM_CONTAINER: break;
 	case QOM_MACHINE: return g_strdup_printf("%s-machine", machine_type_find(c->type ? c->type : "pc")->name);
 	case QOM_CPU:
-		return c->cpu_model ? g_strdup_printf("%.*s-x86_64-cpu", (int)strcspn(c->cpu_model, ","), c->cpu_model)
-				    : g_strdup("qemu64-x86_64-cpu");
+		return qom_cpu_type(c->cpu_model);
 	case QOM_DEVICE: return g_strdup(((Device *)node->object)->cls->name);
 	case QOM_OBJECT: return g_strdup(((DeviceConfig *)node->object)->driver);
 	case QOM_CHARDEV: return g_strdup("chardev");
