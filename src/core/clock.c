@@ -142,6 +142,18 @@ void timer_arm(Timer *t, int64_t deadline_ns)
 	update(clock);
 }
 
+/* Fires the earliest timer if it is due by `now`. */
+static bool fire_one(Clock *clock, int64_t now)
+{
+	Timer *t = clock->count ? clock->heap[0] : NULL;
+
+	if (!t || t->deadline > now)
+		return false;
+	timer_cancel(t);
+	t->fn(t->opaque);
+	return true;
+}
+
 static gboolean fire(gint fd, GIOCondition condition, gpointer opaque)
 {
 	Clock *clock = opaque;
@@ -150,13 +162,9 @@ static gboolean fire(gint fd, GIOCondition condition, gpointer opaque)
 	machine_lock();
 	if (read(fd, &expirations, sizeof(expirations)) == sizeof(expirations))
 		clock->programmed = TIMER_IDLE;
-	for (int n = 0; n < BURST_MAX && atomic_load(&clock->frozen) == NOT_FROZEN; n++) {
-		Timer *t = clock->count ? clock->heap[0] : NULL;
-		if (!t || t->deadline > clock_now(clock))
+	for (int n = 0; n < BURST_MAX && atomic_load(&clock->frozen) == NOT_FROZEN; n++)
+		if (!fire_one(clock, clock_now(clock)))
 			break;
-		timer_cancel(t);
-		t->fn(t->opaque);
-	}
 	update(clock);
 	machine_unlock();
 	return G_SOURCE_CONTINUE;
@@ -206,4 +214,17 @@ void clock_stop(Clock *clock)
 		return;
 	atomic_store(&clock->frozen, host_now() + atomic_load(&clock->offset));
 	program(clock, TIMER_IDLE);
+}
+
+void clock_advance(Clock *clock, int64_t ns)
+{
+	int64_t now = atomic_load(&clock->frozen), end = now + ns;
+
+	g_return_if_fail(now != NOT_FROZEN);
+	while (clock->count && clock->heap[0]->deadline <= end) {
+		now = MAX(now, clock->heap[0]->deadline);
+		atomic_store(&clock->frozen, now);
+		fire_one(clock, now);
+	}
+	atomic_store(&clock->frozen, end);
 }

@@ -27,8 +27,10 @@ typedef struct Timer {
 
 Clock *clock_new(void); /* stopped, at 0 */
 void clock_free(Clock *clock);
-void clock_start(Clock *clock); /* machine lock held, these two */
+void clock_start(Clock *clock); /* machine lock held, these three */
 void clock_stop(Clock *clock);
+/* A stopped clock goes on by `ns` at once; timers due by then fire in turn, each at its time. */
+void clock_advance(Clock *clock, int64_t ns);
 int64_t clock_now(Clock *clock); /* ns; any thread, no lock */
 
 /* Host nanoseconds (CLOCK_MONOTONIC), never stopped. Any thread. */

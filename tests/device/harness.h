@@ -20,6 +20,7 @@ typedef struct Harness {
 	uint32_t msi_data;
 	RunRequest requested;     /* the last one */
 	unsigned requests;
+	bool frozen;              /* see harness_freeze */
 } Harness;
 
 Harness *harness_new(void);
@@ -36,6 +37,8 @@ void harness_set_all(Device *dev, const char *properties);
 void harness_add_loop(Harness *h, Loop *loop);
 /* As the board's reset. */
 void harness_reset(Harness *h);
+/* From now on the guest's clock passes in harness_run only, and exactly. */
+void harness_freeze(Harness *h);
 /* Runs the main loop until the guest's clock advanced by ns. */
 void harness_run(Harness *h, int64_t ns);
 /* ... until *value is not 0, at most a second. */
