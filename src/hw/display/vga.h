@@ -33,7 +33,9 @@ typedef struct VgaView {
 	unsigned bits, double_x; /* graphics: of a pixel; columns of one */
 	unsigned repeat;        /* graphics: screen lines of one line in memory */
 	uint32_t start, pitch;  /* bytes into video memory, of a line */
-	unsigned compare, pan;  /* line compare, dots */
+	unsigned compare;       /* the last line before the split; what is below begins at 0 */
+	unsigned pan, lower_pan; /* dots to the left, above and below the split */
+	unsigned scan;          /* preset row scan: lines of the first row that are above the screen */
 	uint8_t crtc_mode;      /* CRTC 17h: address bits that lines replace */
 	uint8_t planes;         /* attribute 12h */
 	uint16_t cursor;        /* text: CRTC 0Ah, 0Bh */
@@ -99,6 +101,10 @@ void vga_draw_text(Vga *vga);
 bool vga_text_cells(void *opaque, ScreenText *out);
 /* Colour of a 16-colour index through attribute controller and DAC. */
 uint32_t vga_colour(const Vga *vga, unsigned index);
+/* vga_memory.c: bits of a nibble spread over the bytes of the four planes */
+uint32_t vga_spread(unsigned planes);
+/* vga_vbe.c: bytes that so many pixels of the mode take */
+unsigned vga_vbe_bytes(const Vga *vga, unsigned pixels);
 
 /* edid.c: 128 bytes that name this size as the preferred one. */
 void edid_make(uint8_t out[128], unsigned width, unsigned height, unsigned max_width, unsigned max_height, unsigned refresh_mhz);

@@ -9,6 +9,8 @@
 
 #include "hw/display/vga.h"
 
+#define PAN_UPPER_ONLY 0x20u /* attribute 10h: below the line compare nothing is panned */
+
 /* ---- colours ---- */
 
 static uint32_t dac_colour(const Vga *v, unsigned index)
@@ -69,6 +71,8 @@ static void look_at_text(const Vga *v, VgaView *w)
 	/* Nine dots are panned from 8 (not at all) over 0 to 7. */
 	unsigned pan = v->attr[0x13];
 	w->pan = w->cell_width == 9 ? (pan >= 8 ? 0 : pan + 1) : pan & 7;
+	w->lower_pan = v->attr[0x10] & PAN_UPPER_ONLY ? 0 : w->pan;
+	w->scan = MIN(v->crtc[8] & 0x1f, w->cell_height - 1);
 }
 
 static void look_at_graphics(const Vga *v, VgaView *w)
@@ -89,6 +93,7 @@ static void look_at_graphics(const Vga *v, VgaView *w)
 		w->width *= 2;
 	}
 	w->pan = shift >= 2 ? v->attr[0x13] >> 1 & 3 : v->attr[0x13] & 7;
+	w->scan = MIN((v->crtc[8] & 0x1fu) << twice, w->repeat - 1);
 }
 
 static void look_at_vbe(const Vga *v, VgaView *w)
@@ -101,16 +106,11 @@ static void look_at_vbe(const Vga *v, VgaView *w)
 	w->width = MIN(r[VBE_XRES], SCREEN_WIDTH_MAX);
 	w->height = MIN(r[VBE_YRES], SCREEN_HEIGHT_MAX);
 	w->repeat = w->double_x = 1;
-	w->pitch = r[VBE_VIRT_WIDTH] * bits / 8;
-	w->start = r[VBE_Y_OFFSET] * w->pitch + r[VBE_X_OFFSET] * bits / 8;
+	w->pitch = vga_vbe_bytes(v, r[VBE_VIRT_WIDTH]);
+	w->start = r[VBE_Y_OFFSET] * w->pitch + vga_vbe_bytes(v, r[VBE_X_OFFSET]);
 	w->compare = UINT32_MAX;
 	w->crtc_mode = 3;
-	w->planes = 15;
-	if (bits == 4) { /* a byte is eight dots in each plane */
-		w->pitch = r[VBE_VIRT_WIDTH] / 8 * 4u;
-		w->start = r[VBE_Y_OFFSET] * w->pitch + r[VBE_X_OFFSET] / 8 * 4u;
-		w->planes = v->attr[0x12] & 15;
-	}
+	w->planes = bits == 4 ? v->attr[0x12] & 15 : 15;
 }
 
 static VgaView look(const Vga *v)
@@ -142,13 +142,9 @@ static VgaView look(const Vga *v)
 
 static inline uint8_t byte_at(const Vga *v, uint32_t at) { return v->vram[at & (v->vram_size - 1)]; }
 
-static uint32_t planes_at(const Vga *v, uint32_t at, unsigned enabled)
+static uint32_t planes_at(const Vga *v, uint32_t at)
 {
-	uint32_t four = 0;
-	for (unsigned p = 0; p < 4; p++)
-		if (enabled >> p & 1)
-			four |= (uint32_t)byte_at(v, (at & ~3u) + p) << 8 * p;
-	return four;
+	return *(const uint32_t *)(const void *)(v->vram + (at & (v->vram_size - 4)));
 }
 
 /* The index of dot n (0 leftmost) of eight in four planes. */
@@ -168,12 +164,13 @@ static unsigned cga_dot(uint32_t four, unsigned n)
 static void draw_indexed(const Vga *v, uint32_t at, uint32_t *out)
 {
 	const VgaView *w = &v->view;
-	unsigned dots = w->width / w->double_x;
+	unsigned last = w->pan + w->width / w->double_x;
+	uint32_t enabled = vga_spread(w->planes), four = 0;
 
-	for (unsigned x = 0; x < dots; x++) {
-		unsigned dot = x + w->pan;
-		uint32_t four = planes_at(v, at + dot / 8 * 4, w->planes);
-		uint32_t c = v->palette[w->kind == VGA_CGA ? cga_dot(four, dot & 7) : planar_dot(four, dot & 7)];
+	for (unsigned dot = w->pan; dot < last; dot++) {
+		if (dot == w->pan || dot % 8 == 0)
+			four = planes_at(v, at + dot / 8 * 4) & enabled;
+		uint32_t c = v->palette[w->kind == VGA_CGA ? cga_dot(four, dot % 8) : planar_dot(four, dot % 8)];
 		for (unsigned k = 0; k < w->double_x; k++)
 			*out++ = c;
 	}
@@ -260,7 +257,7 @@ static uint32_t line_address(const VgaView *w, uint32_t at, unsigned row)
 static void draw_graphics(Vga *v, bool all)
 {
 	const VgaView *w = &v->view;
-	unsigned skip = (w->crtc_mode & 3) ^ 3, row = 0, repeat = w->repeat, first = 0, count = 0;
+	unsigned skip = (w->crtc_mode & 3) ^ 3, row = 0, repeat = w->repeat - w->scan, first = 0, count = 0;
 	uint32_t at = w->start, bytes = line_bytes(w);
 
 	for (unsigned y = 0; y < w->height; y++) {

@@ -8,8 +8,7 @@
 
 enum { ARITHMETIC_NONE, ARITHMETIC_AND, ARITHMETIC_OR, ARITHMETIC_XOR };
 
-/* Bits of a nibble spread over the four planes. */
-static uint32_t spread(unsigned planes)
+uint32_t vga_spread(unsigned planes)
 {
 	return (planes & 1 ? 0xffu : 0) | (planes & 2 ? 0xff00u : 0) | (planes & 4 ? 0xff0000u : 0) | (planes & 8 ? 0xff000000u : 0);
 }
@@ -66,7 +65,7 @@ static uint8_t read_byte(void *opaque, uint64_t offset)
 	if (!(v->gfx[5] & 8))
 		return (uint8_t)(v->latch >> 8 * v->gfx[4]);
 	/* Read mode 1: which pixels have the colour compared with, in the planes that count. */
-	uint32_t differ = (v->latch ^ spread(v->gfx[2])) & spread(v->gfx[7]);
+	uint32_t differ = (v->latch ^ vga_spread(v->gfx[2])) & vga_spread(v->gfx[7]);
 	differ |= differ >> 16;
 	differ |= differ >> 8;
 	return (uint8_t)~differ;
@@ -91,14 +90,14 @@ static uint32_t write_value(const Vga *v, uint8_t byte)
 
 	switch (v->gfx[5] & 3) {
 	case 1: return v->latch;
-	case 2: value = spread(byte & 15); break;
+	case 2: value = vga_spread(byte & 15); break;
 	case 3:
 		mask &= turned * 0x01010101u;
-		value = spread(v->gfx[0]);
+		value = vga_spread(v->gfx[0]);
 		return (value & mask) | (v->latch & ~mask);
 	default:
-		set = spread(v->gfx[1]);
-		value = (turned * 0x01010101u & ~set) | (spread(v->gfx[0]) & set);
+		set = vga_spread(v->gfx[1]);
+		value = (turned * 0x01010101u & ~set) | (vga_spread(v->gfx[0]) & set);
 		break;
 	}
 	return (combine(v, value) & mask) | (v->latch & ~mask);
@@ -113,7 +112,7 @@ static void store(Vga *v, uint32_t *to, uint32_t value, uint32_t mask)
 static void write_byte(void *opaque, uint64_t offset, uint8_t byte)
 {
 	Vga *v = opaque;
-	uint32_t at, enabled = spread(v->seq[2]);
+	uint32_t at, enabled = vga_spread(v->seq[2]);
 
 	if (!place(v, offset, &at))
 		return;

@@ -62,19 +62,58 @@ static void draw_row(const VgaView *w, unsigned bits, bool ninth, uint32_t fg, u
 	}
 }
 
-/* `panned`: dots to the left. */
-static void draw_cell(Vga *v, unsigned column, unsigned row, unsigned cell, unsigned panned)
+/* ---- rows ---- */
+
+/* A row of characters: its cells in memory and the screen's lines [top, bottom) that show it, the first of its own at y. */
+typedef struct TextRow {
+	uint32_t at;
+	int y;
+	unsigned top, bottom, pan;
+} TextRow;
+
+/* Screen lines that come from the start address; those below the line compare come from the start of memory. */
+static unsigned upper_lines(const VgaView *w) { return w->compare < w->height ? w->compare + 1 : w->height; }
+
+/* Rows with a line above the line compare; the first one begins at the preset line of its own. */
+static unsigned upper_rows(const VgaView *w) { return (upper_lines(w) + w->scan + w->cell_height - 1) / w->cell_height; }
+
+static unsigned row_count(const VgaView *w)
+{
+	return upper_rows(w) + (w->height - upper_lines(w) + w->cell_height - 1) / w->cell_height;
+}
+
+static TextRow row_of(const VgaView *w, unsigned row)
+{
+	unsigned split = upper_lines(w), rows = upper_rows(w);
+	TextRow r;
+
+	if (row < rows)
+		r = (TextRow){ .at = w->start + row * w->pitch, .y = (int)(row * w->cell_height) - (int)w->scan, .pan = w->pan };
+	else
+		r = (TextRow){ .at = (row - rows) * w->pitch, .y = (int)(split + (row - rows) * w->cell_height),
+			       .pan = w->lower_pan };
+	r.top = (unsigned)MAX(r.y, 0);
+	r.bottom = MIN((unsigned)(r.y + (int)w->cell_height), row < rows ? split : w->height);
+	return r;
+}
+
+static void damage_cell(Vga *v, const TextRow *r, int x)
+{
+	screen_damage(v->screen, (Rect){ (unsigned)MAX(x, 0), r->top, v->view.cell_width, r->bottom - r->top });
+}
+
+static void draw_cell(Vga *v, const TextRow *r, unsigned column, unsigned cell)
 {
 	const VgaView *w = &v->view;
 	unsigned ch = cell & 0xff, attr = cell >> 8;
 	const uint8_t *glyph = v->font + (attr >> 3 & 1) * 256 * 32 + ch * 32;
 	bool ninth = ch >= 0xb0 && ch <= 0xdf && v->attr[0x10] & LINE_GRAPHICS;
 	uint32_t fg = v->palette[attr & 15], bg = v->palette[attr >> 4];
-	int x = (int)(column * w->cell_width) - (int)panned;
+	int x = (int)(column * w->cell_width) - (int)r->pan;
 
-	for (unsigned y = 0; y < w->cell_height; y++)
-		draw_row(w, glyph[y & 31], ninth, fg, bg, x, screen_line(v->screen, row * w->cell_height + y));
-	screen_damage(v->screen, (Rect){ (unsigned)MAX(x, 0), row * w->cell_height, w->cell_width, w->cell_height });
+	for (unsigned y = r->top; y < r->bottom; y++)
+		draw_row(w, glyph[((int)y - r->y) & 31], ninth, fg, bg, x, screen_line(v->screen, y));
+	damage_cell(v, r, x);
 }
 
 /* ---- the cursor ---- */
@@ -82,12 +121,16 @@ static void draw_cell(Vga *v, unsigned column, unsigned row, unsigned cell, unsi
 static int cursor_cell(const Vga *v)
 {
 	const VgaView *w = &v->view;
-	uint32_t at = (uint32_t)(v->crtc[0x0e] << 8 | v->crtc[0x0f]) * 4 - w->start;
+	uint32_t at = (uint32_t)(v->crtc[0x0e] << 8 | v->crtc[0x0f]) * 4;
 
-	if (v->crtc[0x0a] & 0x20 || !w->pitch)
+	if (v->crtc[0x0a] & 0x20)
 		return -1;
-	unsigned row = at / w->pitch, column = at % w->pitch / 4;
-	return row < w->rows && column < w->columns ? (int)(row * w->columns + column) : -1;
+	for (unsigned row = 0; row < row_count(w); row++) {
+		uint32_t column = (at - row_of(w, row).at) / 4;
+		if (column < w->columns)
+			return (int)(row * w->columns + column);
+	}
+	return -1;
 }
 
 static bool cursor_lit(const Vga *v)
@@ -99,28 +142,46 @@ static void draw_cursor(Vga *v, int cell)
 {
 	const VgaView *w = &v->view;
 	unsigned first = v->crtc[0x0a] & 31, last = MIN(v->crtc[0x0b] & 31u, w->cell_height - 1);
-	unsigned row = (unsigned)cell / w->columns, column = (unsigned)cell % w->columns;
+	TextRow r = row_of(w, (unsigned)cell / w->columns);
+	int x = (int)((unsigned)cell % w->columns * w->cell_width) - (int)r.pan;
 	uint32_t fg = v->palette[v->cells[cell] >> 8 & 15];
 
-	for (unsigned y = first; y <= last && first < w->cell_height; y++)
-		draw_row(w, 0xff, true, fg, fg, (int)(column * w->cell_width) - (int)w->pan,
-			 screen_line(v->screen, row * w->cell_height + y));
-	screen_damage(v->screen, (Rect){ column * w->cell_width, row * w->cell_height, w->cell_width, w->cell_height });
+	for (unsigned line = first; line <= last && first < w->cell_height; line++) {
+		unsigned y = (unsigned)(r.y + (int)line);
+		if (y >= r.top && y < r.bottom)
+			draw_row(w, 0xff, true, fg, fg, x, screen_line(v->screen, y));
+	}
+	damage_cell(v, &r, x);
 }
 
 /* ---- all of it ---- */
 
-/* Cells below the line compare come from the start of memory, in whole rows. */
-static uint32_t row_address(const VgaView *w, unsigned row)
+/* Cells that differ from what was drawn; `was`: one that has to be drawn in any case, -1: none. True: the cursor's was. */
+static bool draw_text_row(Vga *v, unsigned row, bool all, int cursor, int was)
 {
-	unsigned split = w->compare == UINT32_MAX ? w->rows : (w->compare + 1) / w->cell_height;
-	return row < split ? w->start + row * w->pitch : (row - split) * w->pitch;
+	const VgaView *w = &v->view;
+	TextRow r = row_of(w, row);
+	bool cursor_drawn = false;
+
+	for (unsigned column = 0; column < w->columns; column++) {
+		int i = (int)(row * w->columns + column);
+		unsigned cell = cell_at(v, r.at + column * 4);
+		if (!all && cell == v->cells[i] && i != was)
+			continue;
+		v->cells[i] = (uint16_t)cell;
+		cursor_drawn |= i == cursor;
+		draw_cell(v, &r, column, cell);
+		/* Panned, one more cell than fits begins to show at the right. */
+		if (r.pan && column + 1 == w->columns)
+			draw_cell(v, &r, column + 1, cell_at(v, r.at + (column + 1) * 4));
+	}
+	return cursor_drawn;
 }
 
 void vga_draw_text(Vga *v)
 {
 	const VgaView *w = &v->view;
-	unsigned count = w->columns * w->rows;
+	unsigned rows = row_count(w), count = w->columns * rows;
 	bool all = v->cell_count != count;
 
 	if (all) {
@@ -132,18 +193,8 @@ void vga_draw_text(Vga *v)
 	int cursor = cursor_cell(v);
 	bool lit = cursor >= 0 && cursor_lit(v), moved = cursor != v->cursor_cell || lit != v->cursor_on;
 	int was = moved && v->cursor_on ? v->cursor_cell : -1;
-	for (unsigned i = 0; i < count; i++) {
-		unsigned row = i / w->columns, column = i % w->columns;
-		unsigned cell = cell_at(v, row_address(w, row) + column * 4);
-		if (!all && cell == v->cells[i] && (int)i != was)
-			continue;
-		v->cells[i] = (uint16_t)cell;
-		moved |= (int)i == cursor;
-		draw_cell(v, column, row, cell, w->pan);
-		/* Panned, one more cell than fits begins to show at the right. */
-		if (w->pan && column + 1 == w->columns)
-			draw_cell(v, column + 1, row, cell_at(v, row_address(w, row) + (column + 1) * 4), w->pan);
-	}
+	for (unsigned row = 0; row < rows; row++)
+		moved |= draw_text_row(v, row, all, cursor, was);
 	if (lit && (moved || all))
 		draw_cursor(v, cursor);
 	v->cursor_cell = cursor;
@@ -157,7 +208,7 @@ bool vga_text_cells(void *opaque, ScreenText *out)
 
 	if (w->kind != VGA_TEXT || !v->cell_count)
 		return false;
-	*out = (ScreenText){ .columns = w->columns, .rows = w->rows, .cells = v->cells, .cursor_x = -1, .cursor_y = -1 };
+	*out = (ScreenText){ .columns = w->columns, .rows = v->cell_count / w->columns, .cells = v->cells, .cursor_x = -1, .cursor_y = -1 };
 	if (v->cursor_cell >= 0) {
 		out->cursor_x = v->cursor_cell % (int)w->columns;
 		out->cursor_y = v->cursor_cell / (int)w->columns;

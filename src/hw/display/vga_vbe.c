@@ -12,7 +12,7 @@
 
 bool vga_vbe_on(const Vga *v) { return v->vbe[VBE_ENABLE] & VBE_ENABLED; }
 
-static unsigned bytes_of(const Vga *v, unsigned pixels)
+unsigned vga_vbe_bytes(const Vga *v, unsigned pixels)
 {
 	unsigned bpp = v->vbe[VBE_BPP];
 	return bpp == 4 ? pixels / 2 : pixels * ((bpp + 7) / 8); /* 15 takes 16 */
@@ -28,10 +28,10 @@ static void clamp(Vga *v)
 		r[VBE_BPP] = 8;
 	xres = CLAMP(xres & ~7u, 8, VBE_XRES_MAX);
 	width = CLAMP(width & ~7u, xres, VBE_XRES_MAX);
-	unsigned line = MAX(bytes_of(v, width), 1u), lines = v->vram_size / line;
+	unsigned line = MAX(vga_vbe_bytes(v, width), 1u), lines = v->vram_size / line;
 	if (!lines) { /* even one is too long */
 		width = xres = 8;
-		line = bytes_of(v, width);
+		line = vga_vbe_bytes(v, width);
 		lines = v->vram_size / line;
 	}
 	yres = CLAMP(yres, 1, MIN(VBE_YRES_MAX, lines));
@@ -56,7 +56,7 @@ static void set_vga_registers(Vga *v)
 	v->crtc[0x01] = (uint8_t)(r[VBE_XRES] / 8 - 1);
 	v->crtc[0x12] = (uint8_t)height;
 	v->crtc[0x07] = (uint8_t)((v->crtc[0x07] & ~0x42u) | (height >> 7 & 2) | (height >> 3 & 0x40) | 0x10);
-	v->crtc[0x13] = (uint8_t)(bytes_of(v, r[VBE_VIRT_WIDTH]) / 8);
+	v->crtc[0x13] = (uint8_t)(vga_vbe_bytes(v, r[VBE_VIRT_WIDTH]) / 8);
 	v->crtc[0x18] = 0xff;
 	v->crtc[0x09] = (uint8_t)((v->crtc[0x09] & ~0x9fu) | 0x40);
 	v->seq[1] &= (uint8_t)~8u;
@@ -79,7 +79,7 @@ static void enable(Vga *v, uint16_t value)
 		clamp(v);
 		set_vga_registers(v);
 		if (!(value & VBE_NO_CLEAR)) {
-			size_t size = MIN((size_t)r[VBE_YRES] * bytes_of(v, r[VBE_VIRT_WIDTH]), v->vram_size);
+			size_t size = MIN((size_t)r[VBE_YRES] * vga_vbe_bytes(v, r[VBE_VIRT_WIDTH]), v->vram_size);
 			memset(v->vram, 0, size);
 			ram_written(&v->dev->board->arena, v->vram, size);
 		}
