@@ -190,14 +190,14 @@ bool apply_dfilter(Cli *cli, const OptionDef *def, const char *text, GArray *kv,
 	return log_set_filter(text, error);
 }
 
-bool apply_action(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
+/* -no-reboot, -no-shutdown and -watchdog-action: -action in fewer words. */
+bool apply_action_short(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
-	const char *reboot = kv_list_get(kv, "reboot"), *shutdown = kv_list_get(kv, "shutdown");
-	if (reboot)
-		cli->machine.no_reboot = !strcmp(reboot, "shutdown");
-	if (shutdown)
-		cli->machine.no_shutdown = !strcmp(shutdown, "pause");
-	return true;
+	char *long_text = text ? g_strdup_printf("watchdog=%s", text)
+		: g_strdup(!strcmp(def->name, "no-reboot") ? "reboot=shutdown" : "shutdown=pause");
+	bool ok = option_apply(cli, option_find("action"), long_text, error);
+	g_free(long_text);
+	return ok;
 }
 
 bool apply_readconfig(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)

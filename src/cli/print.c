@@ -251,7 +251,7 @@ static void add_accel(GPtrArray *out, const MachineConfig *c)
 
 static GPtrArray *effective(const Cli *cli)
 {
-	static const char *const stored[] = { "m", "smp", "name", "boot", "msg" };
+	static const char *const stored[] = { "m", "smp", "name", "action", "boot", "msg" };
 	const MachineConfig *c = &cli->machine;
 	GPtrArray *out = g_ptr_array_new_with_free_func(item_free);
 	add(out, "nodefaults", NULL);

@@ -17,9 +17,6 @@
 static const char *const split_values[] = { "on", "off", "split", NULL };
 static const char *const rtc_clocks[] = { "host", "rt", "vm", NULL };
 static const char *const driftfix_values[] = { "none", "slew", NULL };
-static const char *const reboot_values[] = { "reset", "shutdown", NULL };
-static const char *const shutdown_values[] = { "poweroff", "pause", NULL };
-static const char *const panic_values[] = { "pause", "shutdown", "exit-failure", "none", NULL };
 static const char *const monitor_modes[] = { "readline", "control", NULL };
 static const char *const thread_values[] = { "single", "multi", NULL };
 
@@ -163,10 +160,10 @@ static const SubKey rom_keys[] = {
 };
 
 static const SubKey action_keys[] = {
-	{ "reboot", KEY_ENUM, 0, "reset", "what a guest's reset does", reboot_values },
-	{ "shutdown", KEY_ENUM, 0, "poweroff", "what a guest's power-off does", shutdown_values },
-	{ "panic", KEY_ENUM, 0, "shutdown", "what a guest's panic does", panic_values,
-	  .only = "shutdown" },
+	{ "reboot", KEY_ENUM, M(actions.reboot), "reset", "what a reset does", reboot_actions },
+	{ "shutdown", KEY_ENUM, M(actions.shutdown), "poweroff", "what a guest's power-off does", shutdown_actions },
+	{ "panic", KEY_ENUM, M(actions.panic), "shutdown", "what a guest's panic does", panic_actions },
+	{ "watchdog", KEY_ENUM, M(actions.watchdog), "reset", "what a watchdog does that expires", watchdog_actions },
 	END
 };
 
@@ -363,12 +360,10 @@ const OptionDef option_table[] = {
 	NOT("xen-domid", "ID", "Xen domain", SECTION_EXPERT, "leave it out"),
 	NOT("xen-attach", NULL, "attach to a Xen domain", SECTION_EXPERT, "leave it out"),
 	NOT("xen-domid-restrict", NULL, "restrict Xen operations", SECTION_EXPERT, "leave it out"),
-	{ "no-reboot", NULL, "leave where the guest resets", SECTION_EXPERT, .at = M(no_reboot) },
-	{ "no-shutdown", NULL, "pause where the guest powers off", SECTION_EXPERT,
-	  .at = M(no_shutdown) },
-	{ "action", "EVENT=ACTION[,...]", "what follows on reboot, shutdown, panic", SECTION_EXPERT,
-	  "action", NULL,
-	  action_keys, 0, apply_action },
+	{ "no-reboot", NULL, "the same as -action reboot=shutdown", SECTION_EXPERT, .apply = apply_action_short },
+	{ "no-shutdown", NULL, "the same as -action shutdown=pause", SECTION_EXPERT, .apply = apply_action_short },
+	{ "action", "EVENT=ACTION[,...]", "what follows on reboot, shutdown, panic, watchdog", SECTION_EXPERT,
+	  "action", NULL, action_keys },
 	NOT("loadvm", "TAG", "start from a snapshot", SECTION_EXPERT, "leave it out"),
 	{ "daemonize", NULL, "go to the background once the machine is there", SECTION_EXPERT,
 	  .at = H(daemonize) },
@@ -379,8 +374,7 @@ const OptionDef option_table[] = {
 	  "real-time clock",
 	  SECTION_EXPERT, "rtc", "base", rtc_keys, 0, apply_rtc },
 	NOT("icount", "KEY=VALUE...", "time by instructions", SECTION_EXPERT, "leave it out"),
-	NOT("watchdog", "MODEL", "watchdog", SECTION_EXPERT, "leave it out"),
-	NOT("watchdog-action", "ACTION", "what a watchdog does", SECTION_EXPERT, "leave it out"),
+	{ "watchdog-action", "ACTION", "the same as -action watchdog=ACTION", SECTION_EXPERT, .apply = apply_action_short },
 	NOT("echr", "CHAR", "escape character of the terminal", SECTION_EXPERT, "use C-a"),
 	NOT("incoming", "URI", "take a migrating guest", SECTION_EXPERT, "leave it out"),
 	NOT("only-migratable", NULL, "only devices that migrate", SECTION_EXPERT, "leave it out"),

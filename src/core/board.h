@@ -25,9 +25,10 @@ struct Display;
 /* Why the machine stops or resets; the run loop (machine/run.c) acts on it in the main loop. */
 typedef enum RunRequest {
 	RUN_NONE,
+	RUN_CRASHLOADED,   /* pvpanic: the guest panicked and its crash kernel takes over; nothing stops */
 	RUN_IO_ERROR,      /* a drive's werror= or rerror= says stop: pause until the user goes on */
-	RUN_RESET,         /* guest or user asked for a reset (-no-reboot makes it a shutdown) */
-	RUN_SHUTDOWN,      /* ACPI S5, `system_powerdown` obeyed, ... (-no-shutdown pauses instead) */
+	RUN_RESET,         /* the guest asked for a reset */
+	RUN_SHUTDOWN,      /* ACPI S5, `system_powerdown` obeyed, ... */
 	RUN_QUIT,          /* user: leave now with exit_status */
 	RUN_PANICKED,      /* pvpanic */
 	RUN_TRIPLE_FAULT,  /* a vcpu shut down: the board resets */
@@ -69,6 +70,8 @@ typedef struct Board {
 	_Atomic int request;       /* RunRequest, the most severe not yet handled */
 	_Atomic int exit_status;   /* for RUN_QUIT */
 	void (*request_fn)(struct Board *board, RunRequest why); /* wakes the main loop; set by machine/run.c */
+	/* A watchdog expired: what -action watchdog= says is done soon. Any thread, machine lock held or not; NULL: nothing. */
+	void (*watchdog)(struct Board *board);
 	Irq powerdown;             /* raised by `system_powerdown`: the ACPI device's power button */
 	void (*set_a20)(struct Board *board, bool enabled); /* i8042, port 92h */
 	bool a20;

@@ -10,7 +10,7 @@ const DeviceClass *const device_classes[] = {
 	&i8254_class, &port61_class, &rtc_class, &hpet_class,
 	&i8042_class, &port92_class,
 	&serial_isa_class, &serial_pci_class, &serial_pci2_class, &serial_pci4_class, &parallel_class,
-	&debugcon_class, &debugexit_class, &pvpanic_class,
+	&debugcon_class, &debugexit_class, &pvpanic_class, &pvpanic_pci_class, &i6300esb_class,
 	&i440fx_pcihost_class, &i440fx_class, &piix3_class, &piix4pm_class, &pcihp_class,
 	&piix3_ide_class, &ide_hd_class, &ide_cd_class,
 	&fw_cfg_class,

@@ -17,6 +17,11 @@
 #define MIB (1024ull * 1024)
 #define GIB (1024 * MIB)
 
+const char *const reboot_actions[] = { "reset", "shutdown", NULL };
+const char *const shutdown_actions[] = { "poweroff", "pause", NULL };
+const char *const panic_actions[] = { "shutdown", "pause", "exit-failure", "none", NULL };
+const char *const watchdog_actions[] = { "reset", "shutdown", "poweroff", "pause", "debug", "none", "inject-nmi", NULL };
+
 const MachineType machine_types[] = {
 	{ "pc-i440fx-7.2", "pc", "Standard PC (i440FX + PIIX, 1996)", true },
 	{ "pc-i440fx-7.1", NULL, "Standard PC (i440FX + PIIX, 1996)", false },

@@ -104,6 +104,20 @@ typedef struct MachineProps {
 	char *oem_id, *oem_table_id; /* x-oem-id, x-oem-table-id */
 } MachineProps;
 
+/* -action: what follows on what the guest does. The words of each, in this order, end with NULL. */
+typedef enum RebootAction { REBOOT_RESET, REBOOT_SHUTDOWN } RebootAction;
+typedef enum ShutdownAction { SHUTDOWN_POWEROFF, SHUTDOWN_PAUSE } ShutdownAction;
+typedef enum PanicAction { PANIC_SHUTDOWN, PANIC_PAUSE, PANIC_EXIT_FAILURE, PANIC_NONE } PanicAction;
+typedef enum WatchdogAction {
+	WATCHDOG_RESET, WATCHDOG_SHUTDOWN, WATCHDOG_POWEROFF, WATCHDOG_PAUSE, WATCHDOG_DEBUG, WATCHDOG_NONE,
+	WATCHDOG_INJECT_NMI,
+} WatchdogAction;
+extern const char *const reboot_actions[], *const shutdown_actions[], *const panic_actions[], *const watchdog_actions[];
+
+typedef struct MachineActions {
+	int reboot, shutdown, panic, watchdog; /* as the enums above */
+} MachineActions;
+
 typedef struct MachineConfig {
 	/* What it is */
 	char *name;            /* -name guest=...; NULL: none */
@@ -148,7 +162,8 @@ typedef struct MachineConfig {
 	unsigned screen_width, screen_height; /* -g: what its monitor prefers; 0: its own choice */
 	bool nographic;        /* firmware messages go to the first serial port */
 	bool no_defaults;      /* -nodefaults */
-	bool no_reboot, no_shutdown, no_acpi, no_hpet;
+	MachineActions actions; /* -action; may change while the machine runs */
+	bool no_acpi, no_hpet;
 	bool start_paused;     /* -S */
 	bool win2k_hack, no_fd_bootchk;
 } MachineConfig;

@@ -70,6 +70,11 @@ const MachineConfig *machine_config(Machine *m)
 	return m->config;
 }
 
+MachineActions *machine_actions(Machine *m)
+{
+	return &m->config->actions;
+}
+
 Device *machine_find_device(Machine *m, const char *id)
 {
 	for (unsigned i = 0; i < m->board.devices->len; i++) {

@@ -27,15 +27,19 @@ typedef enum RunState {
 	STATE_PANICKED,       /* pvpanic said so */
 	STATE_INTERNAL_ERROR, /* the accelerator gave up */
 	STATE_IO_ERROR,       /* a disk with werror=stop */
+	STATE_WATCHDOG,       /* a watchdog expired, and -action watchdog=pause */
 } RunState;
 
 /* What happened to the machine, told to listeners (QMP events) on the main thread. */
 typedef enum MachineEvent {
 	MACHINE_EVENT_RESUME, MACHINE_EVENT_STOP, MACHINE_EVENT_RESET, MACHINE_EVENT_SHUTDOWN,
-	MACHINE_EVENT_POWERDOWN, MACHINE_EVENT_PANICKED,
+	MACHINE_EVENT_POWERDOWN, MACHINE_EVENT_PANICKED, MACHINE_EVENT_CRASHLOADED,
 } MachineEvent;
-/* `guest`: the guest did it, not the user. */
-typedef void (*MachineEventFn)(void *opaque, MachineEvent event, bool guest);
+/*
+ * `detail`: of RESET and SHUTDOWN QMP's ShutdownCause ("guest-reset"), of PANICKED and CRASHLOADED QMP's
+ * GuestPanicAction ("pause"), of others NULL.
+ */
+typedef void (*MachineEventFn)(void *opaque, MachineEvent event, const char *detail);
 
 /*
  * Builds the whole machine, devices reset, vcpus made and not yet running. `config`
@@ -56,7 +60,7 @@ bool machine_stop(Machine *m, RunState why);
 bool machine_start(Machine *m, GError **error);
 
 /* Ask; the main loop acts soon. */
-void machine_request_reset(Machine *m);
+void machine_request_reset(Machine *m);     /* with -action reboot=shutdown it ends, as for the guest */
 void machine_request_quit(Machine *m, int exit_status);
 void machine_request_shutdown(Machine *m);  /* as if the guest had powered off */
 void machine_request_powerdown(Machine *m); /* presses the power button */
@@ -66,7 +70,7 @@ void machine_inject_nmi(Machine *m);
 int machine_vcpu_thread(Machine *m, unsigned index);
 
 RunState machine_state(Machine *m);
-/* QMP's RunState names: "running", "paused", "prelaunch", "shutdown", "guest-panicked", "internal-error", "io-error". */
+/* QMP's RunState names: "running", "paused", "prelaunch", "shutdown", "guest-panicked", "internal-error", "io-error", "watchdog". */
 const char *machine_state_name(RunState state);
 static inline bool machine_running(Machine *m) { return machine_state(m) == STATE_RUNNING; }
 
@@ -88,6 +92,8 @@ void machine_drop_drive(Machine *m, struct Blk *blk);
 Board *machine_board(Machine *m);
 Accel *machine_accel(Machine *m);
 const MachineConfig *machine_config(Machine *m);
+/* What the guest's resets, panics and so on lead to from now on; the caller may change it. Main thread. */
+MachineActions *machine_actions(Machine *m);
 /* A realized device by id, NULL if none. Machine lock held. */
 Device *machine_find_device(Machine *m, const char *id);
 

@@ -100,8 +100,16 @@ void world_stop(Machine *m);
 void world_reset(Machine *m);
 
 /* run.c */
+/* Tells the listeners; `detail` as MachineEventFn has it. */
+void run_tell(Machine *m, MachineEvent event, const char *detail);
+/* Pauses without telling. False: it stood already. */
+bool run_stand(Machine *m, RunState why);
 void run_init(Machine *m);
 void run_free(Machine *m);
 void vcpu_attach_kick(Vcpu *v); /* after accel's vcpu_create */
+
+/* actions.c */
+void run_handle_request(Machine *m, RunRequest request);
+void actions_watchdog(Board *board); /* Board.watchdog; any thread */
 
 #endif

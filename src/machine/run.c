@@ -1,5 +1,5 @@
 /*
- * run.c - vcpu threads, pause and resume, and what becomes of requests.
+ * run.c - vcpu threads, pause and resume.
  *
  * Follows no standard. A vcpu thread alternates between the accelerator and being
  * parked; the main thread parks all of them before it touches a Cpu. Vcpu threads enter
@@ -139,11 +139,11 @@ static void unpark_all(Machine *m)
 
 /* ---- run states ---- */
 
-static void tell(Machine *m, MachineEvent event, bool guest)
+void run_tell(Machine *m, MachineEvent event, const char *detail)
 {
 	for (unsigned i = 0; i < m->listeners->len; i++) {
 		Listener *l = &g_array_index(m->listeners, Listener, i);
-		l->fn(l->opaque, event, guest);
+		l->fn(l->opaque, event, detail);
 	}
 }
 
@@ -152,8 +152,7 @@ static bool has_vcpu_threads(const Machine *m)
 	return m->board.cpu_count && m->vcpus[0].started;
 }
 
-/* False: it stood already. */
-static bool stand(Machine *m, RunState why)
+bool run_stand(Machine *m, RunState why)
 {
 	if (atomic_load(&m->state) != STATE_RUNNING)
 		return false;
@@ -173,9 +172,9 @@ static bool stand(Machine *m, RunState why)
 
 bool machine_stop(Machine *m, RunState why)
 {
-	bool stopped = stand(m, why);
+	bool stopped = run_stand(m, why);
 	if (stopped)
-		tell(m, MACHINE_EVENT_STOP, false);
+		run_tell(m, MACHINE_EVENT_STOP, NULL);
 	return stopped;
 }
 
@@ -206,78 +205,9 @@ bool machine_start(Machine *m, GError **error)
 	machine_lock();
 	blk_retry_all();
 	machine_unlock();
-	tell(m, MACHINE_EVENT_RESUME, false);
+	run_tell(m, MACHINE_EVENT_RESUME, NULL);
 	unpark_all(m);
 	return true;
-}
-
-static void leave(Machine *m, int status)
-{
-	m->exit_status = status;
-	stand(m, STATE_SHUTDOWN); /* the end was told; no STOP before it */
-	g_main_loop_quit(m->loop);
-}
-
-static void do_shutdown(Machine *m, bool guest)
-{
-	tell(m, MACHINE_EVENT_SHUTDOWN, guest);
-	if (m->config->no_shutdown)
-		machine_stop(m, STATE_SHUTDOWN);
-	else
-		leave(m, 0);
-}
-
-/* A reset leaves the machine running, or paused if it was paused; dead states end in "paused". */
-static void do_reset(Machine *m, bool guest)
-{
-	bool was_running = atomic_load(&m->state) == STATE_RUNNING;
-	if (guest && m->config->no_reboot) {
-		do_shutdown(m, true);
-		return;
-	}
-	if (was_running)
-		park_all(m);
-	machine_lock();
-	m->once_done = true;
-	pc_reset(m);
-	machine_unlock();
-	tell(m, MACHINE_EVENT_RESET, guest);
-	if (was_running)
-		unpark_all(m);
-	else if (atomic_load(&m->state) != STATE_PRELAUNCH)
-		atomic_store(&m->state, STATE_PAUSED);
-}
-
-static void handle_request(Machine *m, int request)
-{
-	switch ((RunRequest)request) {
-	case RUN_NONE:
-		break;
-	case RUN_IO_ERROR:
-		machine_stop(m, STATE_IO_ERROR);
-		break;
-	case RUN_RESET:
-	case RUN_TRIPLE_FAULT:
-		do_reset(m, true);
-		break;
-	case RUN_SHUTDOWN:
-		do_shutdown(m, true);
-		break;
-	case RUN_QUIT:
-		tell(m, MACHINE_EVENT_SHUTDOWN, false);
-		leave(m, atomic_load(&m->board.exit_status));
-		break;
-	case RUN_PANICKED:
-		tell(m, MACHINE_EVENT_PANICKED, true);
-		if (m->config->no_shutdown)
-			machine_stop(m, STATE_PANICKED);
-		else
-			do_shutdown(m, true);
-		break;
-	case RUN_INTERNAL_ERROR:
-		machine_stop(m, STATE_INTERNAL_ERROR);
-		break;
-	}
 }
 
 static gboolean on_event(gint fd, GIOCondition condition, gpointer opaque)
@@ -285,7 +215,7 @@ static gboolean on_event(gint fd, GIOCondition condition, gpointer opaque)
 	Machine *m = opaque;
 
 	notifier_clear(fd);
-	handle_request(m, atomic_exchange(&m->board.request, RUN_NONE));
+	run_handle_request(m, atomic_exchange(&m->board.request, RUN_NONE));
 	/* Whatever came of it, the guest does not stay where on_request stopped it. */
 	if (machine_running(m))
 		unpark_all(m);
@@ -329,6 +259,7 @@ void run_init(Machine *m)
 	m->loop = g_main_loop_new(NULL, FALSE);
 	m->event_fd = notifier_new(NULL);
 	m->board.request_fn = on_request;
+	m->board.watchdog = actions_watchdog;
 	blk_set_error_fn(on_block_error, m);
 	m->event_source = g_unix_fd_add(m->event_fd, G_IO_IN, on_event, m);
 }
@@ -397,6 +328,7 @@ const char *machine_state_name(RunState state)
 		[STATE_PRELAUNCH] = "prelaunch", [STATE_RUNNING] = "running", [STATE_PAUSED] = "paused",
 		[STATE_SHUTDOWN] = "shutdown", [STATE_PANICKED] = "guest-panicked",
 		[STATE_INTERNAL_ERROR] = "internal-error", [STATE_IO_ERROR] = "io-error",
+		[STATE_WATCHDOG] = "watchdog",
 	};
 	return names[state];
 }
@@ -405,41 +337,4 @@ void machine_add_listener(Machine *m, MachineEventFn fn, void *opaque)
 {
 	Listener l = { fn, opaque };
 	g_array_append_val(m->listeners, l);
-}
-
-/* What the user asks for is done even with -no-reboot: that concerns the guest. */
-static gboolean user_reset(gpointer opaque)
-{
-	do_reset(opaque, false);
-	return G_SOURCE_REMOVE;
-}
-
-void machine_request_reset(Machine *m)
-{
-	g_idle_add_full(G_PRIORITY_HIGH, user_reset, m, NULL);
-}
-
-void machine_request_quit(Machine *m, int exit_status)
-{
-	board_request(&m->board, RUN_QUIT, exit_status);
-}
-
-void machine_request_shutdown(Machine *m)
-{
-	board_request(&m->board, RUN_SHUTDOWN, 0);
-}
-
-static gboolean user_powerdown(gpointer opaque)
-{
-	Machine *m = opaque;
-	machine_lock();
-	irq_pulse(&m->board.powerdown);
-	machine_unlock();
-	tell(m, MACHINE_EVENT_POWERDOWN, false);
-	return G_SOURCE_REMOVE;
-}
-
-void machine_request_powerdown(Machine *m)
-{
-	g_idle_add_full(G_PRIORITY_HIGH, user_powerdown, m, NULL);
 }

@@ -1,8 +1,10 @@
 /*
- * control.c - what the machine is told to do: stop, cont, reset, power, NMI, quit.
+ * control.c - what the machine is told to do: stop, cont, reset, power, NMI, quit, and what events lead to.
  *
  * Main thread, machine lock not held.
  */
+#include <string.h>
+
 #include "core/error.h"
 #include "monitor/private.h"
 
@@ -46,4 +48,41 @@ json_t *serve_nmi(Monitor *mon, const json_t *args, GError **error)
 {
 	machine_inject_nmi(mon->m);
 	return json_object();
+}
+
+/* ---- what follows on what the guest does ---- */
+
+/* Sets *action to the place of `word` in `words`; NULL: leaves it. False: it is none of them. */
+static bool set_action(int *action, const char *const *words, const char *word)
+{
+	for (int i = 0; word && words[i]; i++)
+		if (!strcmp(words[i], word)) {
+			*action = i;
+			return true;
+		}
+	return !word;
+}
+
+json_t *serve_set_action(Monitor *mon, const json_t *args, GError **error)
+{
+	MachineActions *a = machine_actions(mon->m);
+
+	/* The words were checked against QMP's types. */
+	set_action(&a->reboot, reboot_actions, member_text(args, "reboot"));
+	set_action(&a->shutdown, shutdown_actions, member_text(args, "shutdown"));
+	set_action(&a->panic, panic_actions, member_text(args, "panic"));
+	set_action(&a->watchdog, watchdog_actions, member_text(args, "watchdog"));
+	return json_object();
+}
+
+json_t *serve_watchdog_set_action(Monitor *mon, const json_t *args, GError **error)
+{
+	set_action(&machine_actions(mon->m)->watchdog, watchdog_actions, member_text(args, "action"));
+	return json_object();
+}
+
+void command_watchdog_action(Monitor *mon, const Args *args, GString *out)
+{
+	if (!set_action(&machine_actions(mon->m)->watchdog, watchdog_actions, args->text[0]))
+		g_string_append_printf(out, "Error: invalid parameter value: %s\n", args->text[0]);
 }

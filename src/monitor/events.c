@@ -22,6 +22,7 @@ const EventDef event_table[] = {
 	{ "DEVICE_DELETED", { { "device", "str", true }, { "path", "str" } } },
 	{ "DEVICE_TRAY_MOVED", { { "device", "str" }, { "id", "str" }, { "tray-open", "bool" } } },
 	{ "DEVICE_UNPLUG_GUEST_ERROR", { { "device", "str", true }, { "path", "str" } } },
+	{ "GUEST_CRASHLOADED", { { "action", "GuestPanicAction" } } },
 	{ "GUEST_PANICKED", { { "action", "GuestPanicAction" } } },
 	{ "POWERDOWN" },
 	{ "RESET", { { "guest", "bool" }, { "reason", "ShutdownCause" } } },
@@ -171,28 +172,21 @@ static void event_in(void *opaque, const char *name, json_t *data)
 	pthread_mutex_unlock(&queue_lock);
 }
 
-static const char *cause_of(MachineEvent event, bool guest)
-{
-	if (event == MACHINE_EVENT_RESET)
-		return guest ? "guest-reset" : "host-qmp-system-reset";
-	return guest ? "guest-shutdown" : "host-qmp-quit";
-}
-
 /* On the main thread: those who are told hear of it before the command that did it is answered. */
-static void machine_event(void *opaque, MachineEvent event, bool guest)
+static void machine_event(void *opaque, MachineEvent event, const char *detail)
 {
 	static const char *const names[] = {
 		[MACHINE_EVENT_RESUME] = "RESUME", [MACHINE_EVENT_STOP] = "STOP", [MACHINE_EVENT_RESET] = "RESET",
 		[MACHINE_EVENT_SHUTDOWN] = "SHUTDOWN", [MACHINE_EVENT_POWERDOWN] = "POWERDOWN",
-		[MACHINE_EVENT_PANICKED] = "GUEST_PANICKED",
+		[MACHINE_EVENT_PANICKED] = "GUEST_PANICKED", [MACHINE_EVENT_CRASHLOADED] = "GUEST_CRASHLOADED",
 	};
 	json_t *data = NULL;
 	if (!clients)
 		return;
 	if (event == MACHINE_EVENT_RESET || event == MACHINE_EVENT_SHUTDOWN)
-		data = json_pack("{sb ss}", "guest", guest, "reason", cause_of(event, guest));
-	else if (event == MACHINE_EVENT_PANICKED)
-		data = json_pack("{ss}", "action", machine_config(opaque)->no_shutdown ? "pause" : "poweroff");
+		data = json_pack("{sb ss}", "guest", g_str_has_prefix(detail, "guest-"), "reason", detail);
+	else if (detail)
+		data = json_pack("{ss}", "action", detail);
 	event_in(NULL, names[event], data);
 	events_flush();
 }

@@ -126,7 +126,9 @@ ServeFn serve_version, serve_commands, serve_schema, serve_human;
 ShowFn show_version;
 
 /* control.c: what the machine is told to do */
-ServeFn serve_stop, serve_cont, serve_quit, serve_reset, serve_powerdown, serve_wakeup, serve_nmi;
+ServeFn serve_stop, serve_cont, serve_quit, serve_reset, serve_powerdown, serve_wakeup, serve_nmi,
+	serve_set_action, serve_watchdog_set_action;
+RunFn command_watchdog_action;
 
 /* query.c: what it is and how it stands */
 ServeFn serve_status, serve_kvm, serve_target, serve_name, serve_uuid, serve_memory_size,

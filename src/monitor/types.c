@@ -25,6 +25,9 @@ const char *const schema_types[] = {
 	"enum ShutdownCause none host-error host-qmp-quit host-qmp-system-reset host-signal host-ui guest-shutdown guest-reset "
 		"guest-panic subsystem-reset snapshot-load",
 	"enum GuestPanicAction pause poweroff run",
+	"enum RebootAction reset shutdown",
+	"enum ShutdownAction poweroff pause",
+	"enum PanicAction pause shutdown exit-failure none",
 	"enum WatchdogAction reset shutdown poweroff pause debug none inject-nmi",
 	"struct KvmInfo enabled:bool present:bool",
 	"enum SysEmuTarget x86_64",

@@ -191,7 +191,8 @@ ERRORS = [
     (['-dfilter', '0x10-0x20'], 'Invalid range'),
     (['-dfilter', '0xffffffffffffffff+2'], 'Invalid range'),
     (['-nographic', '-daemonize'], 'keeps the terminal'),
-    (['-action', 'panic=pause'], 'not built yet'),
+    (['-action', 'panic=paus'], "'paus'"),
+    (['-watchdog-action', 'bite'], "'bite'"),
     (['-name', 'a,proces=b'], "Did you mean 'process'"),
     (['-msg', 'time=on'], "no key 'time'"),
     (['-readconfig', '/nonexistent'], '/nonexistent'),
@@ -238,7 +239,7 @@ CONFIGS = [
      'scsi-hd,drive=d,bus=s.0,scsi-id=3,lun=2,serial=x', '-device', 'lsi', '-device', 'scsi-cd'],
     ['-drive', 'if=scsi,format=raw,file=/d.img', '-drive', 'if=scsi,media=cdrom,bus=1,unit=4', '-global', 'scsi-hd.ver=3',
      '-device', 'virtio-rng-pci-non-transitional,page-per-vq=on'],
-    ['-action', 'reboot=shutdown,shutdown=pause', '-msg', 'timestamp', '-boot', 'reboot-timeout=0', '-L', '/tmp'],
+    ['-action', 'reboot=shutdown,shutdown=pause,panic=none', '-watchdog-action', 'debug', '-msg', 'timestamp', '-boot', 'reboot-timeout=0', '-L', '/tmp'],
 ]
 
 
