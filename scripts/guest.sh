@@ -27,7 +27,8 @@ modules="drivers/acpi/button drivers/input/evdev drivers/virtio/virtio_ring driv
     drivers/scsi/virtio_scsi drivers/scsi/scsi_transport_spi drivers/scsi/sym53c8xx_2/sym53c8xx
     drivers/scsi/sd_mod drivers/cdrom/cdrom drivers/scsi/sr_mod fs/isofs/isofs
     drivers/mmc/core/mmc_core drivers/mmc/core/mmc_block drivers/mmc/host/cqhci
-    drivers/mmc/host/sdhci drivers/mmc/host/sdhci-pci drivers/virtio/virtio_input"
+    drivers/mmc/host/sdhci drivers/mmc/host/sdhci-pci drivers/virtio/virtio_input
+    drivers/char/virtio_console"
 
 die() { echo "guest.sh: $*" >&2; exit 1; }
 say() { echo "guest.sh: $*" >&2; }

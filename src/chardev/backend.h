@@ -40,6 +40,7 @@ struct Chardev {
 	const ChardevHandlers *handlers;   /* front end; NULL: none, or a mux's several */
 	void *opaque;
 	bool open;                         /* somebody is there */
+	bool front_closed;                 /* chardev_set_front_open */
 	int log;                           /* descriptor of logfile=, or -1 */
 };
 

@@ -115,6 +115,7 @@ void chardev_detach(Chardev *c, void *opaque)
 	if (!c)
 		return;
 	c->front_ends--;
+	c->front_closed = false;
 	if (c->cls->detach)
 		c->cls->detach(c, opaque);
 	c->handlers = NULL;
@@ -223,6 +224,17 @@ char *chardev_filename(const Chardev *c)
 bool chardev_is_open(const Chardev *c)
 {
 	return c->open;
+}
+
+void chardev_set_front_open(Chardev *c, bool open)
+{
+	if (c)
+		c->front_closed = !open;
+}
+
+bool chardev_front_is_open(const Chardev *c)
+{
+	return c->front_ends && !c->front_closed;
 }
 
 bool chardev_has_front_end(const Chardev *c)

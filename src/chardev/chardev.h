@@ -39,6 +39,8 @@ void chardev_detach(Chardev *c, void *opaque);
 size_t chardev_write(Chardev *c, const uint8_t *buf, size_t len);
 /* The front end has room again: pending input is offered at once. NULL is fine. */
 void chardev_accept_input(Chardev *c);
+/* Does anybody listen behind the front end? True from attaching on, unless it says otherwise. NULL is fine. */
+void chardev_set_front_open(Chardev *c, bool open);
 /* Is there a peer? What is no connection (a file) always has one. */
 bool chardev_is_open(const Chardev *c);
 

@@ -43,6 +43,7 @@ const char *chardev_id(const Chardev *c);
 /* What `info chardev` shows behind "filename="; caller frees. */
 char *chardev_filename(const Chardev *c);
 bool chardev_has_front_end(const Chardev *c);
+bool chardev_front_is_open(const Chardev *c); /* query-chardev's frontend-open */
 bool chardev_is_mux(const Chardev *c);
 
 /* ---- ringbuf.c: a device of class "ringbuf" ---- */

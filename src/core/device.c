@@ -302,11 +302,11 @@ Irq device_input(Device *dev, const char *input, unsigned n)
 }
 
 /* A bus of the class's type: the one that the user named, or the youngest with room, as QEMU has it. */
-static bool find_bus(Device *dev, GError **error)
+bool device_choose_bus(Device *dev, GError **error)
 {
 	const GPtrArray *buses = dev->board->buses;
 	bool any = false;
-	if (!has_bus(dev->cls))
+	if (!has_bus(dev->cls) || dev->bus)
 		return true;
 	for (unsigned i = buses ? buses->len : 0; i-- > 0;) {
 		Bus *bus = g_ptr_array_index(buses, i);
@@ -335,7 +335,7 @@ static bool find_bus(Device *dev, GError **error)
 
 bool device_realize(Device *dev, GError **error)
 {
-	if (!find_bus(dev, error)) {
+	if (!device_choose_bus(dev, error)) {
 		device_free(dev);
 		return false;
 	}

@@ -115,6 +115,7 @@ typedef struct Bus {
 	Device *owner;      /* the controller; NULL: the board */
 	void *opaque;       /* what the controller shows its devices */
 	unsigned max;       /* devices that fit; 0: no limit */
+	bool hotplug;       /* the controller tells a running guest who comes and goes */
 	GPtrArray *devices; /* Device *, in order of realization; not owned */
 } Bus;
 
@@ -147,6 +148,8 @@ char *device_get(Device *dev, const Property *prop);
 bool device_is_on(const Device *dev, const char *key); /* of a PROP_BOOL that the class has */
 void device_connect(Device *dev, const char *output, unsigned n, Irq to);
 Irq device_input(Device *dev, const char *input, unsigned n);
+/* Finds its bus, which device_realize does otherwise. False with *error; the device stays the caller's. */
+bool device_choose_bus(Device *dev, GError **error);
 /* Connects it to the board (appends to board->devices), then resets it. On failure the device is freed. */
 bool device_realize(Device *dev, GError **error);
 void device_reset(Device *dev);

@@ -24,6 +24,8 @@ const DeviceClass *const device_classes[] = {
 	&lsi53c895a_class, &scsi_hd_class, &scsi_cd_class,
 	&sdhci_pci_class, &sd_card_class,
 	&virtio_keyboard_pci_class, &virtio_mouse_pci_class, &virtio_tablet_pci_class,
+	&virtio_serial_pci_class, &virtio_serial_pci_transitional_class,
+	&virtio_serial_pci_non_transitional_class, &virtconsole_class, &virtserialport_class,
 	&vga_class, &bochs_display_class,
 	NULL
 };

@@ -16,6 +16,8 @@ extern const DeviceClass i440fx_pcihost_class, i440fx_class, piix3_class, piix4p
 extern const DeviceClass piix3_ide_class, ide_hd_class, ide_cd_class;
 extern const DeviceClass fw_cfg_class;
 extern const DeviceClass i8257_class, isa_fdc_class, floppy_class, pflash_cfi01_class;
+extern const DeviceClass virtio_serial_pci_class, virtio_serial_pci_transitional_class,
+	virtio_serial_pci_non_transitional_class, virtconsole_class, virtserialport_class;
 extern const DeviceClass virtio_rng_pci_class, virtio_rng_pci_transitional_class,
 	virtio_rng_pci_non_transitional_class;
 extern const DeviceClass virtio_blk_pci_class, virtio_blk_pci_transitional_class,

@@ -1,5 +1,6 @@
 /*
- * hotplug.c - devices that come and go while the machine exists: PCI slots, by ACPI (hw/acpi/pcihp.c).
+ * hotplug.c - devices that come and go while the machine exists: PCI slots, by ACPI (hw/acpi/pcihp.c), and buses whose
+ * controllers tell the guest themselves.
  *
  * As QEMU 7.2 has it: the guest is told of a device when it is there, and asked before one goes. Main thread, but for
  * hotplug_eject.
@@ -14,9 +15,11 @@
 #include "hw/pci/pci.h"
 #include "machine/private.h"
 
+static bool on_pci(const Device *dev) { return !strcmp(dev->cls->bus, "pci"); }
+
 static bool can_hotplug(Machine *m, const Device *dev, GError **error)
 {
-	if (!strcmp(dev->cls->bus, "pci") && m->hotplug)
+	if (on_pci(dev) ? m->hotplug != NULL : dev->bus && dev->bus->hotplug)
 		return true;
 	const char *bus = dev->bus ? dev->bus->name : dev->cls->bus;
 	return fail(error, VIV_ERROR_INVALID, "Bus '%s' does not support hotplugging", bus);
@@ -27,36 +30,14 @@ bool machine_plug(Machine *m, const DeviceConfig *d, GError **error)
 	machine_hold_vcpus(m);
 	machine_lock();
 	Device *dev = pc_new_user_device(m, d, error);
-	bool ok = dev && can_hotplug(m, dev, error);
+	bool ok = dev && device_choose_bus(dev, error) && can_hotplug(m, dev, error);
 	if (dev && !ok)
 		device_free(dev);
 	ok = ok && device_realize(dev, error);
-	if (ok)
+	if (ok && on_pci(dev))
 		pcihp_plugged(m->hotplug, dev);
 	machine_unlock();
 	machine_release_vcpus(m);
-	return ok;
-}
-
-bool machine_unplug(Machine *m, const char *id, GError **error)
-{
-	bool ok = false;
-
-	machine_lock();
-	Device *dev = NULL;
-	for (unsigned i = 0; i < m->board.devices->len && !dev; i++) {
-		Device *d = g_ptr_array_index(m->board.devices, i);
-		if (!g_strcmp0(d->id, id) || !g_strcmp0(d->path, id))
-			dev = d;
-	}
-	if (!dev)
-		fail(error, VIV_ERROR_NO_DEVICE, "Device '%s' not found", id);
-	else if (can_hotplug(m, dev, error)) {
-		ok = pcihp_can_unplug(dev) || fail(error, VIV_ERROR_INVALID, "Device '%s' can not be unplugged", id);
-		if (ok)
-			pcihp_unplug_request(m->hotplug, dev);
-	}
-	machine_unlock();
 	return ok;
 }
 
@@ -88,6 +69,41 @@ static void remove_device(Machine *m, Device *dev)
 	if (blk)
 		machine_drop_drive(m, blk);
 	event_emit("DEVICE_DELETED", data);
+}
+
+static Device *device_of(Machine *m, const char *id)
+{
+	for (unsigned i = 0; i < m->board.devices->len; i++) {
+		Device *d = g_ptr_array_index(m->board.devices, i);
+		if (!g_strcmp0(d->id, id) || !g_strcmp0(d->path, id))
+			return d;
+	}
+	return NULL;
+}
+
+/* A PCI function goes when the guest lets it; from another bus its controller takes it at once. */
+static bool unplug(Machine *m, Device *dev, GError **error)
+{
+	if (!can_hotplug(m, dev, error))
+		return false;
+	if (!on_pci(dev))
+		remove_device(m, dev);
+	else if (pcihp_can_unplug(dev))
+		pcihp_unplug_request(m->hotplug, dev);
+	else
+		return fail(error, VIV_ERROR_INVALID, "Device '%s' can not be unplugged", device_label(dev));
+	return true;
+}
+
+bool machine_unplug(Machine *m, const char *id, GError **error)
+{
+	machine_hold_vcpus(m);
+	machine_lock();
+	Device *dev = device_of(m, id);
+	bool ok = dev ? unplug(m, dev, error) : fail(error, VIV_ERROR_NO_DEVICE, "Device '%s' not found", id);
+	machine_unlock();
+	machine_release_vcpus(m);
+	return ok;
 }
 
 static gboolean empty_slots(gpointer opaque)

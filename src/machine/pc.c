@@ -311,7 +311,8 @@ static bool add_vga(Machine *m, GError **error)
 
 static bool add_chipset(Machine *m, GError **error)
 {
-	if (!add_plain(m, &i440fx_pcihost_class, error))
+	Device *host = make(m, &i440fx_pcihost_class, error);
+	if (!host || !device_realize(host, error))
 		return false;
 	Device *nb = make(m, &i440fx_class, error);
 	if (!nb)
@@ -319,13 +320,14 @@ static bool add_chipset(Machine *m, GError **error)
 	device_set_ptr(nb, "bios", m->bios);
 	if (!device_realize(nb, error))
 		return false;
-	bus_new(&m->board, "pci", "pci.0", NULL, NULL, 0);
-	bus_new(&m->board, "isa", "isa.0", NULL, NULL, 0);
+	bus_new(&m->board, "pci", "pci.0", host, NULL, 0);
+	Bus *isa_bus = bus_new(&m->board, "isa", "isa.0", NULL, NULL, 0);
 	Device *isa = make(m, &piix3_class, error);
 	if (!isa)
 		return false;
 	for (unsigned i = 0; i < 16; i++)
 		device_connect(isa, "gsi", i, m->board.gsi[i]);
+	isa_bus->owner = isa;
 	if (!device_realize(isa, error) || !add_vga(m, error))
 		return false;
 	Device *ide = make(m, &piix3_ide_class, error);

@@ -11,8 +11,7 @@
 #include "core/lock.h"
 #include "monitor/private.h"
 
-/* Taken locked. NULL with *error: this machine was made without. */
-static ChardevSet *hold(Monitor *mon, GError **error)
+ChardevSet *monitor_hold_chardevs(Monitor *mon, GError **error)
 {
 	ChardevSet *set = machine_config(mon->m)->chardev_set;
 	if (set)
@@ -33,7 +32,7 @@ static json_t *done(bool ok)
 json_t *serve_chardevs(Monitor *mon, const json_t *args, GError **error)
 {
 	json_t *reply = json_array();
-	ChardevSet *set = hold(mon, NULL);
+	ChardevSet *set = monitor_hold_chardevs(mon, NULL);
 	if (!set)
 		return reply;
 	GPtrArray *all = chardev_set_list(set);
@@ -42,7 +41,7 @@ json_t *serve_chardevs(Monitor *mon, const json_t *args, GError **error)
 		char *filename = chardev_filename(c);
 		json_array_append_new(reply, json_pack("{ss ss sb}", "label", chardev_id(c),
 			"filename", filename,
-						       "frontend-open", chardev_has_front_end(c)));
+						       "frontend-open", chardev_front_is_open(c)));
 		g_free(filename);
 	}
 	g_ptr_array_free(all, TRUE);
@@ -76,7 +75,7 @@ static void run_with_options(Monitor *mon, const char *id, const char *text, GSt
 	GError *error = NULL;
 	char *words = id ? g_strdup_printf("%s,id=%s", text, id) : g_strdup(text);
 	ChardevOptions *o = chardev_options_parse(words, &error);
-	ChardevSet *set = o ? hold(mon, &error) : NULL;
+	ChardevSet *set = o ? monitor_hold_chardevs(mon, &error) : NULL;
 	if (set) {
 		if (id)
 			chardev_set_change(set, o, &error);
@@ -102,13 +101,13 @@ void command_chardev_change(Monitor *mon, const Args *args, GString *out)
 
 json_t *serve_chardev_remove(Monitor *mon, const json_t *args, GError **error)
 {
-	ChardevSet *set = hold(mon, error);
+	ChardevSet *set = monitor_hold_chardevs(mon, error);
 	return set ? done(chardev_set_remove(set, member_text(args, "id"), error)) : NULL;
 }
 
 json_t *serve_chardev_break(Monitor *mon, const json_t *args, GError **error)
 {
-	ChardevSet *set = hold(mon, error);
+	ChardevSet *set = monitor_hold_chardevs(mon, error);
 	return set ? done(chardev_set_break_in(set, member_text(args, "id"), error)) : NULL;
 }
 
@@ -121,7 +120,7 @@ static bool is_base64(const json_t *args)
 
 json_t *serve_ringbuf_write(Monitor *mon, const json_t *args, GError **error)
 {
-	ChardevSet *set = hold(mon, error);
+	ChardevSet *set = monitor_hold_chardevs(mon, error);
 	if (!set)
 		return NULL;
 	const char *data = member_text(args, "data");
@@ -154,7 +153,7 @@ json_t *serve_ringbuf_read(Monitor *mon, const json_t *args, GError **error)
 		fail(error, VIV_ERROR_INVALID, "size must be greater than zero");
 		return NULL;
 	}
-	ChardevSet *set = hold(mon, error);
+	ChardevSet *set = monitor_hold_chardevs(mon, error);
 	if (!set)
 		return NULL;
 	Chardev *c = chardev_set_ringbuf(set, member_text(args, "device"), error);

@@ -147,25 +147,6 @@ void info_irq(Monitor *mon, const Args *args, GString *out)
 	append_controllers(mon, names, out);
 }
 
-void info_qtree(Monitor *mon, const Args *args, GString *out)
-{
-	const Board *b = machine_board(mon->m);
-	machine_lock();
-	for (unsigned i = 0; i < b->devices->len; i++) {
-		Device *d = g_ptr_array_index(b->devices, i);
-		g_string_append_printf(out, "dev: %s, id \"%s\", bus %s\n", d->cls->name, d->id
-			? d->id : "", d->cls->bus);
-		for (const Property *p = d->cls->props; p && p->name; p++) {
-			if (p->type == PROP_PTR)
-				continue;
-			char *text = device_get(d, p);
-			g_string_append_printf(out, "  %s = %s\n", p->name, text);
-			g_free(text);
-		}
-	}
-	machine_unlock();
-}
-
 /* ---- memory map ---- */
 
 static const char *region_kind(const Region *r)

@@ -132,3 +132,24 @@ void show_pci(Monitor *mon, const json_t *reply, GString *out)
 		json_array_foreach (json_object_get(bus, "devices"), k, f)
 			show_function(f, out);
 }
+
+/* ---- in the tree of devices ---- */
+
+void pci_show_in_tree(const struct Device *dev, unsigned indent, GString *out)
+{
+	const PciDevice *d = (const PciDevice *)dev;
+	unsigned code = pci_get16(&d->config[PCI_CLASS]);
+	g_autofree char *unknown = g_strdup_printf("Class %04x", code);
+
+	g_string_append_printf(out, "%*sclass %s, addr 00:%02x.%x, pci id %04x:%04x (sub %04x:%04x)\n", (int)indent, "",
+			       class_name(code) ? class_name(code) : unknown, d->devfn >> 3, d->devfn & 7,
+			       pci_get16(&d->config[PCI_VENDOR]), pci_get16(&d->config[PCI_DEVICE]),
+			       pci_get16(&d->config[PCI_SUBVENDOR]), pci_get16(&d->config[PCI_SUBSYSTEM]));
+	for (unsigned n = 0; n < PCI_BARS; n++) {
+		if (d->bar[n].type == PCI_BAR_NONE || !d->bar[n].region)
+			continue;
+		uint64_t at = (uint64_t)address_of(d, n);
+		g_string_append_printf(out, "%*sbar %u: %s at 0x%" PRIx64 " [0x%" PRIx64 "]\n", (int)indent, "", n,
+				       d->bar[n].type == PCI_BAR_IO ? "i/o" : "mem", at, at + d->bar[n].region->size - 1);
+	}
+}

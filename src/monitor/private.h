@@ -154,6 +154,11 @@ RunFn info_qom_tree;
 ShowFn show_qom_list, show_qom_value;
 
 /* chardev.c */
+/* info_pci.c: what a PCI function's line and BARs are; lines indented by that much. Machine lock held. */
+void pci_show_in_tree(const struct Device *dev, unsigned indent, GString *out);
+/* Takes the machine lock. NULL with *error, and without the lock: this machine was made without. */
+struct ChardevSet *monitor_hold_chardevs(Monitor *mon, GError **error);
+ServeFn serve_chardev_add, serve_chardev_change; /* chardev_add.c */
 ServeFn serve_chardevs, serve_chardev_backends, serve_chardev_remove, serve_chardev_break, serve_ringbuf_read,
 	serve_ringbuf_write;
 ShowFn show_chardevs, show_ringbuf;

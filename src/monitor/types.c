@@ -93,6 +93,38 @@ const char *const schema_types[] = {
 	"struct ChardevInfo label:str filename:str frontend-open:bool",
 	"struct ChardevBackendInfo name:str",
 	"enum DataFormat utf8 base64",
+	"struct ChardevReturn pty?:str",
+	"enum SocketAddressType inet unix fd",
+	"struct InetSocketAddress host:str port:str to?:int ipv4?:bool ipv6?:bool",
+	"struct UnixSocketAddress path:str abstract?:bool tight?:bool",
+	"struct String str:str",
+	"struct InetSocketAddressWrapper data:InetSocketAddress",
+	"struct UnixSocketAddressWrapper data:UnixSocketAddress",
+	"struct StringWrapper data:String",
+	"union SocketAddressLegacy type:SocketAddressType @type inet=InetSocketAddressWrapper unix=UnixSocketAddressWrapper "
+		"fd=StringWrapper",
+	"struct ChardevCommon logfile?:str logappend?:bool",
+	"struct ChardevFile in?:str out:str append?:bool logfile?:str logappend?:bool",
+	"struct ChardevHostdev device:str logfile?:str logappend?:bool",
+	"struct ChardevSocket addr:SocketAddressLegacy server?:bool wait?:bool nodelay?:bool telnet?:bool reconnect?:int "
+		"logfile?:str logappend?:bool",
+	"struct ChardevUdp remote:SocketAddressLegacy local?:SocketAddressLegacy logfile?:str logappend?:bool",
+	"struct ChardevStdio signal?:bool logfile?:str logappend?:bool",
+	"struct ChardevVC width?:int height?:int cols?:int rows?:int logfile?:str logappend?:bool",
+	"struct ChardevRingbuf size?:int logfile?:str logappend?:bool",
+	"struct ChardevCommonWrapper data:ChardevCommon",
+	"struct ChardevFileWrapper data:ChardevFile",
+	"struct ChardevHostdevWrapper data:ChardevHostdev",
+	"struct ChardevSocketWrapper data:ChardevSocket",
+	"struct ChardevUdpWrapper data:ChardevUdp",
+	"struct ChardevStdioWrapper data:ChardevStdio",
+	"struct ChardevVCWrapper data:ChardevVC",
+	"struct ChardevRingbufWrapper data:ChardevRingbuf",
+	"enum ChardevBackendKind file serial parallel pipe socket udp pty null stdio vc ringbuf memory",
+	"union ChardevBackend type:ChardevBackendKind @type file=ChardevFileWrapper serial=ChardevHostdevWrapper "
+		"parallel=ChardevHostdevWrapper pipe=ChardevHostdevWrapper socket=ChardevSocketWrapper udp=ChardevUdpWrapper "
+		"pty=ChardevCommonWrapper null=ChardevCommonWrapper stdio=ChardevStdioWrapper vc=ChardevVCWrapper "
+		"ringbuf=ChardevRingbufWrapper memory=ChardevRingbufWrapper",
 
 	/* pictures */
 	"enum ImageFormat ppm png",

@@ -20,7 +20,7 @@ class Qmp:
         self.file.readline()
         self.command("qmp_capabilities")
 
-    def command(self, name, **arguments):
+    def command(self, name, /, **arguments):
         self.file.write(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
         self.file.flush()
         while True:

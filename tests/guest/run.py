@@ -29,6 +29,7 @@ import pointers  # noqa: E402
 import scsi      # noqa: E402
 import screen    # noqa: E402
 import sd        # noqa: E402
+import serialport # noqa: E402
 import stress    # noqa: E402
 import virtio    # noqa: E402
 from vm import Failure  # noqa: E402
@@ -102,7 +103,8 @@ def main():
     build = os.path.dirname(os.path.abspath(options.viv))
     options.images = os.path.join(build, "tests/bare")
     options.logs = os.path.join(build, "guest-logs")
-    modules = (badinput, bare, boots, chardev, demo, disks, faults, hotplug, linux, log, pointers, screen, scsi, sd, stress, virtio)
+    modules = (badinput, bare, boots, chardev, demo, disks, faults, hotplug, linux, log, pointers, screen, scsi, sd,
+               serialport, stress, virtio)
     cases = [(n, f) for module in modules for n, f in module.cases(options) if re.search(options.only, n)]
     tap = Tap()
     with ThreadPoolExecutor(options.jobs) as pool:

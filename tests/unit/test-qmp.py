@@ -205,6 +205,53 @@ def test_objects(c, schema):
     ok("after it was realized" in reply["error"]["desc"], "qom-set refuses what cannot change", reply)
 
 
+def test_chardevs(c, schema, folder):
+    """chardev-add in the types of the schema: each backend, what it became, and what is refused."""
+    def backend(kind, **data):
+        return {"type": kind, "data": data}
+
+    def address(kind, **data):
+        return {"type": kind, "data": data}
+    path = os.path.join(folder, "chardev")
+    inet = address("inet", host="127.0.0.1", port="0", ipv4=True)
+    wanted = [
+        ("c-file", backend("file", out=path, append=True), "file"),
+        ("c-null", backend("null"), "null"),
+        ("c-pty", backend("pty"), "pty:/dev/pts/"),
+        ("c-ring", backend("ringbuf", size=4096), "ringbuf"),
+        ("c-vc", backend("vc", cols=80, rows=25), "vc"),
+        ("c-unix", backend("socket", addr=address("unix", path=path + ".sock")), "disconnected:unix:%s.sock,server=on" % path),
+        ("c-inet", backend("socket", addr=inet, server=True, telnet=True), "disconnected:telnet:127.0.0.1:"),
+        ("c-udp", backend("udp", remote=address("inet", host="127.0.0.1", port="9"),
+                          local=address("inet", host="127.0.0.1", port="0")), "udp"),
+    ]
+    for name, what, filename in wanted:
+        reply = c.ask("chardev-add", id=name, backend=what)
+        ok("return" in reply and not schema.check("ChardevReturn", reply["return"], ""), "chardev-add " + what["type"], reply)
+        said = next((x["filename"] for x in c.command("query-chardev") if x["label"] == name), "")
+        ok(said.startswith(filename), "query-chardev tells of it", said)
+        if name == "c-pty":
+            ok(said == "pty:" + reply["return"]["pty"], "a pty tells where it is", reply)
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(path + ".sock")
+    client.close()
+    for what, why in (
+            (backend("socket"), "Parameter 'backend.data.addr' is missing"),
+            (backend("nonsense"), "nonsense"),
+            (backend("file"), "Parameter 'backend.data.out' is missing"),
+            (backend("file", out=path, size=1), "size"),
+            (backend("file", out="/nonexistent/x"), "No such file"),
+            (backend("socket", addr=address("inet", host="127.0.0.1")), "port"),
+            (backend("socket", addr=address("unix", path="/nonexistent/x"), server=False), "No such file"),
+            (backend("null", logfile=1), "logfile")):
+        reply = c.ask("chardev-add", id="c-bad", backend=what)
+        ok(why in reply.get("error", {}).get("desc", ""), "chardev-add refuses %s" % json.dumps(what), reply)
+    ok("Duplicate ID" in c.ask("chardev-add", id="c-null", backend=backend("null"))["error"]["desc"], "an id is there once")
+    ok(c.ask("chardev-change", id="c-null", backend=backend("ringbuf")) == {"return": {}}, "chardev-change")
+    for name, _, _ in wanted:
+        c.command("chardev-remove", id=name)
+
+
 def test_errors(path):
     c = Client(path, negotiate=False)
     ok(set(c.greeting["QMP"]) == {"version", "capabilities"}, "the greeting", c.greeting)
@@ -323,6 +370,7 @@ def main():
             c = Client(paths[0])
             schema = test_schema(c)
             test_objects(c, schema)
+            test_chardevs(c, schema, folder)
             c.close()
             test_errors(paths[0])
             c = test_peers(proc, paths)

@@ -258,6 +258,8 @@ bool pci_init(PciDevice *dev, const PciIdentity *id, GError **error)
 			dev->dev.cls->name);
 	if (!choose_addr(dev, error))
 		return false;
+	g_free(dev->addr);
+	dev->addr = g_strdup_printf("%02x.%x", dev->devfn >> 3, dev->devfn & 7);
 	dev->next_capability = CAPABILITY_FIRST;
 	pci_put16(c + PCI_VENDOR, id->vendor);
 	pci_put16(c + PCI_DEVICE, id->device);

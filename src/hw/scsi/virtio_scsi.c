@@ -293,6 +293,7 @@ static bool realize(Device *dev, GError **error)
 	s->bus.max_lun = LUN_MAX;
 	s->bus.plugged = plugged;
 	scsi_bus_init(&s->bus, &s->vp.pci, &host, s, s->on.loop);
+	s->bus.bus->hotplug = s->hotplug;
 	return true;
 }
 
