@@ -10,6 +10,7 @@
 #include "core/clock.h"
 #include "core/event.h"
 #include "core/lock.h"
+#include "core/trace.h"
 
 typedef struct Request Request;
 
@@ -281,6 +282,10 @@ static int perform(Request *r)
 	if (r->op != BLK_FLUSH)
 		throttle_wait(&blk->throttle, r->op != BLK_READ, r->bytes);
 	if (r->op == BLK_READ)
+		trace_blk_co_preadv(blk, node, r->offset, r->bytes, r->flags);
+	if (r->op == BLK_WRITE)
+		trace_blk_co_pwritev(blk, node, r->offset, r->bytes, r->flags);
+	if (r->op == BLK_READ)
 		return node_read(node, r->offset, iov_all(r->iov, r->count));
 	if (r->op == BLK_FLUSH)
 		return node->read_only ? 0 : node_flush(node);
@@ -331,6 +336,7 @@ static bool failed(Request *r)
 
 static void account(Request *r)
 {
+	static const char *const names[BLK_OPS] = { "read", "write", "flush", "unmap" };
 	BlkStats *s = &r->blk->stats;
 	if (r->result < 0) {
 		s->failed[r->op]++;
@@ -340,7 +346,9 @@ static void account(Request *r)
 		if (r->op == BLK_WRITE)
 			s->highest_offset = MAX(s->highest_offset, r->offset + r->bytes);
 	}
-	s->time_ns[r->op] += host_now() - r->begun;
+	int64_t ns = host_now() - r->begun;
+	s->time_ns[r->op] += ns;
+	trace_blk_request_done(r->blk, names[r->op], ns, r->result);
 }
 
 /* On the loop, on no fiber, so that a device may do anything in `done`. */

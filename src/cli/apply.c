@@ -12,6 +12,7 @@
 #include "cli/options.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "core/trace.h"
 #include "hw/classes.h"
 
 bool apply_dtb(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
@@ -182,7 +183,24 @@ bool apply_resolution(Cli *cli, const OptionDef *def, const char *text, GArray *
 /* The last -d counts, as QEMU's. */
 bool apply_log(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
+	if (!strcmp(text, "trace:help")) {
+		trace_list(cli->output);
+		cli->done = true;
+		return true;
+	}
 	return log_parse_items(text, &cli->host.log_items, error);
+}
+
+bool apply_trace(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
+{
+	const char *word = kv_list_get(kv, "enable"), *file = kv_list_get(kv, "events");
+
+	if (word) {
+		char *where = g_strdup_printf("-trace %s: ", word);
+		trace_enable(word, where);
+		g_free(where);
+	}
+	return !file || trace_enable_file(file, error);
 }
 
 bool apply_dfilter(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)

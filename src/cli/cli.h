@@ -35,6 +35,7 @@ typedef struct HostConfig {
 	bool debug_threads;        /* threads always carry names; kept for --print-config */
 	unsigned log_items;        /* LOG_* */
 	char *log_file, *log_filter;
+	char *trace_file;          /* instead of log_file; the events are core/trace.h's */
 	bool msg_timestamp, msg_guest_name;
 	Tri mem_merge, dump_guest_core;
 	bool print_config;

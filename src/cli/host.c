@@ -14,6 +14,7 @@
 
 #include "cli/cli.h"
 #include "core/error.h"
+#include "core/trace.h"
 
 /* ---- character devices ---- */
 
@@ -231,4 +232,5 @@ void host_messages(const Cli *cli)
 	messages.prefix = cli->host.msg_guest_name && cli->machine.name ?
 		g_strdup_printf("%s viv: ", cli->machine.name) : g_strdup("viv: ");
 	g_set_printerr_handler(print_message);
+	trace_set_timestamps(messages.timestamp);
 }

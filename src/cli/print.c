@@ -11,6 +11,7 @@
 #include "block/drive.h"
 #include "cli/options.h"
 #include "core/log.h"
+#include "core/trace.h"
 
 typedef struct Item {
 	const OptionDef *def;
@@ -249,6 +250,15 @@ static void add_accel(GPtrArray *out, const MachineConfig *c)
 		put(kv, "tb-size", "%u", c->accel_options.tb_size);
 }
 
+static void add_trace(GPtrArray *out, const HostConfig *h)
+{
+	for (unsigned i = 0; i < TRACE_COUNT; i++)
+		if (trace_on(i))
+			put(add_kv(out, "trace"), "enable", "%s", trace_name(i));
+	if (h->trace_file)
+		put(add_kv(out, "trace"), "file", "%s", h->trace_file);
+}
+
 static GPtrArray *effective(const Cli *cli)
 {
 	static const char *const stored[] = { "m", "smp", "name", "action", "boot", "msg" };
@@ -288,6 +298,7 @@ static GPtrArray *effective(const Cli *cli)
 		add(out, "d", items);
 		g_free(items);
 	}
+	add_trace(out, &cli->host);
 	add_plain(out, cli);
 	return out;
 }

@@ -8,6 +8,7 @@
 
 #include "cli/options.h"
 #include "core/log.h"
+#include "core/trace.h"
 
 #define MIB (1024ull * 1024)
 #define M(member) offsetof(Cli, machine.member)
@@ -164,6 +165,13 @@ static const SubKey action_keys[] = {
 	{ "shutdown", KEY_ENUM, M(actions.shutdown), "poweroff", "what a guest's power-off does", shutdown_actions },
 	{ "panic", KEY_ENUM, M(actions.panic), "shutdown", "what a guest's panic does", panic_actions },
 	{ "watchdog", KEY_ENUM, M(actions.watchdog), "reset", "what a watchdog does that expires", watchdog_actions },
+	END
+};
+
+static const SubKey trace_keys[] = {
+	{ "enable", KEY_SPECIAL, 0, NULL, "name or pattern of events; - in front: switch off" },
+	{ "events", KEY_SPECIAL, 0, NULL, "file with a name or pattern a line" },
+	{ "file", KEY_STRING, H(trace_file), NULL, "the log goes there, whatever -D says" },
 	END
 };
 
@@ -398,7 +406,8 @@ const OptionDef option_table[] = {
 	  .at = H(no_user_config) },
 	{ "print-config", NULL, "print the machine as one command line and leave", SECTION_EXPERT,
 	  .at = H(print_config) },
-	NOT("trace", "PATTERN", "trace events", SECTION_EXPERT, "leave it out"),
+	{ "trace", "[enable=]PATTERN[,events=FILE][,file=FILE]", "trace events (-trace help); may repeat", SECTION_EXPERT,
+	  "trace", "enable", trace_keys, .apply = apply_trace, .list = trace_list },
 	NOT("plugin", "FILE[,KEY=VALUE...]", "plugin", SECTION_EXPERT, "leave it out"),
 	NOT("async-teardown", NULL, "free memory in the background", SECTION_EXPERT,
 	  "leave it out"),

@@ -15,6 +15,7 @@
 
 #include "core/error.h"
 #include "core/suggest.h"
+#include "core/trace.h"
 
 atomic_uint log_items_on;
 
@@ -60,6 +61,7 @@ void log_list_items(GString *out)
 	g_string_append(out, "Log items (comma separated):\n");
 	for (unsigned i = 0; i < G_N_ELEMENTS(items_known); i++)
 		g_string_append_printf(out, "%-15s %s\n", items_known[i].name, items_known[i].help);
+	g_string_append(out, "trace:PATTERN   trace events whose names match; trace:help lists them\n");
 }
 
 char *log_items_text(unsigned items)
@@ -76,8 +78,6 @@ static bool refuse_item(const char *word, GError **error)
 {
 	const char *names[G_N_ELEMENTS(items_known) + 1] = { NULL };
 
-	if (g_str_has_prefix(word, "trace:"))
-		return fail(error, VIV_ERROR_UNSUPPORTED, "log item '%s': there are no trace events.", word);
 	for (unsigned i = 0; i < G_N_ELEMENTS(items_refused); i++)
 		if (!strcmp(word, items_refused[i].name))
 			return fail(error, VIV_ERROR_UNSUPPORTED, "log item '%s': %s.", word, items_refused[i].why);
@@ -94,6 +94,10 @@ static bool item_bits(const char *word, unsigned *bits, GError **error)
 	bool all = !strcmp(word, "all");
 
 	*bits = 0;
+	if (g_str_has_prefix(word, "trace:") && word[6]) {
+		trace_enable(word + 6, "");
+		return true;
+	}
 	for (unsigned i = 0; i < G_N_ELEMENTS(items_known); i++)
 		if (all || !strcmp(word, items_known[i].name))
 			*bits |= items_known[i].bit;

@@ -27,7 +27,7 @@ static inline bool log_on(unsigned items)
 }
 static inline void log_set_items(unsigned items) { atomic_store(&log_items_on, items); }
 
-/* "int,exec" to LOG_* bits; "all", and "none" alone. False: *error names the word. */
+/* "int,exec" to LOG_* bits; "all", and "none" alone; "trace:PATTERN" is none and switches trace events on. False: *error names the word. */
 bool log_parse_items(const char *text, unsigned *items, GError **error);
 /* The words of these bits, comma between. */
 char *log_items_text(unsigned items);

@@ -13,6 +13,7 @@
 
 #include "core/lock.h"
 #include "core/log.h"
+#include "core/trace.h"
 
 struct AddressSpace {
 	char *name;
@@ -117,6 +118,7 @@ static void rebuild(AddressSpace *as)
 	g_free(as->ranges);
 	as->count = flat->len;
 	as->ranges = (FlatRange *)(void *)g_array_free(flat, FALSE);
+	trace_flatview_new(as->ranges, as);
 	pthread_rwlock_unlock(&as->lock);
 	for (guint i = 0; i < as->listeners->len; i++) {
 		MapListener *l = &g_array_index(as->listeners, MapListener, i);
@@ -181,6 +183,7 @@ void as_map(AddressSpace *as, Region *r, uint64_t base, int priority)
 	r->as = as;
 	r->base = base;
 	r->priority = priority;
+	trace_memory_region_map(as->name, r->name, base, r->size, priority);
 	g_ptr_array_add(as->regions, r);
 	changed(as);
 	as_commit(as);
@@ -192,6 +195,7 @@ void as_unmap(Region *r)
 	if (!as)
 		return;
 	r->as = NULL;
+	trace_memory_region_unmap(as->name, r->name, r->base, r->size);
 	g_ptr_array_remove(as->regions, r);
 	/* In a batch the view still shows it: whoever frees a region does so after the commit. */
 	changed(as);
@@ -264,8 +268,7 @@ static unsigned max_access(const RegionOps *ops)
 	return ops->max_access ? ops->max_access : 4;
 }
 
-/* An access that lies within one range of a device. */
-static uint64_t ops_read(const Region *r, uint64_t offset, unsigned size)
+static uint64_t read_pieces(const Region *r, uint64_t offset, unsigned size)
 {
 	const RegionOps *ops = r->ops;
 	uint64_t value = 0;
@@ -285,10 +288,19 @@ static uint64_t ops_read(const Region *r, uint64_t offset, unsigned size)
 	return value;
 }
 
+/* An access that lies within one range of a device. */
+static uint64_t ops_read(const Region *r, uint64_t offset, unsigned size)
+{
+	uint64_t value = read_pieces(r, offset, size);
+	trace_memory_region_ops_read(r, r->base + offset, value, size, r->name);
+	return value;
+}
+
 static void ops_write(const Region *r, uint64_t offset, uint64_t value, unsigned size)
 {
 	const RegionOps *ops = r->ops;
 
+	trace_memory_region_ops_write(r, r->base + offset, value, size, r->name);
 	if (!ops || !ops->write)
 		return;
 	if (size < min_access(ops)) {

@@ -18,6 +18,7 @@ typedef struct Start {
 } Start;
 
 static _Thread_local ThreadKind this_kind = THREAD_MAIN;
+static _Thread_local unsigned this_index;
 
 static const char *const kind_names[THREAD_KINDS] = {
 	[THREAD_MAIN] = "main", [THREAD_VCPU] = "cpu", [THREAD_IO] = "io", [THREAD_WORKER] = "worker",
@@ -29,6 +30,7 @@ static void *thread_entry(void *opaque)
 	Start start = *(Start *)opaque;
 	g_free(opaque);
 	this_kind = start.kind;
+	this_index = start.index;
 	char name[16]; /* the kernel's limit */
 	g_snprintf(name, sizeof(name), "viv-%s%u", kind_names[start.kind], start.index);
 	pthread_setname_np(pthread_self(), name);
@@ -63,6 +65,8 @@ void thread_join(pthread_t thread)
 {
 	pthread_join(thread, NULL);
 }
+
+int thread_vcpu(void) { return this_kind == THREAD_VCPU ? (int)this_index : -1; }
 
 ThreadKind thread_kind(void)
 {

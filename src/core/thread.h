@@ -29,6 +29,8 @@ bool thread_start(ThreadKind kind, unsigned index, void *(*fn)(void *), void *op
 	pthread_t *out, GError **error);
 /* Waits for its end. */
 void thread_join(pthread_t thread);
+/* The number of the vcpu whose thread calls; -1: it is none. */
+int thread_vcpu(void);
 /* The kind of the calling thread; THREAD_MAIN unless thread_start() made it. */
 ThreadKind thread_kind(void);
 

@@ -5,6 +5,7 @@
  */
 #include "core/event.h"
 #include "core/lock.h"
+#include "core/trace.h"
 #include "machine/private.h"
 
 static void leave(Machine *m, int status)
@@ -41,7 +42,7 @@ static void do_reset(Machine *m, const char *cause)
 	run_tell(m, MACHINE_EVENT_RESET, cause);
 	machine_release_vcpus(m);
 	if (!was_running && machine_state(m) != STATE_PRELAUNCH)
-		atomic_store(&m->state, STATE_PAUSED);
+		run_set_state(m, STATE_PAUSED);
 }
 
 static void do_panic(Machine *m)
@@ -141,6 +142,7 @@ static gboolean on_watchdog(gpointer opaque)
 	Machine *m = opaque;
 	int action = m->config->actions.watchdog;
 
+	trace_watchdog_perform_action((unsigned)action);
 	event_emit("WATCHDOG", json_pack("{ss}", "action", watchdog_actions[action]));
 	switch ((WatchdogAction)action) {
 	case WATCHDOG_RESET:

@@ -102,6 +102,7 @@ void world_reset(Machine *m);
 /* run.c */
 /* Tells the listeners; `detail` as MachineEventFn has it. */
 void run_tell(Machine *m, MachineEvent event, const char *detail);
+void run_set_state(Machine *m, RunState state);
 /* Pauses without telling. False: it stood already. */
 bool run_stand(Machine *m, RunState why);
 void run_init(Machine *m);

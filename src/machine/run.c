@@ -17,6 +17,7 @@
 #include "core/lock.h"
 #include "core/notifier.h"
 #include "core/thread.h"
+#include "core/trace.h"
 #include "machine/private.h"
 
 typedef struct Listener {
@@ -152,11 +153,17 @@ static bool has_vcpu_threads(const Machine *m)
 	return m->board.cpu_count && m->vcpus[0].started;
 }
 
+void run_set_state(Machine *m, RunState state)
+{
+	RunState before = atomic_exchange(&m->state, state);
+	trace_runstate_set(before, machine_state_name(before), state, machine_state_name(state));
+}
+
 bool run_stand(Machine *m, RunState why)
 {
 	if (atomic_load(&m->state) != STATE_RUNNING)
 		return false;
-	atomic_store(&m->state, why);
+	run_set_state(m, why);
 	if (has_vcpu_threads(m))
 		park_all(m);
 	machine_lock();
@@ -201,7 +208,7 @@ bool machine_start(Machine *m, GError **error)
 	clock_start(m->board.clock);
 	world_start(m);
 	machine_unlock();
-	atomic_store(&m->state, STATE_RUNNING);
+	run_set_state(m, STATE_RUNNING);
 	machine_lock();
 	blk_retry_all();
 	machine_unlock();

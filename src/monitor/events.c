@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/event.h"
+#include "core/trace.h"
 
 #define QUEUE_MAX 1024
 
@@ -158,6 +159,7 @@ static gboolean on_queue(gpointer opaque)
 
 static void event_in(void *opaque, const char *name, json_t *data)
 {
+	trace_monitor_event(name);
 	gint64 now = g_get_real_time();
 	json_t *event = json_pack("{s{sI sI} ss}", "timestamp", "seconds", (json_int_t)(now / G_USEC_PER_SEC), "microseconds",
 				  (json_int_t)(now % G_USEC_PER_SEC), "event", name);

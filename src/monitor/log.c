@@ -6,10 +6,13 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "core/trace.h"
 #include "monitor/private.h"
 
-static void append_error(GString *out, GError *error)
+void monitor_report(GError *error, GString *out)
 {
+	if (!error)
+		return;
 	g_string_append_printf(out, "%s\n", error->message);
 	g_error_free(error);
 }
@@ -20,12 +23,16 @@ void command_log(Monitor *mon, const Args *args, GString *out)
 	GError *error = NULL;
 	unsigned items;
 
+	if (!strcmp(args->text[0], "trace:help")) {
+		trace_list(out);
+		return;
+	}
 	if (!strcmp(args->text[0], "help")) {
 		log_list_items(out);
 		return;
 	}
 	if (!log_parse_items(args->text[0], &items, &error)) {
-		append_error(out, error);
+		monitor_report(error, out);
 		return;
 	}
 	machine_hold_vcpus(mon->m);
@@ -41,5 +48,5 @@ void command_logfile(Monitor *mon, const Args *args, GString *out)
 	GError *error = NULL;
 
 	if (!log_set_file(args->text[0], &error))
-		append_error(out, error);
+		monitor_report(error, out);
 }

@@ -10,6 +10,7 @@
 #include "chardev/set.h"
 #include "core/lock.h"
 #include "core/suggest.h"
+#include "core/trace.h"
 #include "core/version.h"
 #include "monitor/private.h"
 
@@ -88,6 +89,7 @@ void monitor_execute(Monitor *mon, const char *line, GString *out)
 {
 	const Command *table = monitor_commands;
 	const char *prefix = "";
+	trace_handle_hmp_command(mon, line);
 	for (;;) {
 		while (*line == ' ')
 			line++;

@@ -174,7 +174,13 @@ RunFn info_registers, info_accel, info_jit, info_pic, info_lapic, info_irq, info
 	info_history, info_numa;
 
 /* log.c */
+/* "MESSAGE", a line, as QEMU words it for log and trace; frees the error. NULL: nothing. */
+void monitor_report(GError *error, GString *out);
 RunFn command_log, command_logfile;
+
+/* trace.c */
+RunFn command_trace_event, info_trace_events;
+ServeFn serve_trace_get, serve_trace_set;
 
 /* input.c */
 ServeFn serve_send_key, serve_input_event, serve_mice;

@@ -13,6 +13,7 @@
 #include "chardev/chardev.h"
 #include "core/error.h"
 #include "core/lock.h"
+#include "core/trace.h"
 #include "core/version.h"
 #include "monitor/events.h"
 #include "monitor/private.h"
@@ -168,6 +169,7 @@ static json_t *execute(Qmp *q, const json_t *object, GError **error)
 	json_t *args = json_object_get(object, "arguments"), *reply = NULL;
 	bool capabilities = !strcmp(name, "qmp_capabilities");
 
+	trace_monitor_qmp_cmd_in_band(name);
 	if (!q->negotiated && !capabilities) {
 		fail(error, VIV_ERROR_NO_COMMAND, "Expecting capabilities negotiation with 'qmp_capabilities'");
 		return NULL;

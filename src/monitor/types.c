@@ -29,6 +29,8 @@ const char *const schema_types[] = {
 	"enum ShutdownAction poweroff pause",
 	"enum PanicAction pause shutdown exit-failure none",
 	"enum WatchdogAction reset shutdown poweroff pause debug none inject-nmi",
+	"enum TraceEventState unavailable disabled enabled",
+	"struct TraceEventInfo name:str state:TraceEventState vcpu:bool",
 	"struct KvmInfo enabled:bool present:bool",
 	"enum SysEmuTarget x86_64",
 	"struct TargetInfo arch:SysEmuTarget",

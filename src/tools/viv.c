@@ -89,8 +89,9 @@ static bool start_log(const HostConfig *h, GError **error)
 {
 	if (!log_set_filter(h->log_filter, error))
 		return false;
-	if (h->log_file && !log_set_file(h->log_file, error)) {
-		g_prefix_error(error, "-D %s: ", h->log_file);
+	const char *file = h->trace_file ? h->trace_file : h->log_file;
+	if (file && !log_set_file(file, error)) {
+		g_prefix_error(error, "%s %s: ", h->trace_file ? "-trace file" : "-D", file);
 		return false;
 	}
 	log_set_items(h->log_items);
@@ -150,6 +151,7 @@ int main(int argc, char **argv)
 	int status = 1;
 	signal(SIGPIPE, SIG_IGN); /* whose peer is gone hears it from write() */
 	cli_init(&cli);
+	host_messages(&cli); /* until the options say more of them */
 	bool ok = cli_parse(&cli, argc, argv, &error);
 	host_messages(&cli);
 	for (unsigned i = 0; ok && !cli.done && i < cli.warnings->len; i++)

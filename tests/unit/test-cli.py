@@ -179,7 +179,9 @@ ERRORS = [
     (['-d', 'int,,exec'], "no log item ''"),
     (['-d', 'op'], 'no intermediate form'),
     (['-d', 'pcall'], 'not built yet'),
-    (['-d', 'trace:x'], 'no trace events'),
+    (['-trace', 'x', '-trace', 'events=/nonexistent'], '/nonexistent'),
+    (['-trace', 'pattern=x'], "no key 'pattern'"),
+    (['-trace', 'x,file=/nonexistent/x'], '-trace file /nonexistent/x'),
     (['-d', 'int', '-D', '/nonexistent/x'], 'Error opening logfile /nonexistent/x'),
     (['-d', 'int', '-D', '/tmp/a%db%d'], 'Bad logfile template'),
     (['-dfilter', '7'], 'Bad range specifier'),
@@ -215,7 +217,7 @@ def test_texts():
     for args, want in [(['-help'], '-kernel FILE'), (['--version'], 'Vivarium version'), (['-machine', 'help'], 'i440FX'),
                        (['-cpu', 'help'], 'Haswell'), (['-accel', 'help'], 'interp'), (['-device', 'help'], 'pvpanic'),
                        (['-device', 'pvpanic,help'], 'ioport='), (['-smp', 'help'], 'threads='), (['-d', 'help'], 'int'),
-                       (['-boot', '?'], 'reboot-timeout'), (['-chardev', 'help'], 'stdio'), (['-L', 'help'], '/usr/share')]:
+                       (['-trace', 'help'], 'pci_cfg_read'), (['-d', 'trace:help'], 'pci_cfg_read'), (['-boot', '?'], 'reboot-timeout'), (['-chardev', 'help'], 'stdio'), (['-L', 'help'], '/usr/share')]:
         r = run(args)
         ok(r.returncode == 0 and want in r.stdout and not r.stderr, 'prints: ' + ' '.join(args), r.stdout[:300] + r.stderr)
 
@@ -234,6 +236,7 @@ CONFIGS = [
     ['-nodefaults', '-serial', 'null', '-serial', 'mon:null', '-debugcon', 'null', '-boot', 'dc,menu=on,strict',
      '-chardev', 'null,id=c0', '-mon', 'c0', '-rtc', 'base=2006-06-17T16:01:21', '-d', 'int,cpu_reset', '-D', '/tmp/a b'],
     ['-accel', 'tcg,tb-size=5,one-insn-per-tb=on,perfmap=on'],
+    ['-trace', 'ide_*,file=/tmp/a', '-d', 'trace:pci_*'],
     ['-d', 'nochain,in_asm', '-dfilter', '0x10+5,7..8', '-D', '/tmp/a%d'],
     ['-device', 'virtio-scsi-pci,id=s,num_queues=2', '-drive', 'if=none,id=d,format=raw,file=/d.img', '-device',
      'scsi-hd,drive=d,bus=s.0,scsi-id=3,lun=2,serial=x', '-device', 'lsi', '-device', 'scsi-cd'],

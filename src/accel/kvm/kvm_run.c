@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 
 #include "core/lock.h"
+#include "core/trace.h"
 
 static const char *const exit_names[] = {
 	[KVM_EXIT_UNKNOWN] = "unknown", [KVM_EXIT_EXCEPTION] = "exception", [KVM_EXIT_IO] = "io",
@@ -107,6 +108,7 @@ static RunResult exited(Accel *accel, Cpu *cpu)
 	struct kvm_run *run = kvm_vcpu(cpu)->run;
 	char text[128];
 
+	trace_kvm_run_exit(cpu->index, run->exit_reason);
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO: do_io(accel->board, run); return RUN_AGAIN;
 	case KVM_EXIT_MMIO: do_mmio(accel->board, run); return RUN_AGAIN;

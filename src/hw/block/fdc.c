@@ -12,6 +12,7 @@
 
 #include "core/board.h"
 #include "core/error.h"
+#include "core/trace.h"
 #include "hw/block/floppy.h"
 #include "hw/classes.h"
 #include "hw/isa/i8257.h"
@@ -638,10 +639,8 @@ static void write_dor(Fdc *s, uint8_t value)
 	irq_set(&s->irq, s->pending && (s->dor & DOR_GATE));
 }
 
-static uint64_t low_read(void *opaque, uint64_t offset, unsigned size)
+static uint8_t read_register(Fdc *s, uint64_t offset)
 {
-	Fdc *s = opaque;
-
 	switch (offset) {
 	case REG_SRA: return s->pending ? 0x80 : 0;
 	case REG_SRB: return 0xc0u | (s->dor >> 4 & 3);
@@ -652,10 +651,18 @@ static uint64_t low_read(void *opaque, uint64_t offset, unsigned size)
 	}
 }
 
+static uint64_t low_read(void *opaque, uint64_t offset, unsigned size)
+{
+	uint8_t value = read_register(opaque, offset);
+	trace_fdc_ioport_read((unsigned)offset, value);
+	return value;
+}
+
 static void low_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
 	Fdc *s = opaque;
 
+	trace_fdc_ioport_write((unsigned)offset, (unsigned)value);
 	switch (offset) {
 	case REG_DOR: write_dor(s, (uint8_t)value); break;
 	case REG_TDR: s->tdr = value & 3; break;

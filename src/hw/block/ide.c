@@ -6,6 +6,7 @@
  * file reach both drives. Left out: overlapped and queued commands. Vcpu threads and the main loop,
  * under the machine lock.
  */
+#include "core/trace.h"
 #include "hw/block/ide.h"
 
 #include <string.h>
@@ -117,6 +118,7 @@ void ide_signature(IdeDrive *d)
 
 void ide_reset_drive(IdeDrive *d)
 {
+	trace_ide_reset(d);
 	ide_cancel(d);
 	d->error = 1; /* diagnostic code: no error */
 	d->device = (uint8_t)(DEV_OBSOLETE | (d->unit ? DEV_UNIT : 0));
@@ -250,6 +252,7 @@ static bool busy(const IdeDrive *d)
 static void write_command(IdeChannel *ch, uint8_t command)
 {
 	IdeDrive *d = selected(ch), *other = &ch->drive[!ch->selected];
+	trace_ide_exec_cmd(ch, d, command);
 	acknowledge(ch);
 	if (!d->blk)
 		return;
@@ -290,6 +293,27 @@ static void task_write(IdeChannel *ch, unsigned reg, uint8_t value)
 	}
 }
 
+/* ATA/ATAPI-7, 5.4: what stands at a port, read and written. */
+static const char *const register_names[2][8] = {
+	{ "Data", "Error", "Sector Count", "Sector Number", "Cylinder Low", "Cylinder High", "Device/Head", "Status" },
+	{ "Data", "Features", "Sector Count", "Sector Number", "Cylinder Low", "Cylinder High", "Device/Head", "Command" },
+};
+
+static unsigned port_of(const IdeChannel *ch, unsigned reg) { return (unsigned)ch->command_block.base + reg; }
+
+static uint8_t traced_read(IdeChannel *ch, unsigned reg)
+{
+	uint8_t value = task_read(ch, reg);
+	trace_ide_ioport_read(port_of(ch, reg), register_names[0][reg & 7], value, ch, selected(ch));
+	return value;
+}
+
+static void traced_write(IdeChannel *ch, unsigned reg, uint8_t value)
+{
+	trace_ide_ioport_write(port_of(ch, reg), register_names[1][reg & 7], value, ch, selected(ch));
+	task_write(ch, reg, value);
+}
+
 static uint64_t command_read(void *opaque, uint64_t offset, unsigned size)
 {
 	IdeChannel *ch = opaque;
@@ -297,7 +321,7 @@ static uint64_t command_read(void *opaque, uint64_t offset, unsigned size)
 	if (offset == REG_DATA && size > 1)
 		return empty(ch) ? 0 : data_read(selected(ch), size);
 	for (unsigned i = 0; i < size; i++)
-		value |= (uint64_t)task_read(ch, (unsigned)offset + i) << 8 * i;
+		value |= (uint64_t)traced_read(ch, (unsigned)offset + i) << 8 * i;
 	return value;
 }
 
@@ -309,7 +333,7 @@ static void command_write(void *opaque, uint64_t offset, uint64_t value, unsigne
 		return;
 	}
 	for (unsigned i = 0; i < size; i++)
-		task_write(ch, (unsigned)offset + i, (uint8_t)(value >> 8 * i));
+		traced_write(ch, (unsigned)offset + i, (uint8_t)(value >> 8 * i));
 }
 
 static uint64_t control_read(void *opaque, uint64_t offset, unsigned size)

@@ -6,6 +6,7 @@
  * name other than RAM put it in its error state and abort the command. The direction bit is
  * storage: the command knows. Vcpu threads and the main loop, under the machine lock.
  */
+#include "core/trace.h"
 #include "hw/block/ide.h"
 
 #define TABLE_MAX 65536u
@@ -156,6 +157,7 @@ static void write_command(IdeChannel *ch, uint8_t value)
 {
 	IdeBusMaster *bm = &ch->bm;
 	bool started = bm->command & BM_START;
+	trace_bmdma_cmd_writeb(value);
 	bm->command = value & (BM_START | BM_READ);
 	if (!started && value & BM_START) {
 		rewind_table(bm);

@@ -13,6 +13,7 @@
 
 #include "block/blk.h"
 #include "core/error.h"
+#include "core/trace.h"
 #include "hw/block/policy.h"
 #include "hw/classes.h"
 #include "hw/virtio/virtio_loop.h"
@@ -65,6 +66,7 @@ static void done(void *opaque, int result)
 	Request *r = opaque;
 	uint8_t status = result >= 0 ? VIRTIO_BLK_S_OK :
 		result == -ENOTSUP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
+	trace_virtio_blk_req_complete(r->q->vdev, r, status);
 	finish(r->q, r->e, status);
 	g_free(r);
 }
@@ -99,10 +101,12 @@ static void transfer(VirtioBlk *s, VirtQueue *q, VirtElement *e, uint64_t sector
 	Request *r = request_new(q, e, write ? e->out_count : e->in_count);
 	uint64_t offset = sector * VIRTIO_BLK_SECTOR;
 	if (write) {
+		trace_virtio_blk_handle_write(q->vdev, r, sector, bytes / VIRTIO_BLK_SECTOR);
 		unsigned n = virt_slice(e->out, e->out_count, sizeof(VirtioBlkHeader), bytes,
 			r->iov);
 		blk_write(s->blk, offset, r->iov, n, 0, done, r);
 	} else {
+		trace_virtio_blk_handle_read(q->vdev, r, sector, bytes / VIRTIO_BLK_SECTOR);
 		unsigned n = virt_slice(e->in, e->in_count, 0, bytes, r->iov);
 		blk_read(s->blk, offset, r->iov, n, done, r);
 	}

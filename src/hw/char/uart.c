@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/trace.h"
 
 enum { RBR_THR, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCR };
 #define CLOCK_HZ 1843200
@@ -342,14 +343,13 @@ static uint8_t read_iir(Uart *s)
 	return (uint8_t)(v | (fifos(s) ? IIR_FIFOS : 0));
 }
 
-static uint64_t region_read(void *opaque, uint64_t offset, unsigned size)
+static uint8_t read_register(Uart *s, uint64_t offset)
 {
-	Uart *s = opaque;
 	uint8_t v;
 
 	switch (offset) {
 	case RBR_THR: return s->lcr & LCR_DLAB ? s->divisor & 0xff : take(s);
-	case IER: return s->lcr & LCR_DLAB ? s->divisor >> 8 : s->ier;
+	case IER: return s->lcr & LCR_DLAB ? (uint8_t)(s->divisor >> 8) : s->ier;
 	case IIR_FCR: return read_iir(s);
 	case LCR: return s->lcr;
 	case MCR: return s->mcr;
@@ -369,11 +369,19 @@ static uint64_t region_read(void *opaque, uint64_t offset, unsigned size)
 	}
 }
 
+static uint64_t region_read(void *opaque, uint64_t offset, unsigned size)
+{
+	uint8_t value = read_register(opaque, offset);
+	trace_serial_read((unsigned)offset, value);
+	return value;
+}
+
 static void region_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
 	Uart *s = opaque;
 	uint8_t v = (uint8_t)value;
 
+	trace_serial_write((unsigned)offset, v);
 	switch (offset) {
 	case RBR_THR:
 		if (s->lcr & LCR_DLAB)

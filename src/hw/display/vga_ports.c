@@ -5,6 +5,7 @@
  * ports 3B8h and 3D8h. Machine lock held.
  */
 #include "core/clock.h"
+#include "core/trace.h"
 #include "hw/display/vga.h"
 
 #define LINE_NS 31778        /* 31.469 kHz */
@@ -127,7 +128,7 @@ static uint8_t read_crtc_port(Vga *v, unsigned port)
 	}
 }
 
-uint8_t vga_port_read(Vga *v, unsigned port)
+static uint8_t read_port(Vga *v, unsigned port)
 {
 	if ((port & 0x3f0) != 0x3c0)
 		return read_crtc_port(v, port);
@@ -149,6 +150,13 @@ uint8_t vga_port_read(Vga *v, unsigned port)
 	}
 }
 
+uint8_t vga_port_read(Vga *v, unsigned port)
+{
+	uint8_t value = read_port(v, port);
+	trace_vga_std_read_io(port, value);
+	return value;
+}
+
 static void write_crtc_port(Vga *v, unsigned port, uint8_t value)
 {
 	if (!crtc_port(v, port))
@@ -163,6 +171,7 @@ static void write_crtc_port(Vga *v, unsigned port, uint8_t value)
 
 void vga_port_write(Vga *v, unsigned port, uint8_t value)
 {
+	trace_vga_std_write_io(port, value);
 	if ((port & 0x3f0) != 0x3c0) {
 		write_crtc_port(v, port, value);
 		return;

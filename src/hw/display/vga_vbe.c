@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "core/trace.h"
 #include "hw/display/vga.h"
 
 #define ID_FIRST 0xb0c0
@@ -90,7 +91,7 @@ static void enable(Vga *v, uint16_t value)
 	v->redraw = true;
 }
 
-uint16_t vga_vbe_read(const Vga *v, unsigned index)
+static uint16_t read_index(const Vga *v, unsigned index)
 {
 	if (index == VBE_MEMORY)
 		return (uint16_t)(v->vram_size >> 16);
@@ -101,8 +102,16 @@ uint16_t vga_vbe_read(const Vga *v, unsigned index)
 	return v->vbe[index];
 }
 
+uint16_t vga_vbe_read(const Vga *v, unsigned index)
+{
+	uint16_t value = read_index(v, index);
+	trace_vga_vbe_read(index, value);
+	return value;
+}
+
 void vga_vbe_write(Vga *v, unsigned index, uint16_t value)
 {
+	trace_vga_vbe_write(index, value);
 	switch (index) {
 	case VBE_ID:
 		if (value >= ID_FIRST && value <= ID_LAST)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/board.h"
+#include "core/trace.h"
 #include "hw/classes.h"
 #include "hw/input/ps2.h"
 
@@ -230,11 +231,13 @@ static uint64_t data_read(void *opaque, uint64_t offset, unsigned size)
 	s->status &= (uint8_t)~(ST_OUT_FULL | ST_AUX);
 	update_irq(s); /* low before the next byte raises it */
 	pump(s);
+	trace_pckbd_kbd_read_data(value);
 	return value;
 }
 
 static void data_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
+	trace_pckbd_kbd_write_data(value);
 	write_data(opaque, (uint8_t)value);
 	pump(opaque);
 }
@@ -242,11 +245,14 @@ static void data_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 static uint64_t status_read(void *opaque, uint64_t offset, unsigned size)
 {
 	I8042 *s = opaque;
-	return s->status | ST_UNLOCKED | (s->ram[0] & CB_SYSTEM ? ST_SYSTEM : 0);
+	uint8_t value = s->status | ST_UNLOCKED | (s->ram[0] & CB_SYSTEM ? ST_SYSTEM : 0);
+	trace_pckbd_kbd_read_status(value);
+	return value;
 }
 
 static void command_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
+	trace_pckbd_kbd_write_command(value);
 	write_command(opaque, (uint8_t)value);
 	pump(opaque);
 }

@@ -9,6 +9,7 @@
 #include "hw/intc/intc.h"
 
 #include "core/memory.h"
+#include "core/trace.h"
 #include "hw/classes.h"
 
 #define CASCADE 2 /* the master's input that is the slave */
@@ -103,6 +104,7 @@ static void input(void *opaque, int n, int level)
 	I8259 *s = opaque;
 	if (n == CASCADE)
 		return;
+	trace_pic_set_irq(n < 8, n & 7, level);
 	set_input(s, n >> 3, n & 7, level);
 	update(s);
 }
@@ -228,6 +230,7 @@ static void write_data(I8259 *s, int chip, uint8_t value)
 static void port_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
 	PicPort *p = opaque;
+	trace_pic_ioport_write(p->chip == 0, offset, value);
 	if (offset == 0)
 		write_command(p->pic, p->chip, (uint8_t)value);
 	else
@@ -235,12 +238,8 @@ static void port_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 	update(p->pic);
 }
 
-static uint64_t port_read(void *opaque, uint64_t offset, unsigned size)
+static unsigned read_register(I8259 *s, int chip, uint64_t offset)
 {
-	PicPort *p = opaque;
-	I8259 *s = p->pic;
-	int chip = p->chip;
-
 	if (s->poll[chip]) { /* the next read is the acknowledge */
 		int n = pending(s, chip);
 		s->poll[chip] = false;
@@ -253,6 +252,14 @@ static uint64_t port_read(void *opaque, uint64_t offset, unsigned size)
 	if (offset == 1)
 		return s->imr[chip];
 	return s->read_isr[chip] ? s->isr[chip] : s->irr[chip];
+}
+
+static uint64_t port_read(void *opaque, uint64_t offset, unsigned size)
+{
+	PicPort *p = opaque;
+	unsigned value = read_register(p->pic, p->chip, offset);
+	trace_pic_ioport_read(p->chip == 0, offset, value);
+	return value;
 }
 
 static uint64_t elcr_read(void *opaque, uint64_t offset, unsigned size)

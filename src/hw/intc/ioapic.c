@@ -9,6 +9,7 @@
 #include "hw/intc/intc.h"
 
 #include "core/memory.h"
+#include "core/trace.h"
 #include "hw/classes.h"
 
 #define PINS 24
@@ -66,6 +67,7 @@ static void input(void *opaque, int n, int level)
 	unsigned pin = (unsigned)n;
 	bool rising = level && !(s->lines & 1u << pin);
 
+	trace_ioapic_set_irq(n, level);
 	if (level)
 		s->lines |= 1u << pin;
 	else
@@ -127,16 +129,20 @@ static void write_selected(IoApic *s, uint32_t value)
 static uint64_t region_read(void *opaque, uint64_t offset, unsigned size)
 {
 	IoApic *s = opaque;
+	uint32_t value = 0;
 	switch (offset & 0xff) {
-	case 0x00: return s->select;
-	case 0x10: return read_selected(s);
-	default: return 0;
+	case 0x00: value = s->select; break;
+	case 0x10: value = read_selected(s); break;
+	default: break;
 	}
+	trace_ioapic_mem_read(offset & 0xff, s->select, size, value);
+	return value;
 }
 
 static void region_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
 	IoApic *s = opaque;
+	trace_ioapic_mem_write(offset & 0xff, s->select, size, (uint32_t)value);
 	switch (offset & 0xff) {
 	case 0x00: s->select = value & 0xff; break;
 	case 0x10: write_selected(s, (uint32_t)value); break;

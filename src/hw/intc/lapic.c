@@ -12,6 +12,7 @@
 
 #include "core/board.h"
 #include "core/lock.h"
+#include "core/trace.h"
 #include "cpu/features.h"
 #include "hw/classes.h"
 #include "hw/intc/intc.h"
@@ -307,6 +308,7 @@ static uint32_t op_mmio_read(void *apic, uint32_t offset)
 		value = UINT32_MAX;
 	else if ((offset & 0xf) == 0 && !reg_read(s, offset >> 4, &value))
 		lapic_error(s, ESR_REGISTER);
+	trace_apic_mem_readl(offset, value);
 	machine_unlock();
 	return value;
 }
@@ -316,6 +318,7 @@ static void op_mmio_write(void *apic, uint32_t offset, uint32_t value)
 	Lapic *s = apic;
 
 	machine_lock();
+	trace_apic_mem_writel(offset, value);
 	if (lapic_on(s) && !lapic_x2(s) && (offset & 0xf) == 0 && !reg_write(s, offset >> 4, value))
 		lapic_error(s, ESR_REGISTER);
 	machine_unlock();

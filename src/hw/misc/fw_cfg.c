@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/board.h"
+#include "core/trace.h"
 #include "hw/classes.h"
 
 #define DMA_SIGNATURE 0x51454d5520434647ull /* "QEMU CFG" */
@@ -38,6 +39,7 @@ typedef struct FwCfg {
 
 static void select_key(FwCfg *s, uint16_t key)
 {
+	trace_fw_cfg_select(s, key, fw_cfg_lookup(s->table, key) != NULL);
 	s->key = key;
 	s->offset = 0;
 	s->fresh = true;

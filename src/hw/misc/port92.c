@@ -5,6 +5,7 @@
  * lights, password lock. Vcpu threads under the machine lock.
  */
 #include "core/board.h"
+#include "core/trace.h"
 #include "hw/classes.h"
 
 #define RESET 0x01u
@@ -19,7 +20,9 @@ typedef struct Port92 {
 static uint64_t region_read(void *opaque, uint64_t offset, unsigned size)
 {
 	Port92 *s = opaque;
-	return (s->control & ~A20) | (s->dev.board->a20 ? A20 : 0);
+	unsigned value = (s->control & ~A20) | (s->dev.board->a20 ? A20 : 0);
+	trace_port92_read(value);
+	return value;
 }
 
 static void region_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
@@ -28,6 +31,7 @@ static void region_write(void *opaque, uint64_t offset, uint64_t value, unsigned
 	Board *board = s->dev.board;
 	bool reset = (value & RESET) && !(s->control & RESET);
 
+	trace_port92_write((unsigned)value);
 	s->control = (uint8_t)value;
 	if (board->set_a20)
 		board->set_a20(board, value & A20);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/trace.h"
 #include "hw/pci/bus.h"
 
 #define ROM_MAX (16u << 20)
@@ -51,20 +52,28 @@ static bool bar_address(const PciDevice *dev, unsigned n, uint64_t *addr)
 	return (dev->config[PCI_COMMAND] & PCI_COMMAND_MEMORY) && base && !sizing;
 }
 
-static void update_mappings(PciDevice *dev)
+static void update_mapping(PciDevice *dev, unsigned n)
 {
 	Board *board = dev->dev.board;
+	Region *r = dev->bar[n].region;
+	uint64_t addr;
+	bool mapped = bar_address(dev, n, &addr);
 
-	for (unsigned n = 0; n < PCI_BARS; n++) {
-		PciBar *bar = &dev->bar[n];
-		uint64_t addr;
-		if (bar->type == PCI_BAR_NONE)
-			continue;
-		if (bar_address(dev, n, &addr))
-			as_map(bar->type == PCI_BAR_IO ? board->io : board->mem, bar->region, addr, 1);
-		else
-			as_unmap(bar->region);
-	}
+	if (r->as && !(mapped && addr == r->base))
+		trace_pci_update_mappings_del(dev->dev.cls->name, dev->devfn, n, r->base, r->size);
+	if (mapped && !(r->as && addr == r->base))
+		trace_pci_update_mappings_add(dev->dev.cls->name, dev->devfn, n, addr, r->size);
+	if (mapped)
+		as_map(dev->bar[n].type == PCI_BAR_IO ? board->io : board->mem, r, addr, 1);
+	else
+		as_unmap(r);
+}
+
+static void update_mappings(PciDevice *dev)
+{
+	for (unsigned n = 0; n < PCI_BARS; n++)
+		if (dev->bar[n].type != PCI_BAR_NONE)
+			update_mapping(dev, n);
 }
 
 static void set_writable(PciDevice *dev, unsigned offset, uint32_t mask)
@@ -125,6 +134,7 @@ uint32_t pci_config_read(PciDevice *dev, unsigned offset, unsigned size)
 		dev->config_read(dev, offset, size);
 	for (unsigned i = 0; i < size; i++)
 		value |= (uint32_t)dev->config[offset + i] << (8 * i);
+	trace_pci_cfg_read(dev->dev.cls->name, dev->devfn, offset, value);
 	return value;
 }
 
@@ -137,6 +147,7 @@ void pci_config_write(PciDevice *dev, unsigned offset, uint32_t value, unsigned 
 {
 	if (offset + size > PCI_CONFIG_SIZE)
 		return;
+	trace_pci_cfg_write(dev->dev.cls->name, dev->devfn, offset, value);
 	bool intx_enabled = !(pci_get16(&dev->config[PCI_COMMAND]) & PCI_COMMAND_INTX_OFF);
 	for (unsigned i = 0; i < size; i++) {
 		uint8_t byte = (uint8_t)(value >> (8 * i)), *at = &dev->config[offset + i];

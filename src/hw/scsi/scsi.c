@@ -5,6 +5,7 @@
  * scsi_inquiry.c's. Left out: persistent reservations, descriptor sense, task management (an
  * adapter frees the request). The drive's loop.
  */
+#include "core/trace.h"
 #include "hw/scsi/scsi.h"
 
 #include <errno.h>
@@ -98,6 +99,7 @@ void scsi_end(ScsiRequest *r, ScsiSense sense)
 	r->status = sense ? SCSI_CHECK_CONDITION : SCSI_GOOD;
 	if (!sense)
 		return;
+	trace_scsi_unit_sense(r->unit, r, sense);
 	r->unit->sense = r->unit->host->autosense ? 0 : sense;
 	scsi_put_sense(r->sense, sense);
 	r->sense_len = SCSI_SENSE_LEN;
@@ -158,6 +160,10 @@ void scsi_medium_io(ScsiRequest *r, ScsiDir dir, uint64_t lba, uint64_t blocks)
 		scsi_end(r, SENSE_NONE);
 		return;
 	}
+	if (dir == SCSI_DIR_OUT)
+		trace_scsi_disk_dma_command_WRITE(lba, blocks);
+	else
+		trace_scsi_disk_dma_command_READ(lba, blocks);
 	r->medium = true;
 	r->dir = dir;
 	r->offset = lba * r->unit->block_size;
@@ -430,6 +436,7 @@ ScsiRequest *scsi_request_new(ScsiUnit *u, const uint8_t *cdb, unsigned len, voi
 	r->unit = u;
 	r->opaque = opaque;
 	memcpy(r->cdb, cdb, MIN(len, SCSI_CDB_MAX));
+	trace_scsi_unit_command(u, r, r->cdb[0]);
 	if (len < scsi_cdb_length(r->cdb[0])) {
 		scsi_end(r, SENSE_BAD_OPCODE);
 		return r;

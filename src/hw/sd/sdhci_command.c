@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "core/trace.h"
 #include "hw/sd/sdhci.h"
 
 #define STOP_TRANSMISSION 12
@@ -103,6 +104,7 @@ void sdhci_command(Sdhci *s)
 	SdCard *c = reachable(s);
 	if (!may_send(s, command))
 		return;
+	trace_sdhci_send_command(index, sdhci_get32(s, SDHC_ARGUMENT));
 	if ((command & COMMAND_TYPE) == COMMAND_ABORT || index == STOP_TRANSMISSION)
 		sdhci_transfer_stop(s);
 	if (command & COMMAND_DATA && s->reg[SDHC_TRANSFER_MODE] & MODE_AUTO23 &&

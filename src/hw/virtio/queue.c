@@ -9,6 +9,7 @@
 
 #include "core/lock.h"
 #include "core/notifier.h"
+#include "core/trace.h"
 #include "hw/virtio/queue.h"
 
 #define CAPACITY_FIRST 8u
@@ -225,6 +226,7 @@ VirtElement *virtq_pop(VirtQueue *q)
 	e->out = e->iov;
 	e->in = e->iov + e->out_count;
 	q->in_use++;
+	trace_virtqueue_pop(q, e, e->in_count, e->out_count);
 	return e;
 }
 
@@ -310,6 +312,7 @@ void virtq_notify(VirtQueue *q)
 	atomic_thread_fence(memory_order_seq_cst);
 	bool wanted = q->ring->wants_interrupt(q);
 	q->unsignalled = 0;
+	trace_virtio_notify(q->vdev, q);
 	if (wanted)
 		virtq_interrupt(q->vdev, q);
 }

@@ -13,6 +13,7 @@
 
 #include "core/error.h"
 #include "core/notifier.h"
+#include "core/trace.h"
 #include "hw/virtio/queue.h"
 
 #define NO_VECTOR 0xffff
@@ -90,6 +91,7 @@ void virtio_set_status(VirtioDevice *v, uint8_t status)
 {
 	uint8_t before = v->status;
 
+	trace_virtio_set_status(v, status);
 	if (!status) {
 		virtio_reset(v);
 		return;
@@ -208,6 +210,7 @@ void virtio_kick(VirtioDevice *v, unsigned index)
 	if (index >= v->queue_count || !v->queue[index].enabled || atomic_load(&v->broken))
 		return;
 	VirtQueue *q = &v->queue[index];
+	trace_virtio_queue_notify(v, index, q);
 	if (q->kick_fd < 0)
 		v->cls->notify(v, q);
 	else
