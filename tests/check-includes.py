@@ -19,9 +19,10 @@ ARROWS = {
     "hw": ["core", "block", "cpu", "chardev", "display"],
     "accel": ["core", "cpu"],
     "machine": ["core", "block", "cpu", "display", "hw", "accel"],
-    "monitor": ["core", "block", "cpu", "chardev", "display", "hw", "accel", "machine", "cli"],
+    "gdb": ["core", "cpu", "chardev", "machine"],
+    "monitor": ["core", "block", "cpu", "chardev", "display", "hw", "accel", "machine", "gdb", "cli"],
     "cli": ["core", "block", "cpu", "chardev", "display", "hw", "accel", "machine"],
-    "tools": ["core", "block", "cpu", "chardev", "display", "hw", "accel", "machine", "monitor", "cli"],
+    "tools": ["core", "block", "cpu", "chardev", "display", "hw", "accel", "machine", "gdb", "monitor", "cli"],
 }
 # Files that may know KVM's ioctls: the accelerator, and viv-check, which looks at the host.
 KVM = re.compile(r"^(accel/kvm/|tools/check_)")

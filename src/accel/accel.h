@@ -27,6 +27,7 @@ typedef struct AccelOptions {
 typedef enum RunResult {
 	RUN_AGAIN,  /* call run again (it was kicked; check for pause first) */
 	RUN_HALTED, /* nothing to do until an interrupt: wait on the vcpu's condition */
+	RUN_TRAP,   /* a debugger's stop: Cpu.debug says why */
 	RUN_STOP,   /* the accelerator asked the board (board_request) to stop; wait */
 } RunResult;
 
@@ -49,6 +50,8 @@ typedef struct AccelClass {
 	void (*vcpu_put)(Accel *accel, Cpu *cpu);
 	/* What guests may have, by feature words. NULL: what the software CPU has (cpu_software_features). */
 	void (*cpu_features)(Accel *accel, uint32_t *words);
+	/* A debugger's set for all vcpus, which stand (NULL: none; a set that changed is given again). False with *error: it cannot. */
+	bool (*debug)(Accel *accel, const struct CpuDebugger *set, GError **error);
 	void (*info)(Accel *accel, GString *out); /* `info accel` */
 	void (*info_jit)(Accel *accel, GString *out); /* `info jit`, vcpus held; NULL: it translates nothing */
 	/* With irqchip: the chip's line, message and register access (for gsi, msi, reset). */

@@ -97,6 +97,13 @@ bool apply_monitor(Cli *cli, const OptionDef *def, const char *text, GArray *kv,
 	return true;
 }
 
+bool apply_s(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
+{
+	g_free(cli->host.gdb);
+	cli->host.gdb = g_strdup("tcp::1234");
+	return true;
+}
+
 bool apply_mon(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
 	const char *id = kv_list_get(kv, "chardev"), *mode = kv_list_get(kv, "mode");

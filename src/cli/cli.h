@@ -27,6 +27,7 @@ typedef struct HostConfig {
 	GPtrArray *monitors;       /* MonitorConfig *: -monitor, -qmp, -mon, without "none" */
 	GPtrArray *chardevs;       /* char *: -chardev's whole text */
 	char *debugcon;
+	char *gdb;             /* words of the device that debuggers come by; NULL: none */
 	bool nographic, display_given;
 	GPtrArray *vncs;           /* char *: -vnc */
 	char *layout;              /* -k; NULL: en-us */

@@ -93,7 +93,7 @@ ApplyFn apply_machine, apply_accel, apply_enable_kvm, apply_smp, apply_memory, a
 	apply_rtc, apply_data_dir, apply_serial, apply_parallel, apply_monitor, apply_chardev,
 	apply_display, apply_vnc, apply_vga, apply_resolution,
 	apply_drive, apply_disk_file, apply_blockdev, apply_object,
-	apply_log, apply_trace, apply_dfilter, apply_action_short, apply_readconfig, apply_dtb, apply_msg, apply_mon;
+	apply_log, apply_trace, apply_dfilter, apply_action_short, apply_readconfig, apply_dtb, apply_msg, apply_mon, apply_s;
 void list_machines(GString *out);
 void list_accels(GString *out);
 void list_cpus(GString *out);

@@ -45,7 +45,7 @@ void cli_free(Cli *cli)
 	g_ptr_array_free(cli->numa, TRUE);
 	g_ptr_array_free(cli->warnings, TRUE);
 	g_string_free(cli->output, TRUE);
-	char *const texts[] = { cli->program, cli->accel_note, h->debugcon, h->pidfile,
+	char *const texts[] = { cli->program, cli->accel_note, h->debugcon, h->gdb, h->pidfile,
 		h->process_name, h->layout, h->log_file, h->log_filter, h->trace_file,
 		h->write_config, h->write_config_text };
 	for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++)

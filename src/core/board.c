@@ -12,13 +12,14 @@ static int weight(int request)
 	switch ((RunRequest)request) {
 	case RUN_NONE: return 0;
 	case RUN_CRASHLOADED: return 1;
-	case RUN_IO_ERROR: return 2;
-	case RUN_RESET: return 3;
-	case RUN_TRIPLE_FAULT: return 4;
-	case RUN_SHUTDOWN: return 5;
-	case RUN_PANICKED: return 6;
-	case RUN_INTERNAL_ERROR: return 7;
-	case RUN_QUIT: return 8;
+	case RUN_DEBUG: return 2;
+	case RUN_IO_ERROR: return 3;
+	case RUN_RESET: return 4;
+	case RUN_TRIPLE_FAULT: return 5;
+	case RUN_SHUTDOWN: return 6;
+	case RUN_PANICKED: return 7;
+	case RUN_INTERNAL_ERROR: return 8;
+	case RUN_QUIT: return 9;
 	}
 	return 0;
 }

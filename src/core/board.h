@@ -26,6 +26,7 @@ struct Display;
 typedef enum RunRequest {
 	RUN_NONE,
 	RUN_CRASHLOADED,   /* pvpanic: the guest panicked and its crash kernel takes over; nothing stops */
+	RUN_DEBUG,         /* a debugger's breakpoint, watchpoint or step */
 	RUN_IO_ERROR,      /* a drive's werror= or rerror= says stop: pause until the user goes on */
 	RUN_RESET,         /* the guest asked for a reset */
 	RUN_SHUTDOWN,      /* ACPI S5, `system_powerdown` obeyed, ... */

@@ -300,6 +300,16 @@ struct Cpu {
 	void (*ops_kick)(Cpu *cpu); /* makes vcpu_run look at events soon; any thread; NULL before the thread runs */
 	void *accel_data;
 
+	/* A debugger outside (debugger.h); written while the vcpu stands, `stop` and `address` by its thread. */
+	struct {
+		const struct CpuDebugger *set; /* breakpoints and watchpoints; NULL: none */
+		uint8_t step;                  /* CPU_STEP_*; 0: run on */
+		uint8_t stop;                  /* CpuStop */
+		uint64_t address;              /* of what was hit */
+		bool armed;                    /* `made` is not all zeros */
+		uint64_t made[64];             /* CpuDebugger.offsets that code was made with */
+	} debug;
+
 	/* Exceptions in flight */
 	jmp_buf unwind;         /* cpu_exception() lands here */
 	int exc_vector;         /* the exception being raised */
@@ -513,6 +523,8 @@ bool cpu_insn_breakpoint(Cpu *cpu, uint64_t linear); /* DR7 instruction breakpoi
 /* ---- running (interp/) ---- */
 /* Runs until an event needs the caller. True: halted (HLT/wait for SIPI) with nothing pending. */
 bool interp_run(Cpu *cpu);
+/* One instruction for a debugger (Cpu.debug.step), or the delivery of what it raises. False: halted, nothing was done. */
+bool interp_debug_step(Cpu *cpu);
 /* Executes exactly one instruction (for KVM's emulation failures and tests); exceptions are delivered. */
 void interp_step(Cpu *cpu);
 bool interp_init(Cpu *cpu, GError **error);

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "cpu/debugger.h"
 #include "cpu/features.h"
 #include "cpu/mem.h"
 
@@ -169,6 +170,7 @@ static void check_access(Cpu *cpu, uint64_t linear, unsigned size, unsigned acce
 	    (linear & (size - 1)) && size <= 8)
 		cpu_exception_err(cpu, EXC_AC, 0);
 	cpu_check_watch(cpu, linear, size, access & MEM_WRITE);
+	cpu_watch_access(cpu, linear, size, access & MEM_WRITE);
 }
 
 static uint64_t page_read(Cpu *cpu, uint64_t linear, unsigned size, unsigned access)

@@ -10,6 +10,7 @@
 
 #include "core/log.h"
 #include "cpu/cpu.h"
+#include "cpu/debugger.h"
 #include "cpu/features.h"
 
 #define RFLAGS_VALID 0x3f7fd5u
@@ -220,13 +221,14 @@ void cpu_update_mode(Cpu *cpu)
 		mode |= cpu->rflags & FLAG_VM ? MODE_V86 : MODE_PROT;
 	if (cpu->cpl == 3)
 		mode |= MODE_USER;
-	if ((cpu->rflags & FLAG_TF) || (cpu->dr[7] & DR7_ENABLES))
+	bool watched = cpu->dr[7] & DR7_ENABLES || (cpu->debug.set && cpu->debug.set->watches->len);
+	if (cpu->rflags & FLAG_TF || watched)
 		mode |= MODE_STEP;
 	cpu->mode = (uint8_t)mode;
 	if (!cpu_code64(cpu))
 		update_segments(cpu);
 
-	if ((cpu->dr[7] & DR7_ENABLES) ||
+	if (watched ||
 	    (cpu->cpl == 3 && (cpu->cr0 & CR0_AM) && (cpu->rflags & FLAG_AC)))
 		cpu->tlb = cpu->tlbs[TLB_SLOW];
 	else if (cpu->cpl == 3)

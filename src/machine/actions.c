@@ -68,6 +68,9 @@ void run_handle_request(Machine *m, RunRequest request)
 	case RUN_CRASHLOADED:
 		run_tell(m, MACHINE_EVENT_CRASHLOADED, "run");
 		break;
+	case RUN_DEBUG:
+		machine_stop(m, STATE_DEBUG);
+		break;
 	case RUN_IO_ERROR:
 		machine_stop(m, STATE_IO_ERROR);
 		break;

@@ -155,6 +155,7 @@ typedef struct MachineConfig {
 	char *parallel[MACHINE_PARALLELS]; /* chardev ids */
 	char *debugcon;        /* chardev id for port 0xe9; NULL: none */
 	GHashTable *chardevs;  /* id -> struct Chardev *; borrowed, may be NULL; becomes board->chardevs */
+	struct Gdb *gdb;       /* the debuggers' server; borrowed, may be NULL */
 	struct ChardevSet *chardev_set; /* whose table that is; borrowed, may be NULL */
 
 	/* How it behaves */

@@ -27,6 +27,7 @@ typedef enum RunState {
 	STATE_PANICKED,       /* pvpanic said so */
 	STATE_INTERNAL_ERROR, /* the accelerator gave up */
 	STATE_IO_ERROR,       /* a disk with werror=stop */
+	STATE_DEBUG,          /* a debugger's breakpoint, watchpoint or step */
 	STATE_WATCHDOG,       /* a watchdog expired, and -action watchdog=pause */
 } RunState;
 
@@ -70,9 +71,22 @@ void machine_inject_nmi(Machine *m);
 int machine_vcpu_thread(Machine *m, unsigned index);
 
 RunState machine_state(Machine *m);
-/* QMP's RunState names: "running", "paused", "prelaunch", "shutdown", "guest-panicked", "internal-error", "io-error", "watchdog". */
+/* QMP's RunState names: "running", "paused", "prelaunch", "shutdown", "guest-panicked", "internal-error", "io-error", "debug", "watchdog". */
 const char *machine_state_name(RunState state);
 static inline bool machine_running(Machine *m) { return machine_state(m) == STATE_RUNNING; }
+
+/* ---- a debugger outside; the machine is paused ---- */
+
+struct CpuDebugger;
+/*
+ * What the vcpus stop for, from now on (the caller's; NULL: nothing); also after each change of it. They stop in
+ * STATE_DEBUG, and Cpu.debug of one or more says why. False with *error: the accelerator cannot.
+ */
+bool machine_set_debugger(Machine *m, const struct CpuDebugger *d, GError **error);
+/* Whether a vcpu stands while the others run. */
+void machine_freeze_vcpu(Machine *m, unsigned index, bool freeze);
+/* As machine_start, with the clocks standing: for a step that is to take no time. */
+bool machine_start_timeless(Machine *m, GError **error);
 
 void machine_add_listener(Machine *m, MachineEventFn fn, void *opaque);
 

@@ -19,6 +19,7 @@ typedef struct Vcpu {
 	_Atomic int thread_id;      /* gettid; 0: it is not that far */
 	_Atomic uint32_t kicks;     /* times ops_kick was called */
 	_Atomic bool waiting;       /* in pthread_cond_wait on `wake` */
+	bool frozen;                /* Machine.run_lock: a debugger keeps it */
 	bool parked;                /* Machine.run_lock: out of vcpu_run, and stays out */
 	pthread_cond_t wake;        /* with Machine.run_lock */
 	void (*accel_kick)(Cpu *cpu); /* the accelerator's own, or NULL */

@@ -18,6 +18,7 @@
 #include "core/notifier.h"
 #include "core/thread.h"
 #include "core/trace.h"
+#include "cpu/debugger.h"
 #include "machine/private.h"
 
 typedef struct Listener {
@@ -66,7 +67,7 @@ static bool may_run(Vcpu *v)
 {
 	Machine *m = v->m;
 	pthread_mutex_lock(&m->run_lock);
-	while (!m->run_wanted && !m->quitting) {
+	while ((!m->run_wanted || v->frozen) && !m->quitting) {
 		/* Said each time: a resume may have been taken back before this thread saw it. */
 		v->parked = true;
 		pthread_cond_broadcast(&m->parked_cond);
@@ -91,6 +92,9 @@ static void *vcpu_main(void *opaque)
 			return NULL;
 		switch (accel->cls->vcpu_run(accel, v->cpu)) {
 		case RUN_AGAIN:
+			break;
+		case RUN_TRAP:
+			board_request(&v->m->board, RUN_DEBUG, 0);
 			break;
 		case RUN_HALTED:
 		case RUN_STOP:
@@ -197,16 +201,20 @@ void machine_release_vcpus(Machine *m)
 		unpark_all(m);
 }
 
-bool machine_start(Machine *m, GError **error)
+static bool start(Machine *m, bool clocks, GError **error)
 {
 	int state = atomic_load(&m->state);
 	if (state == STATE_RUNNING)
 		return true;
 	if (state == STATE_SHUTDOWN || state == STATE_PANICKED || state == STATE_INTERNAL_ERROR)
 		return fail(error, VIV_ERROR_INVALID, "Resetting the Virtual Machine is required");
+	for (unsigned i = 0; i < m->board.cpu_count; i++)
+		m->vcpus[i].cpu->debug.stop = CPU_STOP_NONE;
 	machine_lock();
-	clock_start(m->board.clock);
-	world_start(m);
+	if (clocks) {
+		clock_start(m->board.clock);
+		world_start(m);
+	}
 	machine_unlock();
 	run_set_state(m, STATE_RUNNING);
 	machine_lock();
@@ -215,6 +223,26 @@ bool machine_start(Machine *m, GError **error)
 	run_tell(m, MACHINE_EVENT_RESUME, NULL);
 	unpark_all(m);
 	return true;
+}
+
+bool machine_start(Machine *m, GError **error) { return start(m, true, error); }
+
+bool machine_start_timeless(Machine *m, GError **error) { return start(m, false, error); }
+
+/* ---- a debugger ---- */
+
+bool machine_set_debugger(Machine *m, const CpuDebugger *d, GError **error)
+{
+	if (!m->accel->cls->debug)
+		return !d || fail(error, VIV_ERROR_UNSUPPORTED, "-accel %s: there is no debugging", m->accel->cls->name);
+	return m->accel->cls->debug(m->accel, d, error);
+}
+
+void machine_freeze_vcpu(Machine *m, unsigned index, bool freeze)
+{
+	pthread_mutex_lock(&m->run_lock);
+	m->vcpus[index].frozen = freeze;
+	pthread_mutex_unlock(&m->run_lock);
 }
 
 static gboolean on_event(gint fd, GIOCondition condition, gpointer opaque)
@@ -335,7 +363,7 @@ const char *machine_state_name(RunState state)
 		[STATE_PRELAUNCH] = "prelaunch", [STATE_RUNNING] = "running", [STATE_PAUSED] = "paused",
 		[STATE_SHUTDOWN] = "shutdown", [STATE_PANICKED] = "guest-panicked",
 		[STATE_INTERNAL_ERROR] = "internal-error", [STATE_IO_ERROR] = "io-error",
-		[STATE_WATCHDOG] = "watchdog",
+		[STATE_WATCHDOG] = "watchdog", [STATE_DEBUG] = "debug",
 	};
 	return names[state];
 }

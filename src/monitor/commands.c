@@ -192,6 +192,8 @@ const Command monitor_commands[] = {
 	  "move the mouse, and its wheel", command_mouse_move },
 	{ "mouse_set", NULL, { { "index", ARG_EXPR, false } }, "choose the pointer that is used (see info mice)",
 	  command_mouse_set },
+	{ "gdbserver", NULL, { { "device", ARG_REST, true } }, "debuggers come by this device (default tcp::1234), or by none",
+	  command_gdbserver },
 	{ "nmi", NULL, { { NULL } }, "inject an NMI into each vcpu", NULL, "inject-nmi", NULL, serve_nmi },
 	{ "o", NULL, { FMT, ADDR, { "value", ARG_EXPR, false } }, "write an I/O port", run_out },
 	{ "pmemsave", NULL, { SAVE },

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "gdb/gdb.h"
 #include "monitor/private.h"
 
 json_t *serve_stop(Monitor *mon, const json_t *args, GError **error)
@@ -85,4 +86,23 @@ void command_watchdog_action(Monitor *mon, const Args *args, GString *out)
 {
 	if (!set_action(&machine_actions(mon->m)->watchdog, watchdog_actions, args->text[0]))
 		g_string_append_printf(out, "Error: invalid parameter value: %s\n", args->text[0]);
+}
+
+/* ---- debuggers ---- */
+
+/* In QEMU's words. */
+void command_gdbserver(Monitor *mon, const Args *args, GString *out)
+{
+	const char *device = args->given[0] ? args->text[0] : GDB_DEFAULT;
+	struct Gdb *gdb = machine_config(mon->m)->gdb;
+	GError *error = NULL;
+
+	if (!gdb || !gdb_serve(gdb, device, &error))
+		g_string_append_printf(out, "Could not open gdbserver on device '%s'%s%s\n", device, error ? ": " : "",
+				       error ? error->message : "");
+	else if (!strcmp(device, "none"))
+		g_string_append(out, "Disabled gdbserver\n");
+	else
+		g_string_append_printf(out, "Waiting for gdb connection on device '%s'\n", device);
+	g_clear_error(&error);
 }

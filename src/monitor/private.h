@@ -177,6 +177,7 @@ RunFn info_registers, info_accel, info_jit, info_pic, info_lapic, info_irq, info
 /* "MESSAGE", a line, as QEMU words it for log and trace; frees the error. NULL: nothing. */
 void monitor_report(GError *error, GString *out);
 RunFn command_log, command_logfile;
+RunFn command_gdbserver; /* control.c */
 
 /* trace.c */
 RunFn command_trace_event, info_trace_events;

@@ -17,6 +17,7 @@
 #include "core/log.h"
 #include "machine/machine.h"
 #include "monitor/monitor.h"
+#include "gdb/gdb.h"
 #include "monitor/qmp.h"
 
 static gboolean on_signal(gpointer opaque)
@@ -66,6 +67,24 @@ static bool add_monitor(Monitors *all, const HostMonitor *h, Machine *m, GError 
 	return made;
 }
 
+/* `monitor ...` in gdb. */
+static void execute(void *opaque, const char *line, GString *out)
+{
+	Monitor *mon = monitor_new_detached(opaque);
+
+	monitor_execute(mon, line, out);
+	monitor_free(mon);
+}
+
+static bool serve_debuggers(Cli *cli, HostSide *host, Machine *m, GError **error)
+{
+	cli->machine.gdb = gdb_new(m, host->chardevs, execute, m);
+	if (!cli->host.gdb || gdb_serve(cli->machine.gdb, cli->host.gdb, error))
+		return true;
+	g_prefix_error(error, "-gdb %s: ", cli->host.gdb);
+	return false;
+}
+
 /* The machine is there: monitors, signals, and leave for the background. */
 static bool attend(Cli *cli, HostSide *host, Machine *m, Monitors *monitors, int ready_fd,
 	GError **error)
@@ -73,7 +92,7 @@ static bool attend(Cli *cli, HostSide *host, Machine *m, Monitors *monitors, int
 	for (unsigned i = 0; i < host->monitors->len; i++)
 		if (!add_monitor(monitors, &g_array_index(host->monitors, HostMonitor, i), m, error))
 			return false;
-	if (!displays_open(cli, m, error))
+	if (!serve_debuggers(cli, host, m, error) || !displays_open(cli, m, error))
 		return false;
 	chardev_set_on_quit(host->chardevs, on_quit_key, m);
 	g_unix_signal_add(SIGINT, on_signal, m);
@@ -124,6 +143,7 @@ static bool run(Cli *cli, int *status, GError **error)
 			*status = machine_run(m);
 		if (m)
 			displays_close(m);
+		gdb_free(cli->machine.gdb);
 		monitors_free(&monitors);
 		machine_free(m);
 		host_close(&host);

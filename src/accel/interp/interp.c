@@ -14,6 +14,8 @@
 
 #include <pthread.h>
 
+#include "cpu/debugger.h"
+
 typedef struct InterpAccel {
 	Accel base;
 	AccelOptions options;
@@ -146,14 +148,32 @@ static void leave(InterpAccel *a, Cpu *cpu)
 	pthread_mutex_unlock(&a->gate);
 }
 
+/* True: halted, as interp_run says it. */
+static bool step(Cpu *cpu)
+{
+	bool done = interp_debug_step(cpu);
+
+	if (done && !cpu->debug.stop)
+		cpu->debug.stop = CPU_STOP_STEP;
+	return !done;
+}
+
 static RunResult vcpu_run(Accel *accel, Cpu *cpu)
 {
 	InterpAccel *a = interp_of(accel);
 
 	enter(a, cpu);
-	bool halted = interp_run(cpu);
+	cpu_debugger_settle(cpu);
+	bool halted = cpu->debug.step ? step(cpu) : interp_run(cpu);
 	leave(a, cpu);
-	return halted ? RUN_HALTED : RUN_AGAIN;
+	return cpu->debug.stop ? RUN_TRAP : halted ? RUN_HALTED : RUN_AGAIN;
+}
+
+static bool debug(Accel *accel, const CpuDebugger *set, GError **error)
+{
+	for (unsigned i = 0; i < accel->board->cpu_count; i++)
+		cpu_debugger_set(accel->board->cpus[i], set);
+	return true;
 }
 
 void interp_exclusive_begin(Accel *accel, Cpu *cpu)
@@ -227,6 +247,7 @@ const AccelClass accel_interp = {
 	.vcpu_create = vcpu_create,
 	.vcpu_destroy = vcpu_destroy,
 	.vcpu_run = vcpu_run,
+	.debug = debug,
 	.info = info,
 };
 
@@ -242,6 +263,7 @@ const AccelClass accel_jit = {
 	.vcpu_create = vcpu_create_jit,
 	.vcpu_destroy = vcpu_destroy,
 	.vcpu_run = vcpu_run,
+	.debug = debug,
 	.info = info,
 	.info_jit = info_jit,
 };

@@ -8,6 +8,7 @@
  */
 #include "cpu/interp/interp.h"
 
+#include "cpu/debugger.h"
 #include "cpu/interp/vector.h"
 #include "cpu/log.h"
 
@@ -227,6 +228,28 @@ static unsigned bind_log(const Cpu *cpu, Insn *insns)
 	return 1;
 }
 
+/* Comes before an instruction where a breakpoint may be. */
+static const Insn *breakpoint(Cpu *cpu, const Insn *i)
+{
+	if (cpu_break_here(cpu, code_linear(cpu))) {
+		icache_left_early(cpu, i);
+		cpu->insn_count--;
+		return NULL;
+	}
+	cpu->insn_count--;
+	NEXT(cpu, i);
+}
+
+/* What comes before the block's own first instruction; `place`: an address with the page offset of that. How many. */
+static unsigned bind_front(const Cpu *cpu, Insn *insns, uintptr_t place)
+{
+	unsigned n = bind_log(cpu, insns);
+
+	if (cpu_break_near(cpu, place))
+		insns[n++] = (Insn){ .fn = breakpoint };
+	return n;
+}
+
 static void terminate(Insn *i, unsigned end)
 {
 	memset(i, 0, sizeof(*i));
@@ -287,7 +310,7 @@ static const Block *single_block(Cpu *cpu, const uint8_t *p, unsigned left, uint
 	check_limit(cpu, d.len);
 	if (!thunk_pool_room(c->thunks, 1))
 		icache_forget_all(cpu);
-	unsigned first = bind_log(cpu, c->single.insns);
+	unsigned first = bind_front(cpu, c->single.insns, linear);
 	bind_result(cpu, r, &d, d.len, &c->single.insns[first]);
 	terminate(&c->single.insns[first + 1], d.len);
 	log_in_asm(cpu, d.bytes, d.len);
@@ -312,15 +335,17 @@ static Block *build(Cpu *cpu, const uint8_t *p, unsigned left)
 
 	if (!thunk_pool_room(c->thunks, BLOCK_MAX))
 		icache_forget_all(cpu);
-	else if (c->pool_used + sizeof(Block) + (BLOCK_MAX + 2) * sizeof(Insn) + 64 > c->pool_size)
+	else if (c->pool_used + sizeof(Block) + (BLOCK_MAX + 3) * sizeof(Insn) + 64 > c->pool_size)
 		forget_blocks(cpu);
 	Block *b = pool_take(c, sizeof(Block));
 	size_t mark = c->pool_used;
 	Insn *insns = (Insn *)(c->pool + c->pool_used);
-	unsigned first = bind_log(cpu, insns), n = first;
+	unsigned first = bind_front(cpu, insns, (uintptr_t)p), n = first;
 	/* The claim covers the longest the block can be; lines it does not use cost a slow store at worst. */
 	uint32_t state = icache_claim(cpu, p, MIN(left, 64));
 	while (n - first < c->block_max && end < left) {
+		if (end && cpu_break_near(cpu, (uintptr_t)p + end))
+			break;
 		if (end + INSN_MAX > 64)
 			state = icache_claim(cpu, p + end, MIN(left - end, INSN_MAX)) == state ? state : 0;
 		DecodeResult r = decode(p + end, left - end, cpu->mode, cpu->features, &d);

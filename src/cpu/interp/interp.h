@@ -368,7 +368,7 @@ typedef struct Crossing {
 	uint64_t rip, flushes;       /* of the thunks it may use */
 	uint8_t bytes[INSN_MAX], mode, split;
 	Block b;
-	Insn insns[3];
+	Insn insns[4];
 } Crossing;
 typedef struct ICache ICache;
 struct ICache {
@@ -383,7 +383,7 @@ struct ICache {
 	bool retry_alone;
 	bool alone;                  /* the other vcpus stand still (interp_alone_begin) */
 	bool no_trap;                /* the instruction was INT n or its like: no single-step trap after it */
-	struct { Block b; Insn insns[3]; } single;
+	struct { Block b; Insn insns[4]; } single;
 	unsigned block_max;          /* instructions in a block: BLOCK_MAX, or 1 if that is wished */
 	Crossing *crossing;          /* CROSSING_SLOTS, by RIP */
 	struct ThunkPool *thunks;    /* host code of vector and x87 instructions (thunk.h) */

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 
 #include "core/log.h"
+#include "cpu/debugger.h"
 
 #define DR6_BS (1u << 14)
 
@@ -98,11 +99,9 @@ static void ignore_smi(Cpu *cpu)
 		log_printf("SMI of CPU %u: there is no system management mode\n", cpu->index);
 }
 
-/* INIT, SIPI, flushes, NMI and maskable interrupts. False: leave the loop. */
-static bool serve_events(Cpu *cpu)
+/* What is no interrupt: changes of code and translations, INIT, SIPI. */
+static void serve_requests(Cpu *cpu, uint32_t ev)
 {
-	uint32_t ev = atomic_load(&cpu->events);
-
 	if (ev & CPU_EV_CODE) /* looked at by whoever finds the next block */
 		cpu_clear(cpu, CPU_EV_CODE);
 	if (ev & (CPU_EV_FLUSH | CPU_EV_WRITES))
@@ -116,13 +115,12 @@ static bool serve_events(Cpu *cpu)
 		if (cpu->wait_sipi)
 			cpu_sipi(cpu, cpu->sipi_vector);
 	}
-	if (ev & (CPU_EV_KICK | CPU_EV_EXCLUSIVE)) {
-		cpu_clear(cpu, CPU_EV_KICK);
-		return false;
-	}
-	/* An endless row of MOV SS holds off interrupts, but not whoever wants the thread. */
+}
+
+static void serve_interrupts(Cpu *cpu, uint32_t ev)
+{
 	if (cpu->wait_sipi || cpu->inhibit)
-		return true;
+		return;
 	if (ev & CPU_EV_SMI)
 		ignore_smi(cpu);
 	if (ev & CPU_EV_NMI && !cpu->nmi_blocked) {
@@ -139,6 +137,20 @@ static bool serve_events(Cpu *cpu)
 			cpu_deliver(cpu, vector, INT_HARDWARE, false, 0);
 		}
 	}
+}
+
+/* False: leave the loop. */
+static bool serve_events(Cpu *cpu)
+{
+	uint32_t ev = atomic_load(&cpu->events);
+
+	serve_requests(cpu, ev);
+	/* An endless row of MOV SS holds off interrupts, but not whoever wants the thread. */
+	if (ev & (CPU_EV_KICK | CPU_EV_EXCLUSIVE)) {
+		cpu_clear(cpu, CPU_EV_KICK);
+		return false;
+	}
+	serve_interrupts(cpu, ev);
 	return true;
 }
 
@@ -186,6 +198,8 @@ static void step(Cpu *cpu)
 {
 	bool tf = cpu->rflags & FLAG_TF, shadow = cpu->inhibit;
 
+	if (cpu->debug.set && cpu_break_here(cpu, code_linear(cpu)))
+		return;
 	cpu->inhibit = 0;
 	if (cpu->mode & MODE_STEP && !(cpu->rflags & FLAG_RF) && !shadow &&
 	    cpu_insn_breakpoint(cpu, cpu_code64(cpu) ? cpu->rip : (uint32_t)(cpu->seg[CS].base + cpu->rip)))
@@ -261,4 +275,26 @@ void interp_step(Cpu *cpu)
 		landed(cpu, how);
 	cpu->icache->retry_alone = false;
 	step(cpu);
+}
+
+bool interp_debug_step(Cpu *cpu)
+{
+	int how = setjmp(cpu->unwind);
+	bool interrupts = !(cpu->debug.step & CPU_STEP_NO_INTERRUPTS);
+	uint32_t ev = atomic_load(&cpu->events);
+
+	if (how)
+		landed(cpu, how);
+	if (how == 1)
+		return true;
+	serve_requests(cpu, ev);
+	if (interrupts)
+		serve_interrupts(cpu, ev);
+	else if (ev & CPU_EV_NMI || (ev & CPU_EV_INTR && cpu->rflags & FLAG_IF))
+		cpu->halted &= cpu->wait_sipi; /* it would wake up; that is delivered later */
+	if (cpu->halted)
+		return false;
+	cpu->icache->retry_alone = false;
+	step(cpu);
+	return true;
 }

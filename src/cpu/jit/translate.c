@@ -3,6 +3,8 @@
  */
 #include "cpu/jit/translate.h"
 
+#include "cpu/debugger.h"
+
 /* R13 names the instruction; the shared routine runs its handler. */
 static void emit_handler(Trans *t, unsigned k, uint64_t *runs)
 {
@@ -59,6 +61,8 @@ static bool decode_block(Trans *t, const uint8_t *p, unsigned left)
 	t->count = 0;
 	while (t->count < MIN(JIT_INSNS_MAX, cpu->icache->block_max) && end < left) {
 		Decoded *d = &t->d[t->count];
+		if (cpu_break_near(cpu, (uintptr_t)p + end))
+			break; /* the interpreter looks */
 		if (decode(p + end, left - end, cpu->mode, cpu->features, d) != DECODE_OK)
 			break;
 		if (!t->code64 && cpu->rip + end + d->len - 1 > t->b->cs_limit)
