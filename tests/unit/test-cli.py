@@ -151,7 +151,7 @@ ERRORS = [
     (['-display', 'vnc'], 'VNC requires a display argument vnc=<display>'),
     (['-object', 'secret,id=s'], 'secret'),
     (['-vnc', ':1,password-secret=s'], "No secret with id 's'"),
-    (['-s'], 'not built yet'),
+    (['-gdb', 'chardev:none'], "-gdb chardev:none: Chardev 'none' not found"),
     (['-display', 'gtk'], 'not built yet'),
     (['-display', 'non'], "Did you mean 'none'"),
     (['-dtb', 'x'], 'no device tree'),
