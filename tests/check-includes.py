@@ -15,7 +15,7 @@ ARROWS = {
     "cpu": ["core"],
     "block": ["core"],
     "chardev": ["core"],
-    "display": ["core"],
+    "display": ["core", "chardev"],
     "hw": ["core", "block", "cpu", "chardev", "display"],
     "accel": ["core", "cpu"],
     "machine": ["core", "block", "cpu", "display", "hw", "accel"],

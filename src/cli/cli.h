@@ -30,6 +30,7 @@ typedef struct HostConfig {
 	char *gdb;             /* words of the device that debuggers come by; NULL: none */
 	bool nographic, display_given;
 	GPtrArray *vncs;           /* char *: -vnc */
+	char *web;                 /* -display web...; NULL: none */
 	char *layout;              /* -k; NULL: en-us */
 	bool daemonize;
 	char *pidfile, *process_name;

@@ -46,7 +46,7 @@ void cli_free(Cli *cli)
 	g_ptr_array_free(cli->warnings, TRUE);
 	g_string_free(cli->output, TRUE);
 	char *const texts[] = { cli->program, cli->accel_note, h->debugcon, h->gdb, h->pidfile,
-		h->process_name, h->layout, h->log_file, h->log_filter, h->trace_file,
+		h->process_name, h->layout, h->web, h->log_file, h->log_filter, h->trace_file,
 		h->write_config, h->write_config_text };
 	for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++)
 		g_free(texts[i]);
@@ -226,6 +226,8 @@ static void complete_lines(Cli *cli)
 	} else if (serial) {
 		g_ptr_array_add(h->serials, g_strdup("vc"));
 	}
+	if (h->web && monitor) /* elsewhere nobody would see it */
+		host_add_monitor(h, "vc", false, false);
 	h->serial_given = h->parallel_given = h->monitor_given = true;
 }
 

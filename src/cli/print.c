@@ -276,7 +276,9 @@ static GPtrArray *effective(const Cli *cli)
 	for (unsigned i = 0; i < c->data_dirs->len; i++)
 		add(out, "L", g_ptr_array_index(c->data_dirs, i));
 	add_lists(out, c);
-	if (!cli->host.nographic && !cli->host.vncs->len)
+	if (cli->host.web)
+		add(out, "display", cli->host.web);
+	else if (!cli->host.nographic && !cli->host.vncs->len)
 		add(out, "display", "none");
 	add_texts(out, "vnc", cli->host.vncs);
 	for (unsigned i = 0; i < cli->host.chardevs->len; i++) {

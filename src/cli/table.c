@@ -282,7 +282,7 @@ const OptionDef option_table[] = {
 	  "leave it out; keys come through the serial line"),
 	NOT("usbdevice", "NAME", "USB device", SECTION_USB, "leave it out"),
 
-	{ "display", "none|vnc=DISPLAY[,KEY=VALUE...]", "where the screen is seen", SECTION_DISPLAY, .apply = apply_display,
+	{ "display", "none|vnc=DISPLAY[,KEY=VALUE...]|web[,addr=ADDRESS][,port=N]", "where the screen is seen", SECTION_DISPLAY, .apply = apply_display,
 	  .list = list_displays },
 	{ "nographic", NULL, "no display; serial line and monitor on the terminal (C-a h)",
 	  SECTION_DISPLAY,

@@ -22,7 +22,7 @@ static _Thread_local unsigned this_index;
 
 static const char *const kind_names[THREAD_KINDS] = {
 	[THREAD_MAIN] = "main", [THREAD_VCPU] = "cpu", [THREAD_IO] = "io", [THREAD_WORKER] = "worker",
-	[THREAD_VIEWER] = "vnc",
+	[THREAD_VIEWER] = "vnc", [THREAD_WEB] = "web",
 };
 
 static void *thread_entry(void *opaque)

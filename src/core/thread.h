@@ -16,6 +16,7 @@ typedef enum ThreadKind {
 	THREAD_VCPU,   /* one a virtual cpu: runs guest code and device callbacks */
 	THREAD_IO,     /* disk and network input and output */
 	THREAD_WORKER, /* short jobs that block: compression, host file calls */
+	THREAD_WEB,    /* the browser console's server */
 	THREAD_VIEWER, /* one a VNC viewer: encodes and sends pictures, reads what is typed */
 	THREAD_KINDS
 } ThreadKind;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <png.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/error.h"
@@ -57,15 +58,33 @@ static bool write_png(const Picture *p, FILE *file)
 	return png_image_write_to_stdio(&image, file, 0, p->rgb, 0, NULL);
 }
 
+static bool write_picture(Screen *s, FILE *file, PictureFormat format)
+{
+	Picture p = take(s);
+	bool ok = format == PICTURE_PNG ? write_png(&p, file) : write_ppm(&p, file);
+
+	g_free(p.rgb);
+	return !fclose(file) && ok;
+}
+
 bool picture_write(Screen *s, const char *path, PictureFormat format, GError **error)
 {
 	FILE *file = fopen(path, "we");
 
 	if (!file)
 		return fail(error, VIV_ERROR_FAILED, "failed to open file '%s': %s", path, g_strerror(errno));
-	Picture p = take(s);
-	bool ok = format == PICTURE_PNG ? write_png(&p, file) : write_ppm(&p, file);
-	g_free(p.rgb);
-	ok = !fclose(file) && ok;
-	return ok || fail(error, VIV_ERROR_FAILED, "Writing '%s' failed: %s", path, g_strerror(errno));
+	return write_picture(s, file, format) ||
+	       fail(error, VIV_ERROR_FAILED, "Writing '%s' failed: %s", path, g_strerror(errno));
+}
+
+GBytes *picture_bytes(Screen *s, PictureFormat format)
+{
+	char *bytes = NULL;
+	size_t size = 0;
+	FILE *file = open_memstream(&bytes, &size);
+
+	if (file && write_picture(s, file, format))
+		return g_bytes_new_with_free_func(bytes, size, free, bytes);
+	free(bytes);
+	return NULL;
 }

@@ -13,5 +13,7 @@ typedef enum PictureFormat { PICTURE_PPM, PICTURE_PNG } PictureFormat;
  * written. Main thread, machine lock held while the picture is taken: call it without.
  */
 bool picture_write(Screen *s, const char *path, PictureFormat format, GError **error);
+/* The same in memory; a new reference. NULL: there is not enough of it. */
+GBytes *picture_bytes(Screen *s, PictureFormat format);
 
 #endif

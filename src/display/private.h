@@ -12,6 +12,7 @@ struct Display {
 	GPtrArray *handlers;   /* Handler *: input devices, in order of creation */
 	unsigned handler_numbers;  /* given so far */
 	struct Typing *typing;     /* typing.c; NULL: nothing waits */
+	struct Web *web;           /* web.c; NULL: none */
 	struct VncList *vnc;       /* vnc.c; NULL: no server yet */
 	GPtrArray *led_watchers; /* LedWatcher * */
 	uint8_t leds;          /* LED_* of the keyboard in use */

@@ -19,6 +19,7 @@
 /* All servers of a Display, and what they share. */
 struct VncList {
 	GPtrArray *servers;         /* VncServer * */
+	GPtrArray *private;         /* VncServer *: those that the monitor does not see */
 	rfbScreenInfoPtr template;  /* clients' screens are copies of it */
 	Placeholder *placeholder;   /* where there is no adapter; NULL: not needed */
 };
@@ -185,6 +186,7 @@ static struct VncList *list_of(Display *d)
 		return d->vnc;
 	d->vnc = g_new0(struct VncList, 1);
 	d->vnc->servers = g_ptr_array_new();
+	d->vnc->private = g_ptr_array_new();
 	rfbLog = rfbErr = say_nothing;
 	vnc_extension_register();
 	d->vnc->template = rfbGetScreen(NULL, NULL, 4, 4, 8, 3, 4);
@@ -213,7 +215,8 @@ static bool choose_screen(VncServer *s, struct VncList *list, GError **error)
 	if (!s->screen && wanted)
 		return fail(error, VIV_ERROR_INVALID, "Device '%s' not found", wanted);
 	if (!s->screen) {
-		list->placeholder = placeholder_new(s->display);
+		if (!list->placeholder)
+			list->placeholder = placeholder_new(s->display);
 		s->screen = placeholder_screen(list->placeholder);
 	}
 	return true;
@@ -307,17 +310,48 @@ bool vnc_open(Display *d, const char *words, const VncHost *host, char **running
 	return false;
 }
 
+VncServer *vnc_open_private(Display *d, const VncHost *host, GError **error)
+{
+	VncOptions o;
+
+	if (!vnc_options_parse("none,share=ignore", &o, error))
+		return NULL;
+	struct VncList *list = list_of(d);
+	VncServer *s = server_new(d, &o, host);
+	if (host->layout && !keymap_knows(host->layout))
+		fail(error, VIV_ERROR_INVALID, "could not read keymap file: '%s'", host->layout);
+	else if (choose_screen(s, list, error)) {
+		g_ptr_array_add(list->private, s);
+		return s;
+	}
+	server_free(s);
+	return NULL;
+}
+
+bool vnc_serve(VncServer *s, int fd, GError **error)
+{
+	return vnc_server_add_client(s, fd, (VncClient){ .skip_auth = true }, error);
+}
+
+Screen *vnc_screen(const VncServer *s) { return s->screen; }
+
+static void free_servers(GPtrArray *servers)
+{
+	while (servers->len)
+		server_free(g_ptr_array_remove_index(servers, 0));
+	g_ptr_array_free(servers, TRUE);
+}
+
 void vnc_close_all(Display *d)
 {
 	struct VncList *list = d->vnc;
 
 	if (!list)
 		return;
-	while (list->servers->len)
-		server_free(g_ptr_array_remove_index(list->servers, 0));
+	free_servers(list->servers);
+	free_servers(list->private);
 	placeholder_free(list->placeholder);
 	rfbScreenCleanup(list->template);
-	g_ptr_array_free(list->servers, TRUE);
 	g_free(list);
 	d->vnc = NULL;
 }

@@ -32,6 +32,15 @@ typedef struct VncHost {
  * with *error.
  */
 bool vnc_open(Display *d, const char *words, const VncHost *host, char **running, GError **error);
+/*
+ * A server of viewers that are handed to it, already let in; it listens nowhere, and the monitor does not see it.
+ * It is d's. NULL with *error.
+ */
+struct VncServer *vnc_open_private(Display *d, const VncHost *host, GError **error);
+/* Serves a viewer at `fd`, which is taken over, also on failure. */
+bool vnc_serve(struct VncServer *s, int fd, GError **error);
+/* What it shows. */
+Screen *vnc_screen(const struct VncServer *s);
 /* Ends all servers of d, their viewers and threads. */
 void vnc_close_all(Display *d);
 

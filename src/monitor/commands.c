@@ -234,6 +234,7 @@ const Command monitor_commands[] = {
 	{ "watchdog_action", NULL, { { "action", ARG_WORD, false, NULL, "WatchdogAction" } },
 	  "what a watchdog that expires does: reset, shutdown, poweroff, pause, debug, none, inject-nmi", command_watchdog_action,
 	  "watchdog-set-action", NULL, serve_watchdog_set_action },
+	{ "web_address", NULL, { { NULL } }, "a new address for the console in a browser; it lets one in, once", command_web_address },
 	{ "x", NULL, { FMT, ADDR }, "dump virtual memory from addr; fmt: count, x d u o c i s, b "
 	  "h w g", command_x },
 	{ "xp", NULL, { FMT, ADDR }, "dump physical memory from addr", command_xp },
@@ -341,5 +342,6 @@ const Command monitor_info_commands[] = {
 	  show_version },
 	{ "vnc", NULL, { { NULL } }, "VNC servers and viewers", NULL, "query-vnc-servers", "[VncInfo2]", serve_vnc_servers,
 	  show_vnc_servers },
+	{ "web", NULL, { { NULL } }, "the console in a browser", info_web },
 	{ NULL },
 };

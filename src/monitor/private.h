@@ -187,6 +187,9 @@ ServeFn serve_trace_get, serve_trace_set;
 ServeFn serve_send_key, serve_input_event, serve_mice;
 ShowFn show_mice;
 RunFn command_sendkey, command_mouse_move, command_mouse_button, command_mouse_set;
+/* web.c */
+RunFn info_web, command_web_address;
+
 /* vnc.c */
 ServeFn serve_set_password, serve_expire_password, serve_vnc, serve_vnc_servers, serve_change_vnc_password;
 RunFn command_set_password, command_expire_password;
