@@ -269,15 +269,7 @@ bool apply_rtc(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GEr
 
 /* ---- -device and -global ---- */
 
-void list_devices(GString *out)
-{
-	for (const DeviceClass *const *c = device_classes; *c; c++)
-		if ((*c)->user_creatable)
-			g_string_append_printf(out, "name \"%s\", bus %s%s%s%s, desc \"%s\"\n",
-				(*c)->name, (*c)->bus, (*c)->alias ? ", alias \"" : "",
-				(*c)->alias ? (*c)->alias : "", (*c)->alias ? "\"" : "",
-				(*c)->desc);
-}
+void list_devices(GString *out) { device_classes_list(false, out); }
 
 static const char *prop_type_name(PropType type)
 {

@@ -77,11 +77,18 @@ typedef struct LineOut { const char *name; size_t offset; unsigned count; } Line
 /* An input line: fn(dev, number, level). */
 typedef struct LineIn { const char *name; IrqFn fn; unsigned count; } LineIn;
 
+/* Under what heading a list of classes has it. */
+typedef enum DeviceCategory {
+	DEVICE_UNCATEGORIZED, DEVICE_BRIDGE, DEVICE_USB, DEVICE_STORAGE, DEVICE_NETWORK, DEVICE_INPUT, DEVICE_DISPLAY,
+	DEVICE_SOUND, DEVICE_MISC, DEVICE_CPU, DEVICE_WATCHDOG, DEVICE_CATEGORIES
+} DeviceCategory;
+
 typedef struct DeviceClass {
 	const char *name;  /* QEMU's name, e.g. "isa-serial" */
 	const char *alias; /* another one that users may write; NULL: none */
 	const char *desc;
 	const char *bus;   /* "isa", "pci", "system" */
+	DeviceCategory category;
 	size_t size;       /* of the device's struct, which begins with Device (or PciDevice) */
 	bool user_creatable; /* may stand after -device */
 	unsigned version;  /* of the state table */

@@ -37,3 +37,64 @@ const DeviceClass *device_class_find(const char *name)
 			return *c;
 	return NULL;
 }
+
+/* ---- lists for people, in the form of QEMU's ---- */
+
+static const char *bus_title(const char *bus)
+{
+	static const char *const titles[][2] = {
+		{ "pci", "PCI" }, { "isa", "ISA" }, { "ide", "IDE" }, { "scsi", "SCSI" }, { "system", "System" },
+		{ "floppy", "floppy-bus" },
+	};
+	for (unsigned i = 0; i < G_N_ELEMENTS(titles); i++)
+		if (!strcmp(bus, titles[i][0]))
+			return titles[i][1];
+	return bus;
+}
+
+static void append_class(const DeviceClass *c, GString *out)
+{
+	g_string_append_printf(out, "name \"%s\", bus %s", c->name, bus_title(c->bus));
+	if (c->alias)
+		g_string_append_printf(out, ", alias \"%s\"", c->alias);
+	if (c->desc)
+		g_string_append_printf(out, ", desc \"%s\"", c->desc);
+	g_string_append(out, c->user_creatable ? "\n" : ", no-user\n");
+}
+
+static gint by_name(gconstpointer a, gconstpointer b)
+{
+	const DeviceClass *const *ca = a, *const *cb = b;
+	return g_ascii_strcasecmp((*ca)->name, (*cb)->name);
+}
+
+static GPtrArray *classes_of(DeviceCategory category, bool all)
+{
+	GPtrArray *found = g_ptr_array_new();
+	for (const DeviceClass *const *c = device_classes; *c; c++)
+		if ((*c)->category == category && (all || (*c)->user_creatable))
+			g_ptr_array_add(found, (gpointer)*c);
+	g_ptr_array_sort(found, by_name);
+	return found;
+}
+
+void device_classes_list(bool all, GString *out)
+{
+	static const char *const titles[DEVICE_CATEGORIES] = {
+		"Uncategorized", "Controller/Bridge/Hub", "USB", "Storage", "Network", "Input", "Display", "Sound", "Misc", "CPU",
+		"Watchdog",
+	};
+	const char *between = "";
+
+	for (unsigned i = 1; i <= DEVICE_CATEGORIES; i++) {
+		DeviceCategory category = i % DEVICE_CATEGORIES; /* those without one come last */
+		GPtrArray *classes = classes_of(category, all);
+		if (classes->len) {
+			g_string_append_printf(out, "%s%s devices:\n", between, titles[category]);
+			between = "\n";
+		}
+		for (guint k = 0; k < classes->len; k++)
+			append_class(g_ptr_array_index(classes, k), out);
+		g_ptr_array_free(classes, TRUE);
+	}
+}

@@ -31,6 +31,8 @@ extern const DeviceClass vga_class, bochs_display_class;
 
 /* All of them; ends with NULL. */
 extern const DeviceClass *const device_classes[];
+/* A line each, by category and name; without those that users cannot create unless `all`. */
+void device_classes_list(bool all, GString *out);
 /* By name or alias; NULL: there is none. Any thread. */
 const DeviceClass *device_class_find(const char *name);
 

@@ -16,6 +16,8 @@
 
 #define MIB (1024ull * 1024)
 #define GIB (1024 * MIB)
+#define BOOT_DEVICES_MAX 3   /* places in the CMOS memory */
+#define BOOT_LETTERS "abcdn" /* floppies, hard disk, CD-ROM, network */
 
 const char *const reboot_actions[] = { "reset", "shutdown", NULL };
 const char *const shutdown_actions[] = { "poweroff", "pause", NULL };
@@ -340,19 +342,30 @@ static bool complete_numa(MachineConfig *c, GError **error)
 	return check_node_cpus(c, error);
 }
 
-static bool check_boot_letters(const char *what, const char *order, GError **error)
+bool machine_check_boot_order(const char *order, GError **error)
 {
 	uint32_t seen = 0;
-	for (const char *p = order; p && *p; p++) {
+
+	for (const char *p = order; *p; p++) {
 		if (*p < 'a' || *p > 'p')
-			return fail(error, VIV_ERROR_INVALID, "-boot %s=%s: Invalid boot device '%c'. "
-				"Use a (floppy), c (hard disk), d (CD-ROM), n (network).", what, order, *p);
+			return fail(error, VIV_ERROR_INVALID, "Invalid boot device '%c'", *p);
 		if (seen & 1u << (*p - 'a'))
-			return fail(error, VIV_ERROR_INVALID, "-boot %s=%s: Boot device '%c' was given twice.",
-				what, order, *p);
+			return fail(error, VIV_ERROR_INVALID, "Boot device '%c' was given twice", *p);
 		seen |= 1u << (*p - 'a');
 	}
+	if (strlen(order) > BOOT_DEVICES_MAX)
+		return fail(error, VIV_ERROR_INVALID, "Too many boot devices for PC");
+	if (order[strspn(order, BOOT_LETTERS)])
+		return fail(error, VIV_ERROR_INVALID, "Invalid boot device for PC: '%c'", order[strspn(order, BOOT_LETTERS)]);
 	return true;
+}
+
+static bool check_boot_letters(const char *what, const char *order, GError **error)
+{
+	if (!order || machine_check_boot_order(order, error))
+		return true;
+	g_prefix_error(error, "-boot %s=%s: ", what, order);
+	return false;
 }
 
 static bool check_memory(MachineConfig *c, GError **error)

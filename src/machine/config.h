@@ -196,6 +196,9 @@ bool machine_config_names_device(const MachineConfig *c, const char *const *name
  */
 bool machine_config_complete(MachineConfig *c, GError **error);
 
+/* Is it one that the board's firmware can be told (-boot order=, boot_set)? */
+bool machine_check_boot_order(const char *order, GError **error);
+
 /* Names and descriptions of machine types, as `-machine help` lists them. Ends with a NULL name. */
 typedef struct MachineType {
 	const char *name, *alias, *desc;

@@ -55,6 +55,19 @@ void machine_inject_nmi(Machine *m)
 	machine_unlock();
 }
 
+bool machine_set_boot_order(Machine *m, const char *order, GError **error)
+{
+	if (!machine_check_boot_order(order, error))
+		return false;
+	g_free(m->config->boot.order);
+	m->config->boot.order = g_strdup(order);
+	machine_lock();
+	m->once_done = true;
+	pc_fill_boot_cmos(m);
+	machine_unlock();
+	return true;
+}
+
 Board *machine_board(Machine *m)
 {
 	return &m->board;

@@ -65,6 +65,8 @@ void machine_request_reset(Machine *m);     /* with -action reboot=shutdown it e
 void machine_request_quit(Machine *m, int exit_status);
 void machine_request_shutdown(Machine *m);  /* as if the guest had powered off */
 void machine_request_powerdown(Machine *m); /* presses the power button */
+/* As -boot order=, for this and later boots; -boot once= is used up. False with *error: no such order. */
+bool machine_set_boot_order(Machine *m, const char *order, GError **error);
 /* NMI on every vcpu (`nmi`). */
 void machine_inject_nmi(Machine *m);
 /* The host's id of a vcpu's thread; 0 before machine_run. */

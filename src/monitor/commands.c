@@ -114,19 +114,6 @@ static void run_sum(Monitor *mon, const Args *args, GString *out)
 	g_string_append_printf(out, "%05d\n", sum);
 }
 
-static void run_gva2gpa(Monitor *mon, const Args *args, GString *out)
-{
-	uint64_t gpa;
-	Cpu *cpu = monitor_hold(mon);
-	machine_lock();
-	if (cpu_walk_debug(cpu, (uint64_t)args->number[0], &gpa))
-		g_string_append_printf(out, "gpa: 0x%" PRIx64 "\n", gpa);
-	else
-		g_string_append(out, "Unmapped\n");
-	machine_unlock();
-	monitor_release(mon);
-}
-
 #define FMT { "/fmt", ARG_FORMAT, true }
 #define ADDR { "addr", ARG_EXPR, false }
 #define SAVE { "addr", ARG_EXPR, false, "val" }, { "size", ARG_EXPR, false }, { "file", ARG_WORD, false, "filename" }
@@ -145,6 +132,8 @@ const Command monitor_commands[] = {
 	    QMP("bps_rd_max", true, NULL, "int"), QMP("bps_wr_max", true, NULL, "int"), QMP("iops_max", true, NULL, "int"),
 	    QMP("iops_rd_max", true, NULL, "int"), QMP("iops_wr_max", true, NULL, "int"), QMP("iops_size", true, NULL, "int") },
 	  "limit a drive's bytes and requests a second; 0: not at all", NULL, "block_set_io_throttle", NULL, serve_throttle },
+	{ "boot_set", NULL, { { "bootdevice", ARG_WORD, false } }, "what the firmware boots from the next reset on: a, c, d, n",
+	  command_boot_set },
 	{ "change", NULL, { { "-f", ARG_FLAG, true }, { "device", ARG_WORD, false }, { "target", ARG_WORD, true },
 	    { "format", ARG_WORD, true }, { "read-only-mode", ARG_WORD, true } },
 	  "put another medium into a drive; -f: even if the guest locked it. vnc password WORD: VNC's password", command_change },
@@ -176,7 +165,9 @@ const Command monitor_commands[] = {
 	    { "-d display", ARG_REST, true, "" }, QMP("display", true) },
 	  "when VNC's password ends: now, never, +SECONDS, or seconds since 1970", command_expire_password,
 	  "expire_password", NULL, serve_expire_password },
-	{ "gva2gpa", NULL, { ADDR }, "physical address of a virtual one", run_gva2gpa },
+	{ "gpa2hpa", NULL, { ADDR }, "the host's physical address of a physical one of the guest", command_gpa2hpa },
+	{ "gpa2hva", NULL, { ADDR }, "where viv has what stands at a physical address", command_gpa2hva },
+	{ "gva2gpa", NULL, { ADDR }, "physical address of a virtual one", command_gva2gpa },
 	{ "i", NULL, { FMT, ADDR }, "read an I/O port", run_in },
 	{ "info", NULL, { { "subcommand", ARG_WORD, true } }, "show something about the machine",
 	  run_info },
@@ -318,6 +309,7 @@ const Command monitor_info_commands[] = {
 	{ "lapic", NULL, { { NULL } }, "local APICs", info_lapic },
 	{ "mice", NULL, { { NULL } }, "pointers, and which one is used", NULL, "query-mice", "[MouseInfo]", serve_mice,
 	  show_mice },
+	{ "mem", NULL, { { NULL } }, "virtual memory that is mapped, and the rights to it", info_mem },
 	{ "memdev", NULL, { { NULL } }, "memory backends", NULL, "query-memdev", "[Memdev]", serve_memdev, show_memdev },
 	{ "memory_size_summary", NULL, { { NULL } }, "how much memory the guest has", NULL, "query-memory-size-summary", "MemoryInfo",
 	  serve_memory_size, show_memory_size },
@@ -327,6 +319,7 @@ const Command monitor_info_commands[] = {
 	{ "numa", NULL, { { NULL } }, "NUMA nodes", info_numa },
 	{ "pci", NULL, { { NULL } }, "PCI functions", NULL, "query-pci", "[PciInfo]", serve_pci, show_pci },
 	{ "pic", NULL, { { NULL } }, "8259s and I/O APIC", info_pic },
+	{ "qdm", NULL, { { NULL } }, "classes of devices", info_qdm },
 	{ "qom-tree", NULL, { { "path", ARG_WORD, true } }, "the tree of objects", info_qom_tree },
 	{ "qtree", NULL, { { NULL } }, "devices and their properties", info_qtree },
 	{ "registers", NULL, { { "-a", ARG_FLAG, true }, { "vcpu", ARG_EXPR, true } },
@@ -334,6 +327,7 @@ const Command monitor_info_commands[] = {
 	{ "roms", NULL, { { NULL } }, "read-only memory", info_roms },
 	{ "status", NULL, { { NULL } }, "running or paused", NULL, "query-status", "StatusInfo", serve_status,
 	  show_status },
+	{ "tlb", NULL, { { NULL } }, "each page that the page tables map", info_tlb },
 	{ "trace-events", NULL, { { "name", ARG_WORD, true, "" }, { "vcpu", ARG_EXPR, true }, QMP("name", false) },
 	  "trace events, or those of a name or pattern, and whether they are on", info_trace_events, "trace-event-get-state",
 	  "[TraceEventInfo]", serve_trace_get },

@@ -88,6 +88,15 @@ void command_watchdog_action(Monitor *mon, const Args *args, GString *out)
 		g_string_append_printf(out, "Error: invalid parameter value: %s\n", args->text[0]);
 }
 
+void command_boot_set(Monitor *mon, const Args *args, GString *out)
+{
+	GError *error = NULL;
+
+	if (machine_set_boot_order(mon->m, args->text[0], &error))
+		g_string_append_printf(out, "boot device list now set to %s\n", args->text[0]);
+	monitor_report(error, out);
+}
+
 /* ---- debuggers ---- */
 
 /* In QEMU's words. */

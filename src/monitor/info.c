@@ -10,6 +10,7 @@
 
 #include "core/clock.h"
 #include "core/lock.h"
+#include "hw/classes.h"
 #include "monitor/private.h"
 
 void info_registers(Monitor *mon, const Args *args, GString *out)
@@ -180,6 +181,8 @@ void info_mtree(Monitor *mon, const Args *args, GString *out)
 	append_ranges(b->io, "I/O", out);
 	machine_unlock();
 }
+
+void info_qdm(Monitor *mon, const Args *args, GString *out) { device_classes_list(true, out); }
 
 void info_roms(Monitor *mon, const Args *args, GString *out)
 {

@@ -128,7 +128,7 @@ ShowFn show_version;
 /* control.c: what the machine is told to do */
 ServeFn serve_stop, serve_cont, serve_quit, serve_reset, serve_powerdown, serve_wakeup, serve_nmi,
 	serve_set_action, serve_watchdog_set_action;
-RunFn command_watchdog_action;
+RunFn command_watchdog_action, command_boot_set;
 
 /* query.c: what it is and how it stands */
 ServeFn serve_status, serve_kvm, serve_target, serve_name, serve_uuid, serve_memory_size,
@@ -170,8 +170,13 @@ ServeFn serve_memsave, serve_pmemsave;
 void append_value(GString *out, char format, unsigned size, uint64_t value);
 
 /* info.c */
-RunFn info_registers, info_accel, info_jit, info_pic, info_lapic, info_irq, info_qtree, info_mtree, info_roms,
+RunFn info_registers, info_accel, info_jit, info_pic, info_lapic, info_irq, info_qtree, info_mtree, info_roms, info_qdm,
 	info_history, info_numa;
+
+/* address.c */
+RunFn command_gva2gpa, command_gpa2hva, command_gpa2hpa;
+/* info_tlb.c */
+RunFn info_tlb, info_mem;
 
 /* log.c */
 /* "MESSAGE", a line, as QEMU words it for log and trace; frees the error. NULL: nothing. */

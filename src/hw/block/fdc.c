@@ -754,7 +754,8 @@ static const StateField state[] = {
 static const LineOut outputs[] = { { "irq", offsetof(Fdc, irq), 1 }, { 0 } };
 
 const DeviceClass isa_fdc_class = {
-	.name = "isa-fdc", .desc = "floppy disk controller", .bus = "isa", .size = sizeof(Fdc),
+	.name = "isa-fdc", .desc = "floppy disk controller", .bus = "isa", .category = DEVICE_STORAGE,
+	.size = sizeof(Fdc),
 	.version = 1, .props = props, .state = state, .outputs = outputs, .realize = realize,
 	.quiesce = quiesce, .reset = reset, .unrealize = unrealize,
 };

@@ -145,7 +145,8 @@ static const StateField state[] = {
 };
 
 const DeviceClass floppy_class = {
-	.name = "floppy", .desc = "floppy disk drive", .bus = "floppy", .size = sizeof(Floppy),
+	.name = "floppy", .desc = "floppy disk drive", .bus = "floppy", .category = DEVICE_STORAGE,
+	.size = sizeof(Floppy),
 	.user_creatable = true, .version = 1, .props = props, .state = state, .realize = realize,
 	.unrealize = unrealize, .boot_path = boot_path, .info = info,
 };

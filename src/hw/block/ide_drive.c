@@ -278,13 +278,15 @@ static const Property props_cd[] = { COMMON_PROPERTIES, { 0 } };
 static const StateField state[] = { { 0 } }; /* the channel's */
 
 const DeviceClass ide_hd_class = {
-	.name = "ide-hd", .desc = "IDE hard disk", .bus = "ide", .size = sizeof(IdeDevice), .user_creatable = true,
+	.name = "ide-hd", .desc = "IDE hard disk", .bus = "ide", .category = DEVICE_STORAGE,
+	.size = sizeof(IdeDevice), .user_creatable = true,
 	.version = 1, .props = props_hd, .state = state, .realize = realize_hd, .unrealize = unrealize,
 	.boot_path = boot_path, .info = info,
 };
 
 const DeviceClass ide_cd_class = {
-	.name = "ide-cd", .desc = "IDE CD-ROM drive", .bus = "ide", .size = sizeof(IdeDevice), .user_creatable = true,
+	.name = "ide-cd", .desc = "IDE CD-ROM drive", .bus = "ide", .category = DEVICE_STORAGE,
+	.size = sizeof(IdeDevice), .user_creatable = true,
 	.version = 1, .props = props_cd, .state = state, .realize = realize_cd, .unrealize = unrealize,
 	.boot_path = boot_path, .info = info,
 };

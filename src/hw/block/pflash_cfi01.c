@@ -304,6 +304,7 @@ static const StateField state[] = {
 };
 
 const DeviceClass pflash_cfi01_class = {
-	.name = "cfi.pflash01", .desc = "NOR flash", .bus = "system", .size = sizeof(Pflash), .version = 1,
+	.name = "cfi.pflash01", .desc = "NOR flash", .bus = "system", .category = DEVICE_STORAGE,
+	.size = sizeof(Pflash), .version = 1,
 	.props = props, .state = state, .realize = realize, .reset = reset, .unrealize = unrealize,
 };

@@ -106,7 +106,8 @@ static const StateField state[] = {
 static const LineOut outputs[] = { { "irq", offsetof(Piix3Ide, irq), 2 }, { 0 } };
 
 const DeviceClass piix3_ide_class = {
-	.name = "piix3-ide", .desc = "PIIX3 IDE controller", .bus = "pci", .size = sizeof(Piix3Ide), .version = 1,
+	.name = "piix3-ide", .desc = "PIIX3 IDE controller", .bus = "pci", .category = DEVICE_STORAGE,
+	.size = sizeof(Piix3Ide), .version = 1,
 	.props = props, .state = state, .outputs = outputs, .realize = realize, .quiesce = quiesce, .reset = reset,
 	.unrealize = unrealize,
 };

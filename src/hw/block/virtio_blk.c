@@ -494,7 +494,7 @@ static const StateField state[] = {
 
 #define CLASS(kind, props_, realize_) \
 	.name = "virtio-blk-pci" kind, .props = props_, .realize = realize_, \
-	.desc = "disk", .bus = "pci", .size = sizeof(VirtioBlk), .user_creatable = true, \
+	.desc = "disk", .bus = "pci", .category = DEVICE_STORAGE, .size = sizeof(VirtioBlk), .user_creatable = true, \
 	.version = 1, .state = state, .quiesce = virtio_pci_quiesce, .reset = virtio_pci_reset, \
 	.unrealize = unrealize, .boot_path = boot_path, .info = info
 

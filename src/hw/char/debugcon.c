@@ -84,7 +84,7 @@ static const Property props[] = {
 };
 
 const DeviceClass debugcon_class = {
-	.name = "isa-debugcon", .desc = "debug console port", .bus = "isa",
+	.name = "isa-debugcon", .desc = "debug console port", .bus = "isa", .category = DEVICE_MISC,
 		.size = sizeof(DebugCon),
 	.user_creatable = true, .version = 1, .props = props, .realize = realize,
 		.unrealize = unrealize,

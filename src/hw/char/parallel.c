@@ -219,7 +219,8 @@ static const StateField state[] = {
 };
 
 const DeviceClass parallel_class = {
-	.name = "isa-parallel", .desc = "parallel port", .bus = "isa", .size = sizeof(Parallel),
+	.name = "isa-parallel", .desc = "parallel port", .bus = "isa", .category = DEVICE_INPUT,
+	.size = sizeof(Parallel),
 	.user_creatable = true, .version = 1, .props = props, .state = state, .realize = realize,
 	.reset = reset, .unrealize = unrealize,
 };

@@ -79,7 +79,8 @@ static const Property props[] = {
 static const StateField state[] = { UART_STATE(SerialIsa, uart), { 0 } };
 
 const DeviceClass serial_isa_class = {
-	.name = "isa-serial", .desc = "16550A serial port", .bus = "isa", .size = sizeof(SerialIsa),
+	.name = "isa-serial", .desc = "16550A serial port", .bus = "isa", .category = DEVICE_INPUT,
+	.size = sizeof(SerialIsa),
 	.user_creatable = true, .version = 1, .props = props, .state = state,
 	.realize = realize, .reset = reset, .unrealize = unrealize,
 };

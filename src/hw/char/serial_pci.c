@@ -98,7 +98,7 @@ static const StateField state[] = {
 };
 
 #define CARD(name_, desc_, props_) { \
-	.name = name_, .desc = desc_, .bus = "pci", .size = sizeof(SerialPci), \
+	.name = name_, .desc = desc_, .bus = "pci", .category = DEVICE_INPUT, .size = sizeof(SerialPci), \
 	.user_creatable = true, .version = 1, .props = props_, .state = state, \
 	.realize = realize, .reset = reset, .unrealize = unrealize, \
 }

@@ -166,12 +166,14 @@ static const StateField state[] = {
 };
 
 const DeviceClass vga_class = {
-	.name = "VGA", .desc = "standard VGA with Bochs VBE", .bus = "pci", .size = sizeof(VgaPci), .user_creatable = true,
+	.name = "VGA", .desc = "standard VGA with Bochs VBE", .bus = "pci", .category = DEVICE_DISPLAY,
+	.size = sizeof(VgaPci), .user_creatable = true,
 	.version = 1, .props = vga_props, .state = state, .realize = realize_vga, .reset = reset, .unrealize = unrealize,
 };
 
 const DeviceClass bochs_display_class = {
-	.name = "bochs-display", .desc = "linear frame buffer without VGA", .bus = "pci", .size = sizeof(VgaPci),
+	.name = "bochs-display", .desc = "linear frame buffer without VGA", .bus = "pci", .category = DEVICE_DISPLAY,
+	.size = sizeof(VgaPci),
 	.user_creatable = true, .version = 1, .props = bochs_props, .state = state, .realize = realize_bochs, .reset = reset,
 	.unrealize = unrealize,
 };

@@ -310,6 +310,7 @@ static const LineOut outputs[] = {
 };
 
 const DeviceClass i8042_class = {
-	.name = "i8042", .desc = "keyboard controller", .bus = "isa", .size = sizeof(I8042), .version = 1,
+	.name = "i8042", .desc = "keyboard controller", .bus = "isa", .category = DEVICE_INPUT,
+	.size = sizeof(I8042), .version = 1,
 	.state = state, .outputs = outputs, .realize = realize, .reset = reset, .unrealize = unrealize,
 };

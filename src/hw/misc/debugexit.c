@@ -48,7 +48,7 @@ static const Property props[] = {
 };
 
 const DeviceClass debugexit_class = {
-	.name = "isa-debug-exit", .desc = "port that ends the program", .bus = "isa",
+	.name = "isa-debug-exit", .desc = "port that ends the program", .bus = "isa", .category = DEVICE_MISC,
 	.size = sizeof(DebugExit), .user_creatable = true, .version = 1, .props = props,
 	.realize = realize, .unrealize = unrealize,
 };

@@ -94,12 +94,14 @@ static const Property pci_props[] = { PCI_PROPERTIES, EVENTS(PvPanicPci), { 0 } 
 static const StateField pci_state[] = { PCI_STATE, { 0 } };
 
 const DeviceClass pvpanic_class = {
-	.name = "pvpanic", .desc = "guest panic notifier", .bus = "isa", .size = sizeof(PvPanic),
+	.name = "pvpanic", .desc = "guest panic notifier", .bus = "isa", .category = DEVICE_MISC,
+	.size = sizeof(PvPanic),
 	.user_creatable = true, .version = 1, .props = props, .realize = realize, .unrealize = unrealize,
 };
 
 const DeviceClass pvpanic_pci_class = {
-	.name = "pvpanic-pci", .desc = "guest panic notifier", .bus = "pci", .size = sizeof(PvPanicPci), .user_creatable = true,
+	.name = "pvpanic-pci", .desc = "guest panic notifier", .bus = "pci", .category = DEVICE_MISC,
+	.size = sizeof(PvPanicPci), .user_creatable = true,
 	.version = 1, .props = pci_props, .state = pci_state, .realize = realize_pci, .reset = reset_pci,
 	.unrealize = unrealize_pci,
 };

@@ -358,7 +358,7 @@ const DeviceClass lsi53c895a_class = {
 	.name = "lsi53c895a",
 	.alias = "lsi",
 	.desc = "LSI 53C895A SCSI controller",
-	.bus = "pci",
+	.bus = "pci", .category = DEVICE_STORAGE,
 	.size = sizeof(Lsi),
 	.user_creatable = true,
 	.version = 1,

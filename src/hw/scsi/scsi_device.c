@@ -318,7 +318,7 @@ static const StateField state[] = { STATE_STRUCT(ScsiDevice, unit, scsi_unit_sta
 const DeviceClass scsi_hd_class = {
 	.name = "scsi-hd",
 	.desc = "SCSI hard disk",
-	.bus = "scsi",
+	.bus = "scsi", .category = DEVICE_STORAGE,
 	.size = sizeof(ScsiDevice),
 	.user_creatable = true,
 	.version = 1,
@@ -335,7 +335,7 @@ const DeviceClass scsi_hd_class = {
 const DeviceClass scsi_cd_class = {
 	.name = "scsi-cd",
 	.desc = "SCSI CD-ROM drive",
-	.bus = "scsi",
+	.bus = "scsi", .category = DEVICE_STORAGE,
 	.size = sizeof(ScsiDevice),
 	.user_creatable = true,
 	.version = 1,

@@ -349,7 +349,8 @@ static const StateField state[] = {
 
 #define CLASS(kind, props_, realize_) \
 	.name = "virtio-scsi-pci" kind, .props = props_, .realize = realize_, \
-	.desc = "SCSI host", .bus = "pci", .size = sizeof(VirtioScsi), .user_creatable = true, \
+	.desc = "SCSI host", .bus = "pci", .category = DEVICE_STORAGE, \
+	.size = sizeof(VirtioScsi), .user_creatable = true, \
 	.version = 1, .state = state, .quiesce = virtio_pci_quiesce, .reset = virtio_pci_reset, \
 	.unrealize = unrealize, .info = info
 

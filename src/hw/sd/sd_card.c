@@ -173,7 +173,7 @@ const StateField sd_card_state[] = {
 const DeviceClass sd_card_class = {
     .name = "sd-card",
     .desc = "SD memory card",
-    .bus = "sd-bus",
+    .bus = "sd-bus", .category = DEVICE_STORAGE,
     .size = sizeof(SdCard),
     .user_creatable = true,
     .version = 1,

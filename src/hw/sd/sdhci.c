@@ -380,7 +380,7 @@ static const StateField state[] = {
 const DeviceClass sdhci_pci_class = {
     .name = "sdhci-pci",
     .desc = "SD host controller",
-    .bus = "pci",
+    .bus = "pci", .category = DEVICE_STORAGE,
     .size = sizeof(Sdhci),
     .user_creatable = true,
     .version = 1,

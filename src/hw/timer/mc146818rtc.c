@@ -466,7 +466,7 @@ static const StateField state[] = {
 static const LineOut outputs[] = { { "irq", offsetof(Rtc, irq), 1 }, { 0 } };
 
 const DeviceClass rtc_class = {
-	.name = "mc146818rtc", .desc = "real-time clock and CMOS memory", .bus = "isa",
+	.name = "mc146818rtc", .desc = "real-time clock and CMOS memory", .bus = "isa", .category = DEVICE_MISC,
 	.size = sizeof(Rtc), .version = 1, .props = props, .state = state, .outputs = outputs,
 	.realize = realize, .reset = reset, .unrealize = unrealize,
 };

@@ -352,7 +352,8 @@ static const StateField state[] = {
 
 #define CLASS(what) \
 	.name = "virtio-" what "-pci", .alias = "virtio-" what, .desc = "virtio " what, .props = VIRTIO_PCI_FIXED(props), \
-	.realize = realize, .bus = "pci", .size = sizeof(VirtioInput), .user_creatable = true, .version = 1, .state = state, \
+	.realize = realize, .bus = "pci", .category = DEVICE_INPUT, \
+	.size = sizeof(VirtioInput), .user_creatable = true, .version = 1, .state = state, \
 	.quiesce = virtio_pci_quiesce, .reset = virtio_pci_reset, .unrealize = unrealize, .info = virtio_pci_info
 
 const DeviceClass virtio_keyboard_pci_class = { CLASS("keyboard") };

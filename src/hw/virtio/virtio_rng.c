@@ -151,7 +151,7 @@ static const StateField state[] = {
 
 #define CLASS(kind, props_, realize_) \
 	.name = "virtio-rng-pci" kind, .props = props_, .realize = realize_, \
-	.desc = "entropy device", .bus = "pci", .size = sizeof(VirtioRng), \
+	.desc = "entropy device", .bus = "pci", .category = DEVICE_MISC, .size = sizeof(VirtioRng), \
 	.user_creatable = true, .version = 1, .state = state, .quiesce = virtio_pci_quiesce, \
 	.reset = reset, .unrealize = unrealize, .info = virtio_pci_info
 

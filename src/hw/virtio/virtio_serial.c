@@ -319,7 +319,8 @@ static const StateField state[] = {
 };
 
 #define CLASS(kind, props_, realize_) \
-	.name = "virtio-serial-pci" kind, .props = props_, .realize = realize_, .desc = "consoles and serial ports", .bus = "pci", \
+	.name = "virtio-serial-pci" kind, .props = props_, .realize = realize_, .desc = "consoles and serial ports", \
+	.bus = "pci", .category = DEVICE_INPUT, \
 	.size = sizeof(VirtioSerial), .user_creatable = true, .version = 1, .state = state, .quiesce = virtio_pci_quiesce, \
 	.reset = reset, .unrealize = unrealize, .info = virtio_pci_info
 

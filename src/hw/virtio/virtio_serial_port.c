@@ -232,7 +232,8 @@ static const StateField state[] = {
 };
 
 #define CLASS(name_, desc_) \
-	.name = name_, .desc = desc_, .bus = VIRTIO_SERIAL_BUS, .size = sizeof(VirtioPort), .user_creatable = true, .version = 1, \
+	.name = name_, .desc = desc_, .bus = VIRTIO_SERIAL_BUS, .category = DEVICE_INPUT, \
+	.size = sizeof(VirtioPort), .user_creatable = true, .version = 1, \
 	.props = props, .state = state, .realize = realize, .unrealize = unrealize, .info = info
 
 const DeviceClass virtconsole_class = { CLASS("virtconsole", "console of virtio-serial") };

@@ -206,6 +206,7 @@ static const StateField state[] = {
 };
 
 const DeviceClass i6300esb_class = {
-	.name = "i6300esb", .desc = "Intel 6300ESB", .bus = "pci", .size = sizeof(I6300esb), .user_creatable = true,
+	.name = "i6300esb", .desc = "Intel 6300ESB", .bus = "pci", .category = DEVICE_WATCHDOG,
+	.size = sizeof(I6300esb), .user_creatable = true,
 	.version = 1, .props = props, .state = state, .realize = realize, .reset = reset, .unrealize = unrealize,
 };
