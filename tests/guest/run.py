@@ -19,6 +19,7 @@ import badinput  # noqa: E402
 import bare      # noqa: E402
 import boots     # noqa: E402
 import chardev   # noqa: E402
+import debugger  # noqa: E402
 import demo      # noqa: E402
 import disks     # noqa: E402
 import faults    # noqa: E402
@@ -103,7 +104,7 @@ def main():
     build = os.path.dirname(os.path.abspath(options.viv))
     options.images = os.path.join(build, "tests/bare")
     options.logs = os.path.join(build, "guest-logs")
-    modules = (badinput, bare, boots, chardev, demo, disks, faults, hotplug, linux, log, pointers, screen, scsi, sd,
+    modules = (badinput, bare, boots, chardev, debugger, demo, disks, faults, hotplug, linux, log, pointers, screen, scsi, sd,
                serialport, stress, virtio)
     cases = [(n, f) for module in modules for n, f in module.cases(options) if re.search(options.only, n)]
     tap = Tap()
