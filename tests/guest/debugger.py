@@ -4,6 +4,7 @@ import re
 import subprocess
 import tempfile
 
+from bare import kvm_opens
 from linux import kernel_args, start, to_shell
 from vm import Failure, Vm, run
 
@@ -119,6 +120,20 @@ def threads(case):
     case.equal(status, PASSED, "the image runs to its end")
 
 
+def with_kvm(case):
+    """The debug registers, as KVM lends them."""
+    commands = [(None, "hbreak start"), (None, "continue"), ("rip", "p/x $rip + 0x10000 - (long)&start"), (None, "stepi"),
+                ("step", "p/x $rip + 0x10000 - (long)&start"), (None, "hbreak *0x10"), (None, "hbreak *0x20"), (None, "hbreak *0x30"),
+                (None, "hbreak *0x40"), ("five", "stepi"), (None, "delete"), ("end", "continue")]
+    with tempfile.TemporaryDirectory() as folder:
+        image = os.path.join(case.options.images, "real.bin")
+        said, status = script(case, folder, image, "kvm", [], commands, image[:-3] + "elf")
+    case.equal(value(said["rip"]), 0, "a breakpoint")
+    case.check(value(said["step"]) > 0, "a step", said["step"])
+    case.check("Cannot insert" in said["five"], "a fifth is refused", said["five"])
+    case.equal(status, PASSED, "the image runs to its end")
+
+
 def symbols_of_kernel(case):
     """Addresses as the kernel itself tells them, without KASLR."""
     with start(case, "amd64", "-m", "256", append="quiet nokaslr") as vm:
@@ -152,4 +167,5 @@ def kernel(case):
 def cases(options):
     if options.list == "asan":
         return [modes("interp")]
-    return [modes("jit"), modes("interp"), ("gdb threads", threads)] + ([("gdb kernel", kernel)] if options.list == "full" else [])
+    kvm = [("gdb kvm", with_kvm)] if kvm_opens() else []
+    return [modes("jit"), modes("interp"), ("gdb threads", threads)] + kvm + ([("gdb kernel", kernel)] if options.list == "full" else [])

@@ -281,6 +281,7 @@ const AccelClass accel_kvm = {
 	.vcpu_create = vcpu_create,
 	.vcpu_destroy = vcpu_destroy,
 	.vcpu_run = kvm_vcpu_run,
+	.debug = kvm_debug,
 	.vcpu_get = vcpu_get,
 	.vcpu_put = vcpu_put,
 	.cpu_features = kvm_cpu_features,

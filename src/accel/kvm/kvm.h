@@ -39,6 +39,7 @@ typedef struct KvmVcpu {
 	pthread_t thread;
 	_Atomic bool has_thread;
 	uint64_t exits[64];   /* by reason */
+	struct kvm_guest_debug debug; /* as KVM has it */
 	uint64_t completed;   /* instructions that KVM gave up on and the interpreter finished */
 	uint8_t *xsave;       /* page aligned, xsave_size */
 } KvmVcpu;
@@ -57,6 +58,12 @@ void kvm_put_state(KvmAccel *k, Cpu *cpu);
 void kvm_learn_xsave(KvmAccel *k);
 /* Gives KVM the CPUID of `cpu`, limited to what it supports. */
 bool kvm_set_cpuid(KvmAccel *k, Cpu *cpu, GError **error);
+/* kvm_debug.c: AccelClass.debug */
+bool kvm_debug(Accel *accel, const struct CpuDebugger *set, GError **error);
+/* Tells KVM what Cpu.debug wants, if it is something else than before. False with errno. The vcpu's thread. */
+bool kvm_debug_apply(Cpu *cpu);
+/* KVM_EXIT_DEBUG */
+RunResult kvm_debug_exit(Cpu *cpu);
 /* AccelClass.cpu_features */
 void kvm_cpu_features(Accel *accel, uint32_t *words);
 /* kvm_run.c */

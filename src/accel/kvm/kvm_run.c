@@ -13,6 +13,7 @@
 
 #include "core/lock.h"
 #include "core/trace.h"
+#include "cpu/debugger.h"
 
 static const char *const exit_names[] = {
 	[KVM_EXIT_UNKNOWN] = "unknown", [KVM_EXIT_EXCEPTION] = "exception", [KVM_EXIT_IO] = "io",
@@ -89,7 +90,9 @@ static RunResult internal_error(Accel *accel, Cpu *cpu)
 	interp_step(cpu);
 	v->completed++;
 	kvm_put_state(k, cpu);
-	return RUN_AGAIN;
+	if (cpu->debug.step && !cpu->debug.stop)
+		cpu->debug.stop = CPU_STOP_STEP;
+	return cpu->debug.stop ? RUN_TRAP : RUN_AGAIN;
 }
 
 static RunResult system_event(Accel *accel, struct kvm_run *run)
@@ -119,6 +122,7 @@ static RunResult exited(Accel *accel, Cpu *cpu)
 	case KVM_EXIT_X86_BUS_LOCK:
 		return RUN_AGAIN;
 	case KVM_EXIT_HLT: return RUN_HALTED;
+	case KVM_EXIT_DEBUG: return kvm_debug_exit(cpu);
 	case KVM_EXIT_SHUTDOWN: board_request(accel->board, RUN_TRIPLE_FAULT, 0); return RUN_STOP;
 	case KVM_EXIT_SYSTEM_EVENT: return system_event(accel, run);
 	case KVM_EXIT_INTERNAL_ERROR: return internal_error(accel, cpu);
@@ -151,6 +155,10 @@ RunResult kvm_vcpu_run(Accel *accel, Cpu *cpu)
 
 	if (!v->has_thread)
 		take_kicks(v);
+	if (!kvm_debug_apply(cpu)) {
+		g_autofree char *text = g_strdup_printf("KVM_SET_GUEST_DEBUG: %s", g_strerror(errno));
+		return give_up(accel, cpu, text);
+	}
 	for (;;) {
 		/* A kick that comes now sets immediate_exit again, or its signal ends KVM_RUN. */
 		v->run->immediate_exit = 0;
