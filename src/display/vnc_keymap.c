@@ -69,8 +69,8 @@ static uint32_t symbol(struct xkb_state *state, unsigned key, xkb_mod_mask_t mod
 	return xkb_state_key_get_one_sym(state, key + XKB_KEY_OFFSET);
 }
 
-/* What all keys give with these modifiers. */
-static void add_level(Keymap *k, struct xkb_keymap *map, struct xkb_state *state, bool shift,
+/* What all keys give with these modifiers, but one that the layout's keyboards do not have (0: they have all). */
+static void add_level(Keymap *k, struct xkb_keymap *map, struct xkb_state *state, unsigned absent, bool shift,
 		      bool altgr)
 {
 	xkb_mod_mask_t mods =
@@ -79,6 +79,8 @@ static void add_level(Keymap *k, struct xkb_keymap *map, struct xkb_state *state
 	xkb_mod_mask_t num = 1u << xkb_keymap_mod_get_index(map, XKB_MOD_NAME_NUM);
 
 	for (const KeyName *n = key_names; n->key; n++) {
+		if (n->key == absent)
+			continue;
 		uint32_t plain = symbol(state, n->key, mods);
 		uint32_t with_num = symbol(state, n->key, mods | num);
 		bool keypad = plain != with_num;
@@ -99,13 +101,15 @@ static bool add_layout(Keymap *k, const char *layout, const char *variant)
 	struct xkb_context *context = xkb_context_new(XKB_CONTEXT_NO_ENVIRONMENT_NAMES);
 	struct xkb_keymap *map = NULL;
 	struct xkb_state *state = NULL;
+	/* The key between Shift and Z: the database has < and > there too, where guests see a backslash. */
+	unsigned absent = strcmp(layout, "us") ? 0 : KEY_102ND;
 
 	if (context)
 		map = xkb_keymap_new_from_names(context, &names, XKB_KEYMAP_COMPILE_NO_FLAGS);
 	if (map)
 		state = xkb_state_new(map);
 	for (unsigned level = 0; state && level < 4; level++)
-		add_level(k, map, state, level & 1, level & 2);
+		add_level(k, map, state, absent, level & 1, level & 2);
 	xkb_state_unref(state);
 	xkb_keymap_unref(map);
 	xkb_context_unref(context);

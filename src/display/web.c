@@ -46,11 +46,11 @@ static bool make_context(Web *w, GError **error)
 	struct lws_context_creation_info info = {
 		.port = CONTEXT_PORT_NO_LISTEN_SERVER, .protocols = web_protocols, .user = w, .gid = (gid_t)-1,
 		.uid = (uid_t)-1, .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS, .max_http_header_data = HEADERS_MAX,
-		.max_http_header_pool = WEB_CONNECTIONS_MAX, .timeout_secs = HEADERS_WAIT_S,
+		.max_http_header_pool = WEB_NEWCOMERS_MAX + 1, .timeout_secs = HEADERS_WAIT_S,
 		.timeout_secs_ah_idle = HEADERS_WAIT_S, .keepalive_timeout = IDLE_S, .ka_time = ALIVE_S,
 		.ka_probes = 3, .ka_interval = ALIVE_S, .server_string = "Vivarium",
-		/* a viewer of the screen has a pair of sockets more */
-		.fd_limit_per_thread = WEB_CONNECTIONS_MAX + WEB_PEERS_MAX + 32,
+		/* a viewer of the screen has another beside its own */
+		.fd_limit_per_thread = WEB_NEWCOMERS_MAX + 2 * WEB_PEERS_MAX + 32,
 	};
 
 	lws_set_log_level(0, NULL);
@@ -122,7 +122,6 @@ static Web *web_new(Display *d, const WebHost *host)
 	w->consoles = g_ptr_array_new_with_free_func((GDestroyNotify)console_unref);
 	w->peers = g_ptr_array_new();
 	w->waiting = g_ptr_array_new();
-	w->gates = g_ptr_array_new();
 	w->state = g_strdup("{}");
 	pthread_mutex_init(&w->lock, NULL);
 	return w;
@@ -158,7 +157,6 @@ static void web_free(Web *w)
 	g_ptr_array_free(w->consoles, TRUE);
 	g_ptr_array_free(w->peers, TRUE);
 	g_ptr_array_free(w->waiting, TRUE);
-	g_ptr_array_free(w->gates, TRUE);
 	g_array_free(w->listeners, TRUE);
 	pthread_mutex_destroy(&w->lock);
 	g_free(w->state);

@@ -221,15 +221,16 @@ static int serve_file(Web *w, WebReply *r, const WebFile *file)
 		      : answer(r, HTTP_STATUS_OK, file->type, NULL, g_bytes_ref(file->content));
 }
 
-int web_http_request(Web *w, WebReply *r, struct lws *wsi, const char *path)
+int web_http_request(Web *w, WebReply *r, struct lws *wsi, const char *path, size_t length)
 {
 	bool post = lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0;
 
 	r->wsi = wsi;
 	r->head = lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
 	r->ends = post; /* libwebsockets would wait for a body, even of 0 bytes, before the next request */
-	if (has_body(wsi))
-		return -1; /* no request here has one: nothing is read that nobody wants */
+	/* No request here has a body: nothing is read that nobody wants. */
+	if (strlen(path) != length || has_body(wsi))
+		return -1;
 	if (!post && !r->head && lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) <= 0)
 		return web_http_say(r, HTTP_STATUS_METHOD_NOT_ALLOWED, "Only GET, HEAD and POST are served.\n");
 	bool session = !strcmp(path, "/session"), picture = !strcmp(path, "/screenshot.png");

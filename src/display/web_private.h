@@ -18,8 +18,8 @@
 #include "display/web.h"
 #include "display/web_access.h"
 
-#define WEB_CONNECTIONS_MAX 160u /* beyond them, new ones wait in the kernel's queue */
-#define WEB_PEERS_MAX 96u        /* websockets; the rest is kept for pages and pictures */
+#define WEB_NEWCOMERS_MAX 64u    /* connections that are no websockets (yet): beyond them, the oldest goes */
+#define WEB_PEERS_MAX 96u        /* websockets */
 #define WEB_REQUESTS_MAX 256u    /* that wait for the main thread */
 #define WEB_PIECE 16384u         /* bytes of a websocket message that are sent at a time */
 #define WEB_RECEIVE 4096u        /* and received */
@@ -86,10 +86,8 @@ typedef struct Web {
 
 	GPtrArray *peers;         /* web: WebPeer * */
 	GPtrArray *waiting;       /* web: WebReply * that wait for pictures */
-	GPtrArray *gates;         /* web: struct lws * of the listeners */
+	GQueue newcomers;         /* web: struct lws *, the oldest first */
 	uint64_t numbers;         /* web: given so far */
-	unsigned connections;     /* web */
-	bool gates_shut;          /* web */
 } Web;
 
 /* ---- web.c ---- */
@@ -126,8 +124,8 @@ typedef struct WebReply {
 	bool ends;           /* the connection ends with the answer */
 } WebReply;
 
-/* LWS_CALLBACK_HTTP's, for `path`: lws's result. */
-int web_http_request(Web *w, WebReply *r, struct lws *wsi, const char *path);
+/* LWS_CALLBACK_HTTP's, for `path`, which has NULs if it is longer than its text: lws's result. */
+int web_http_request(Web *w, WebReply *r, struct lws *wsi, const char *path, size_t length);
 int web_http_writable(WebReply *r);
 void web_http_pictures(Web *w);
 void web_http_end(Web *w, WebReply *r);

@@ -19,24 +19,20 @@ static Web *web_of(struct lws *wsi) { return lws_context_user(lws_get_context(ws
 
 /* ---- gates: who may connect at all ---- */
 
-static void shut_gates(Web *w, bool shut)
-{
-	if (shut == w->gates_shut)
-		return;
-	w->gates_shut = shut;
-	for (unsigned i = 0; i < w->gates->len; i++)
-		lws_rx_flow_control(w->gates->pdata[i], shut ? 0 : 1 | LWS_RXFLOW_REASON_FLAG_PROCESS_NOW);
-}
-
 void web_server_open_gates(Web *w)
 {
 	for (unsigned i = 0; i < w->listeners->len; i++) {
 		lws_sock_file_fd_type fd = { .filefd = g_array_index(w->listeners, int, i) };
-		struct lws *gate = lws_adopt_descriptor_vhost(w->vhost, LWS_ADOPT_RAW_FILE_DESC, fd,
-							      web_protocols[WEB_PROTOCOL_GATE].name, NULL);
-		if (gate)
-			g_ptr_array_add(w->gates, gate);
+		lws_adopt_descriptor_vhost(w->vhost, LWS_ADOPT_RAW_FILE_DESC, fd,
+					   web_protocols[WEB_PROTOCOL_GATE].name, NULL);
 	}
+}
+
+/* Who connects and says nothing makes room for those who come later: a thousand of them keep nobody out. */
+static void limit_newcomers(Web *w)
+{
+	if (w->newcomers.length > WEB_NEWCOMERS_MAX)
+		lws_set_timeout(g_queue_peek_head(&w->newcomers), PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_SYNC);
 }
 
 static void let_in(Web *w, int gate)
@@ -48,17 +44,8 @@ static void let_in(Web *w, int gate)
 	struct lws *wsi = lws_adopt_socket_vhost(w->vhost, fd); /* closes it if it cannot */
 	if (!wsi)
 		return;
-	lws_set_opaque_user_data(wsi, w); /* counted */
-	w->connections++;
-	shut_gates(w, w->connections >= WEB_CONNECTIONS_MAX);
-}
-
-static void count_out(Web *w, struct lws *wsi)
-{
-	if (lws_get_opaque_user_data(wsi) != w)
-		return;
-	w->connections--;
-	shut_gates(w, false);
+	g_queue_push_tail(&w->newcomers, wsi);
+	limit_newcomers(w);
 }
 
 static int on_gate(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
@@ -105,6 +92,19 @@ static int check_websocket(Web *w, struct lws *wsi)
 	return 1;
 }
 
+static void close_peer(Web *w, Slot *slot)
+{
+	WebPeer *p = slot->peer;
+
+	if (!p)
+		return;
+	slot->peer = NULL;
+	p->kind->close(p);
+	g_ptr_array_remove_fast(w->peers, p);
+	g_byte_array_free(p->received, TRUE);
+	g_free(p);
+}
+
 static int open_peer(Web *w, Slot *slot, struct lws *wsi)
 {
 	char path[128];
@@ -121,20 +121,11 @@ static int open_peer(Web *w, Slot *slot, struct lws *wsi)
 	p->received = g_byte_array_new();
 	slot->peer = p;
 	g_ptr_array_add(w->peers, p);
-	return p->kind->open(p, name) ? 0 : -1;
-}
-
-static void close_peer(Web *w, Slot *slot)
-{
-	WebPeer *p = slot->peer;
-
-	if (!p)
-		return;
-	slot->peer = NULL;
-	p->kind->close(p);
-	g_ptr_array_remove_fast(w->peers, p);
-	g_byte_array_free(p->received, TRUE);
-	g_free(p);
+	g_queue_remove(&w->newcomers, wsi);
+	if (p->kind->open(p, name))
+		return 0;
+	close_peer(w, slot);
+	return -1;
 }
 
 bool web_peer_send(WebPeer *p, bool binary)
@@ -188,12 +179,12 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user
 		web_server_look(w);
 		return 0;
 	case LWS_CALLBACK_WSI_DESTROY:
-		count_out(w, wsi);
+		g_queue_remove(&w->newcomers, wsi);
 		return 0;
 	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: /* to HTTP/2 there is none */
 		return strcmp(in, "websocket") ? -1 : 0;
 	case LWS_CALLBACK_HTTP:
-		return web_http_request(w, &slot->reply, wsi, in);
+		return web_http_request(w, &slot->reply, wsi, in, len);
 	case LWS_CALLBACK_HTTP_WRITEABLE:
 		return web_http_writable(&slot->reply);
 	case LWS_CALLBACK_HTTP_DROP_PROTOCOL:

@@ -14,6 +14,10 @@ class Closed(Exception):
     """The server has ended the connection."""
 
 
+class Refused(Exception):
+    """There is no websocket: the HTTP status."""
+
+
 def picture(width, height, n):
     """What `draw n` of vnc-server draws: a list of 0xRRGGBB."""
     out = []
@@ -39,11 +43,11 @@ def encrypt(password, challenge):
 class Stream:
     """A socket, read exactly; as a websocket (RFC 6455) if asked for."""
 
-    def __init__(self, sock, websocket=False):
+    def __init__(self, sock, websocket=False, path='/', host='h', origin='http://h', protocol='binary', cookie=''):
         self.sock, self.websocket, self.ready = sock, websocket, b''
         sock.settimeout(60)
         if websocket:
-            self.handshake()
+            self.handshake(path, {'Host': host, 'Origin': origin, 'Sec-WebSocket-Protocol': protocol, 'Cookie': cookie})
 
     def take(self, count):
         data = b''
@@ -57,17 +61,21 @@ class Stream:
             data += more
         return data
 
-    def handshake(self):
-        self.sock.sendall(b'GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ' +
-                          base64.b64encode(os.urandom(16)) + b'\r\nOrigin: http://h\r\nSec-WebSocket-Protocol: binary\r\n'
-                          b'Sec-WebSocket-Version: 13\r\n\r\n')
+    def handshake(self, path, headers):
+        given = ''.join('%s: %s\r\n' % h for h in headers.items() if h[1])
+        self.sock.sendall(('GET %s HTTP/1.1\r\n%sUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: %s\r\n'
+                           'Sec-WebSocket-Version: 13\r\n\r\n' % (path, given, base64.b64encode(os.urandom(16)).decode())).encode())
         head = b''
         while not head.endswith(b'\r\n\r\n'):
             head += self.take(1)
-        assert b' 101 ' in head.split(b'\r\n')[0], head
+        self.status = int(head.split()[1])
+        if self.status != 101:
+            raise Refused(self.status)
 
     def frame(self):
-        _, length = self.take(2)
+        first, length = self.take(2)
+        if first & 15 == 8:
+            raise Closed()
         if length == 126:
             length, = struct.unpack('>H', self.take(2))
         elif length == 127:
@@ -98,7 +106,7 @@ class Stream:
 
 class Viewer:
     def __init__(self, sock, version=8, password=None, shared=True, websocket=False):
-        self.s = Stream(sock, websocket)
+        self.s = sock if isinstance(sock, Stream) else Stream(sock, websocket)
         self.cursor, self.leds, self.absolute, self.extended_key, self.pixels = None, None, None, False, []
         self.encodings_seen, self.rects = set(), []
         self.reason, self.streams = '', {}

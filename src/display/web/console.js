@@ -31,6 +31,7 @@ class Console {
     this.panel = document.createElement('details');
     this.panel.className = 'console';
     this.panel.dataset.id = id;
+    this.panel.console = this;
     const summary = document.createElement('summary'), note = document.createElement('small');
     summary.textContent = title(id);
     note.textContent = id;
