@@ -47,15 +47,17 @@ loop:
 	int $0x14
 	call emit
 	jmp loop
-2:	movb buttons, %al
-	cmpb told, %al
+2:	movw taken, %bx
+	cmpw put, %bx
 	jne 3f
 	hlt
 	jmp loop
-3:	movb %al, told
-	movb $'<', %al
+3:	movb $'<', %al
 	call emit
-	movb told, %al
+	movw taken, %bx
+	incw taken
+	andw $15, %bx
+	movb states(%bx), %al
 	addb $'0', %al
 	call emit
 	movb $'>', %al
@@ -84,20 +86,30 @@ emit:
 on_mouse:
 	pushw %bp
 	pushw %ax
+	pushw %bx
 	pushw %ds
 	movw %sp, %bp
 	xorw %ax, %ax
 	movw %ax, %ds
-	movb 16(%bp), %al
+	movb 18(%bp), %al
 	andb $7, %al
+	cmpb %al, buttons
+	je 1f
 	movb %al, buttons
-	popw %ds
+	movw put, %bx
+	andw $15, %bx
+	movb %al, states(%bx)
+	incw put
+1:	popw %ds
+	popw %bx
 	popw %ax
 	popw %bp
 	lret
 
 ready:	.asciz "ready\r"
-buttons: .byte 0
-told:	.byte 0
+buttons: .byte 0		/* that are down */
+states:	.fill 16, 1, 0		/* that they were in, not told yet: from taken to put */
+put:	.word 0
+taken:	.word 0
 	.org 510
 	.word 0xaa55
