@@ -174,7 +174,8 @@ static void push_typed(Console *c)
 	for (size_t room; c->device && (room = chardev_room(c->device)) > 0;) {
 		pthread_mutex_lock(&c->lock);
 		unsigned n = (unsigned)MIN(MIN(room, sizeof(piece)), c->typed->len);
-		memcpy(piece, c->typed->data, n);
+		if (n) /* there may be no data yet */
+			memcpy(piece, c->typed->data, n);
 		g_byte_array_remove_range(c->typed, 0, n);
 		if (n && c->refused) {
 			c->refused = false;

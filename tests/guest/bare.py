@@ -37,6 +37,8 @@ IMAGES = {
     "triple": ([], PASSED),
     "wild": (["-no-reboot"], 0),
     "tlb": (["-cpu", "max"], PASSED),
+    "watchdog nmi": (["-device", "i6300esb,addr=5", "-watchdog-action", "inject-nmi"], PASSED),
+    "watchdog reset": (["-device", "i6300esb,addr=5"], PASSED),
 }
 # A KVM without VMX or SVM runs supervisor code in its emulator, which looks at no table limits, switches no tasks
 # and knows no 32-bit paging. These pass on it too; the others are not tried.

@@ -11,6 +11,9 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import tap
+from tap import ok
+
 VIV = sys.argv[1]
 QEMU = shutil.which("qemu-system-x86_64")
 PATIENCE = 120
@@ -47,16 +50,6 @@ CASES = {
     "watchdog=inject-nmi": (WATCHDOG + ["-watchdog-action", "inject-nmi"], EXPIRE, "WATCHDOG"),
     "watchdog-set-action": (WATCHDOG + [{"execute": "watchdog-set-action", "arguments": {"action": "pause"}}], EXPIRE, "STOP"),
 }
-count = failed = 0
-
-
-def ok(good, name, note=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print("%sok %d - %s" % ("" if good else "not ", count, name), flush=True)
-    if not good and note:
-        print("# " + str(note)[:3000].replace("\n", "\n# "), flush=True)
 
 
 class Machine:
@@ -133,8 +126,7 @@ def main():
             ok(ended, name, ours)
             if theirs:
                 ok(ours == theirs, name + ": as QEMU", "%s\n%s" % (ours, theirs))
-    print("1..%d" % count)
-    return failed > 0
+    return tap.finish()
 
 
 sys.exit(main())

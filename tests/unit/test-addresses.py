@@ -11,20 +11,13 @@ import sys
 import tempfile
 import time
 
+import tap
+from tap import ok
+
 VIV, IMAGES = sys.argv[1:3]
 QEMU = shutil.which("qemu-system-x86_64")
 PATIENCE = 120
 ORDERS = ["c", "acd", "acdn", "cc", "e", "z"]
-count = failed = 0
-
-
-def ok(good, name, note=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print("%sok %d - %s" % ("" if good else "not ", count, name), flush=True)
-    if not good and note:
-        print("# " + str(note)[:3000].replace("\n", "\n# "), flush=True)
 
 
 class Prompt:
@@ -142,5 +135,4 @@ test_tables()
 test_host()
 test_boot_set()
 test_classes()
-print("1..%d" % count)
-sys.exit(failed > 0)
+sys.exit(tap.finish())

@@ -11,21 +11,14 @@ import subprocess
 import sys
 import tempfile
 
+import tap
+from tap import ok
+
 VIV = sys.argv[1]
 QEMU = shutil.which("qemu-system-x86_64")
 PATIENCE = 120
 # What the same firmware does to the same devices in the same order, whichever program they are in.
 COMPARED = ["pci_update_mappings_*", "pic_ioport_write", "fdc_ioport_write", "ide_exec_cmd", "pckbd_kbd_write_command"]
-count = failed = 0
-
-
-def ok(good, name, note=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print("%sok %d - %s" % ("" if good else "not ", count, name), flush=True)
-    if not good and note:
-        print("# " + str(note)[:3000].replace("\n", "\n# "), flush=True)
 
 
 class Machine:
@@ -129,5 +122,4 @@ def test_monitor():
 
 test_events()
 test_monitor()
-print("1..%d" % count)
-sys.exit(failed > 0)
+sys.exit(tap.finish())
