@@ -114,3 +114,9 @@ const uint8_t *secret_lookup(const char *id, size_t *len, GError **error)
 	     "No secret with id '%s'. Define it with --object secret,id=%s,file=PATH.", id, id);
 	return NULL;
 }
+
+void secret_remove(const char *id)
+{
+	if (secrets.table)
+		g_hash_table_remove(secrets.table, id);
+}

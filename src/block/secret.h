@@ -14,6 +14,8 @@
  * An encrypted secret (keyid=, iv=) is refused.
  */
 bool secret_add(const char *words, GError **error);
+/* Forgets it; harmless if there is none. */
+void secret_remove(const char *id);
 /* Its bytes (borrowed; a zero follows them); NULL with *error: unknown id. */
 const uint8_t *secret_lookup(const char *id, size_t *len, GError **error);
 

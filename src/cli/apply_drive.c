@@ -80,43 +80,23 @@ bool apply_blockdev(Cli *cli, const OptionDef *def, const char *text, GArray *kv
 	return true;
 }
 
-/* -object secret: kept at once; drives and displays ask for it by its id. */
-static bool keep_secret(GArray *kv, GError **error)
-{
-	GString *words = g_string_new("secret");
-
-	for (unsigned i = 0; i < kv->len; i++)
-		if (strcmp(kv_at(kv, i)->key, "qom-type"))
-			g_string_append_printf(words, ",%s=%s", kv_at(kv, i)->key, kv_at(kv, i)->value);
-	bool ok = secret_add(words->str, error);
-	g_string_free(words, TRUE);
-	return ok;
-}
-
 /* A thread for disks, or a secret. */
 bool apply_object(Cli *cli, const OptionDef *def, const char *text, GArray *kv, GError **error)
 {
 	const char *type = kv_list_get(kv, "qom-type"), *id = kv_list_get(kv, "id");
 	if (!type)
 		return fail(error, VIV_ERROR_INVALID, "a type is needed: -object iothread,id=ID");
-	if (strcmp(type, "iothread") && strcmp(type, "secret"))
-		return fail(error, VIV_ERROR_UNSUPPORTED,
-			    "-object %s: this type is not built; there are iothread and secret.", type);
 	if (!id || !*id)
 		return fail(error, VIV_ERROR_INVALID, "-object %s: Parameter 'id' is missing",
 			    type);
-	for (unsigned i = 0; i < cli->machine.objects->len; i++)
-		if (!strcmp(((DeviceConfig *)g_ptr_array_index(cli->machine.objects, i))->id, id))
-			return fail(error, VIV_ERROR_INVALID,
-				    "-object %s,id=%s: there is an object of this id already.",
-				    type, id);
-	if (!strcmp(type, "secret") && !keep_secret(kv, error))
-		return false;
-	DeviceConfig *o = machine_config_add_object(&cli->machine, type, id);
+	DeviceConfig *o = device_config_new(type, id);
 	for (unsigned i = 0; i < kv->len; i++) {
 		const KeyValue *item = kv_at(kv, i);
 		if (strcmp(item->key, "qom-type") && strcmp(item->key, "id"))
 			device_config_set(o, item->key, item->value);
 	}
-	return true;
+	if (machine_config_define(&cli->machine, o, error))
+		return true;
+	g_prefix_error(error, "-object %s,id=%s: ", type, id);
+	return false;
 }

@@ -62,7 +62,7 @@ static void key_values_add(GArray *list, const char *key, const char *value)
 	g_array_append_val(list, kv);
 }
 
-static void device_config_free(void *p)
+void device_config_free(void *p)
 {
 	DeviceConfig *d = p;
 	g_free(d->driver);
@@ -153,7 +153,7 @@ void machine_config_free(MachineConfig *c)
 	memset(c, 0, sizeof(*c));
 }
 
-static DeviceConfig *device_config_new(const char *driver, const char *id)
+DeviceConfig *device_config_new(const char *driver, const char *id)
 {
 	DeviceConfig *d = g_new0(DeviceConfig, 1);
 	d->driver = g_strdup(driver);
@@ -166,13 +166,6 @@ DeviceConfig *machine_config_add_device(MachineConfig *c, const char *driver, co
 {
 	DeviceConfig *d = device_config_new(driver, id);
 	g_ptr_array_add(c->devices, d);
-	return d;
-}
-
-DeviceConfig *machine_config_add_object(MachineConfig *c, const char *type, const char *id)
-{
-	DeviceConfig *d = device_config_new(type, id);
-	g_ptr_array_add(c->objects, d);
 	return d;
 }
 

@@ -175,7 +175,10 @@ void machine_config_free(MachineConfig *c);
 
 /* These append to the config's lists; strings are copied. They never fail. */
 DeviceConfig *machine_config_add_device(MachineConfig *c, const char *driver, const char *id);
-DeviceConfig *machine_config_add_object(MachineConfig *c, const char *type, const char *id);
+DeviceConfig *device_config_new(const char *driver, const char *id);
+void device_config_free(void *d);
+/* objects.c: takes the object over, on failure too. False with *error: its type, id or properties will not do. */
+bool machine_config_define(MachineConfig *c, DeviceConfig *o, GError **error);
 void device_config_set(DeviceConfig *d, const char *key, const char *value);
 void machine_config_add_global(MachineConfig *c, const char *driver, const char *prop, const char *value);
 NumaNode *machine_config_add_node(MachineConfig *c);

@@ -73,15 +73,9 @@ static bool start_iothreads(Machine *m, GError **error)
 {
 	m->board.iothreads =
 	    g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)loop_free);
-	for (unsigned i = 0; i < m->config->objects->len; i++) {
-		const DeviceConfig *o = g_ptr_array_index(m->config->objects, i);
-		if (strcmp(o->driver, "iothread"))
-			continue;
-		Loop *loop = loop_new(i, error);
-		if (!loop)
+	for (unsigned i = 0; i < m->config->objects->len; i++)
+		if (!objects_start(m, g_ptr_array_index(m->config->objects, i), error))
 			return false;
-		g_hash_table_insert(m->board.iothreads, g_strdup(o->id), loop);
-	}
 	return true;
 }
 

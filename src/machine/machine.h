@@ -105,6 +105,10 @@ bool machine_unplug(Machine *m, const char *id, GError **error);
 void machine_own_drive(Machine *m, struct Blk *blk);
 void machine_drop_drive(Machine *m, struct Blk *blk);
 
+/* object-add takes `o` over, on failure too; object-del refuses what a device uses. */
+bool machine_add_object(Machine *m, DeviceConfig *o, GError **error);
+bool machine_remove_object(Machine *m, const char *id, GError **error);
+
 Board *machine_board(Machine *m);
 Accel *machine_accel(Machine *m);
 const MachineConfig *machine_config(Machine *m);

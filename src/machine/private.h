@@ -43,8 +43,9 @@ struct Machine {
 	FwCfgTable *fw_cfg;
 	LinuxBoot linux_boot;       /* empty without -kernel */
 
-	/* drives.c */
+	/* drives.c, objects.c */
 	GPtrArray *blks;            /* Blk *: owned */
+	unsigned loops_made;        /* numbers of their threads */
 
 	/* run.c. Lock order: machine lock, then run_lock. */
 	pthread_mutex_t run_lock;
@@ -99,6 +100,9 @@ void world_init(Machine *m);
 void world_start(Machine *m); /* the clocks go on; vcpus parked */
 void world_stop(Machine *m);
 void world_reset(Machine *m);
+
+/* objects.c: the thread of an iothread */
+bool objects_start(Machine *m, const DeviceConfig *o, GError **error);
 
 /* run.c */
 /* Tells the listeners; `detail` as MachineEventFn has it. */

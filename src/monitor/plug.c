@@ -1,8 +1,10 @@
 /*
- * plug.c - devices and drives that come and go: device_add, device_del, drive_add, drive_del.
+ * plug.c - devices, objects and drives that come and go: device_add, object_add, drive_add and their opposites.
  *
  * Main thread, machine lock not held.
  */
+#include <string.h>
+
 #include "block/drive.h"
 #include "core/error.h"
 #include "core/grammar.h"
@@ -18,33 +20,28 @@ static char *text_of(const json_t *value)
 	return g_strdup(json_string_value(value));
 }
 
-/* {"driver": ..., "id": ..., property: value}; NULL with *error. */
-static DeviceConfig *device_config(MachineConfig *c, const json_t *args, GError **error)
+/* Members but those two, as text. False with *error. */
+static bool set_members(DeviceConfig *d, const json_t *args, const char *type_member, GError **error)
 {
-	DeviceConfig *d = machine_config_add_device(c, member_text(args, "driver"), member_text(args, "id"));
 	const char *key;
 	json_t *value;
 
 	json_object_foreach ((json_t *)args, key, value) {
-		char *text = text_of(value);
-		if (!text) {
-			fail(error, VIV_ERROR_INVALID, "Invalid parameter type for '%s', expected: string", key);
-			return NULL;
-		}
-		if (g_strcmp0(key, "driver") && g_strcmp0(key, "id"))
+		g_autofree char *text = text_of(value);
+		if (!text)
+			return fail(error, VIV_ERROR_INVALID, "Invalid parameter type for '%s', expected: string", key);
+		if (strcmp(key, type_member) && strcmp(key, "id"))
 			device_config_set(d, key, text);
-		g_free(text);
 	}
-	return d;
+	return true;
 }
 
 json_t *serve_device_add(Monitor *mon, const json_t *args, GError **error)
 {
-	MachineConfig c; /* lends its lists */
-	machine_config_init(&c);
-	const DeviceConfig *d = device_config(&c, args, error);
-	bool ok = d && machine_plug(mon->m, d, error);
-	machine_config_free(&c);
+	DeviceConfig *d = device_config_new(member_text(args, "driver"), member_text(args, "id"));
+	bool ok = set_members(d, args, "driver", error) && machine_plug(mon->m, d, error);
+
+	device_config_free(d);
 	return ok ? json_object() : NULL;
 }
 
@@ -55,23 +52,64 @@ json_t *serve_device_del(Monitor *mon, const json_t *args, GError **error)
 
 /* ---- the same for people ---- */
 
-/* "driver,id=ID,property=value" */
-void command_device_add(Monitor *mon, const Args *args, GString *out)
+/* "TYPE,id=ID,property=value", as QMP has it; NULL with *error. */
+static json_t *words_of(const char *text, const char *type_member, GError **error)
 {
 	GArray *items = kv_list_new();
 	json_t *words = json_object();
-	GError *error = NULL;
+	bool ok = kv_parse(text, type_member, items, error);
 
-	if (kv_parse(args->text[0], "driver", items, &error) && !kv_list_get(items, "driver"))
-		fail(&error, VIV_ERROR_INVALID, "Parameter 'driver' is missing");
-	for (unsigned i = 0; !error && i < items->len; i++)
+	if (ok && !kv_list_get(items, type_member))
+		ok = fail(error, VIV_ERROR_INVALID, "Parameter '%s' is missing", type_member);
+	for (unsigned i = 0; ok && i < items->len; i++)
 		json_object_set_new(words, kv_at(items, i)->key, json_string(kv_at(items, i)->value ? kv_at(items, i)->value : "on"));
-	if (error)
-		json_decref(words);
-	else
-		monitor_serve(mon, serve_device_add, words, out);
-	monitor_say_error(error, out);
 	kv_list_free(items);
+	if (!ok)
+		json_decref(words);
+	return ok ? words : NULL;
+}
+
+static void serve_words(Monitor *mon, ServeFn *serve, const char *text, const char *type_member, GString *out)
+{
+	GError *error = NULL;
+	json_t *words = words_of(text, type_member, &error);
+
+	if (words)
+		monitor_serve(mon, serve, words, out);
+	monitor_say_error(error, out);
+}
+
+void command_device_add(Monitor *mon, const Args *args, GString *out)
+{
+	serve_words(mon, serve_device_add, args->text[0], "driver", out);
+}
+
+/* ---- objects ---- */
+
+json_t *serve_object_add(Monitor *mon, const json_t *args, GError **error)
+{
+	const char *id = member_text(args, "id");
+
+	if (!id) { /* a person may have left it out */
+		fail(error, VIV_ERROR_INVALID, "Parameter 'id' is missing");
+		return NULL;
+	}
+	DeviceConfig *o = device_config_new(member_text(args, "qom-type"), id);
+	if (!set_members(o, args, "qom-type", error)) {
+		device_config_free(o);
+		return NULL;
+	}
+	return machine_add_object(mon->m, o, error) ? json_object() : NULL;
+}
+
+json_t *serve_object_del(Monitor *mon, const json_t *args, GError **error)
+{
+	return machine_remove_object(mon->m, member_text(args, "id"), error) ? json_object() : NULL;
+}
+
+void command_object_add(Monitor *mon, const Args *args, GString *out)
+{
+	serve_words(mon, serve_object_add, args->text[0], "qom-type", out);
 }
 
 /* ---- drives ---- */

@@ -210,8 +210,8 @@ RunFn command_screendump;
 ServeFn serve_screendump;
 
 /* plug.c */
-RunFn command_device_add, command_drive_add, command_drive_del;
-ServeFn serve_device_add, serve_device_del;
+RunFn command_device_add, command_object_add, command_drive_add, command_drive_del;
+ServeFn serve_device_add, serve_device_del, serve_object_add, serve_object_del;
 
 /* options.c */
 ServeFn serve_command_line_options;

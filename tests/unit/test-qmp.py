@@ -252,6 +252,24 @@ def test_chardevs(c, schema, folder):
         c.command("chardev-remove", id=name)
 
 
+def test_new_objects(c):
+    c.command("object-add", **{"qom-type": "iothread", "id": "late"})
+    threads = {t["id"]: t["thread-id"] for t in c.command("query-iothreads")}
+    ok(threads.get("late", 0) > 0, "object-add makes an iothread", threads)
+    c.command("object-add", **{"qom-type": "secret", "id": "word", "data": "hidden"})
+    ok(c.command("qom-get", path="/objects/word", property="type") == "secret", "object-add makes a secret")
+    for args, why in (({"qom-type": "iothread", "id": "late"}, "duplicate"), ({"qom-type": "rng-random", "id": "x"}, "invalid object type"),
+                      ({"qom-type": "iothread", "id": "y", "nonsense": 1}, "iothread.nonsense"),
+                      ({"qom-type": "secret", "id": "z"}, "one of data= and file=")):
+        ok(why in c.ask("object-add", **args).get("error", {}).get("desc", ""), "object-add refuses " + why)
+    said = c.command("human-monitor-command", **{"command-line": "object_add iothread,id=more"})
+    ok(said == "" and "more" in {t["id"] for t in c.command("query-iothreads")}, "object_add", said)
+    for name in ("late", "word", "more"):
+        c.command("object-del", id=name)
+    ok("not found" in c.ask("object-del", id="late")["error"]["desc"], "object-del takes it away")
+    ok({t["id"] for t in c.command("query-iothreads")} == {"io0"}, "its thread has ended")
+
+
 def test_errors(path):
     c = Client(path, negotiate=False)
     ok(set(c.greeting["QMP"]) == {"version", "capabilities"}, "the greeting", c.greeting)
@@ -371,6 +389,7 @@ def main():
             schema = test_schema(c)
             test_objects(c, schema)
             test_chardevs(c, schema, folder)
+            test_new_objects(c)
             c.close()
             test_errors(paths[0])
             c = test_peers(proc, paths)
