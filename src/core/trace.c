@@ -25,7 +25,8 @@ void trace_write(TraceEvent event, const char *format, ...)
 
 	if (atomic_load(&timestamps)) {
 		gint64 now = g_get_real_time();
-		g_string_printf(line, "%d@%" PRId64 ".%06d:", (int)gettid(), now / G_USEC_PER_SEC, (int)(now % G_USEC_PER_SEC));
+		g_string_printf(line, "%d@%" PRId64 ".%06d:", (int)gettid(), now / G_USEC_PER_SEC,
+			(int)(now % G_USEC_PER_SEC));
 	}
 	g_string_append_printf(line, "%s ", names[event]);
 	va_start(args, format);
@@ -42,7 +43,8 @@ bool trace_is_pattern(const char *word) { return strchr(word, '*'); }
 
 bool trace_matches(TraceEvent event, const char *word)
 {
-	return trace_is_pattern(word) ? g_pattern_match_simple(word, names[event]) : !strcmp(word, names[event]);
+	return trace_is_pattern(word) ? g_pattern_match_simple(word, names[event])
+		: !strcmp(word, names[event]);
 }
 
 bool trace_set(const char *word, bool on)

@@ -1,9 +1,10 @@
 /*
- * trace.h - named events in the code, each switched on by itself (-trace, -d trace:, the monitor), written to the log.
+ * trace.h - named events in the code, each switched on by itself (-trace, -d trace:, the monitor),
+ * written to the log.
  *
- * The one table is trace_events.tab: to add an event, write a line there and call trace_NAME(). One that is off costs a
- * load and a branch; its arguments should cost nothing, or stand behind trace_on(). Any thread traces; the main thread
- * switches.
+ * The one table is trace_events.tab: to add an event, write a line there and call trace_NAME(). One
+ * that is off costs a load and a branch; its arguments should cost nothing, or stand behind
+ * trace_on(). Any thread traces; the main thread switches.
  */
 #ifndef VIV_CORE_TRACE_H
 #define VIV_CORE_TRACE_H
@@ -26,7 +27,8 @@ extern atomic_bool trace_events_on[TRACE_COUNT];
 
 static inline bool trace_on(TraceEvent event)
 {
-	return __builtin_expect(atomic_load_explicit(&trace_events_on[event], memory_order_relaxed), false);
+	return __builtin_expect(atomic_load_explicit(&trace_events_on[event], memory_order_relaxed),
+		false);
 }
 
 /* A line of the log: the event's name and the text. */
@@ -49,8 +51,8 @@ bool trace_matches(TraceEvent event, const char *word);
 /* Switches what `word` means; false: it is no pattern, and no event has that name. */
 bool trace_set(const char *word, bool on);
 /*
- * As the user writes it: a '-' in front switches off. True also if there is no such event, which is said on stderr
- * behind `where` ("-trace nosuch: ").
+ * As the user writes it: a '-' in front switches off. True also if there is no such event, which is
+ * said on stderr behind `where` ("-trace nosuch: ").
  */
 void trace_enable(const char *word, const char *where);
 /* A word a line; empty lines and those that begin with # are none. */

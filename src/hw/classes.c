@@ -9,7 +9,8 @@ const DeviceClass *const device_classes[] = {
 	&i8259_class, &ioapic_class, &apic_class,
 	&i8254_class, &port61_class, &rtc_class, &hpet_class,
 	&i8042_class, &port92_class,
-	&serial_isa_class, &serial_pci_class, &serial_pci2_class, &serial_pci4_class, &parallel_class,
+	&serial_isa_class, &serial_pci_class, &serial_pci2_class, &serial_pci4_class,
+	&parallel_class,
 	&debugcon_class, &debugexit_class, &pvpanic_class, &pvpanic_pci_class, &i6300esb_class,
 	&i440fx_pcihost_class, &i440fx_class, &piix3_class, &piix4pm_class, &pcihp_class,
 	&piix3_ide_class, &ide_hd_class, &ide_cd_class,
@@ -43,8 +44,8 @@ const DeviceClass *device_class_find(const char *name)
 static const char *bus_title(const char *bus)
 {
 	static const char *const titles[][2] = {
-		{ "pci", "PCI" }, { "isa", "ISA" }, { "ide", "IDE" }, { "scsi", "SCSI" }, { "system", "System" },
-		{ "floppy", "floppy-bus" },
+		{ "pci", "PCI" }, { "isa", "ISA" }, { "ide", "IDE" }, { "scsi", "SCSI" },
+		{ "system", "System" }, { "floppy", "floppy-bus" },
 	};
 	for (unsigned i = 0; i < G_N_ELEMENTS(titles); i++)
 		if (!strcmp(bus, titles[i][0]))
@@ -81,8 +82,8 @@ static GPtrArray *classes_of(DeviceCategory category, bool all)
 void device_classes_list(bool all, GString *out)
 {
 	static const char *const titles[DEVICE_CATEGORIES] = {
-		"Uncategorized", "Controller/Bridge/Hub", "USB", "Storage", "Network", "Input", "Display", "Sound", "Misc", "CPU",
-		"Watchdog",
+		"Uncategorized", "Controller/Bridge/Hub", "USB", "Storage", "Network", "Input",
+		"Display", "Sound", "Misc", "CPU", "Watchdog",
 	};
 	const char *between = "";
 

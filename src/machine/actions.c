@@ -1,7 +1,9 @@
 /*
- * actions.c - what becomes of resets, power-offs, panics and watchdogs, as -action and set-action say.
+ * actions.c - what becomes of resets, power-offs, panics and watchdogs, as -action and set-action
+ * say.
  *
- * The words, their meaning and the order of events are QEMU 7.2's. Main thread, but for actions_watchdog.
+ * The words, their meaning and the order of events are QEMU 7.2's. Main thread, but for
+ * actions_watchdog.
  */
 #include "core/event.h"
 #include "core/lock.h"
@@ -53,7 +55,8 @@ static void do_panic(Machine *m)
 		run_tell(m, MACHINE_EVENT_PANICKED, "run");
 		return;
 	}
-	bool pause = a->panic == PANIC_PAUSE || (a->panic == PANIC_SHUTDOWN && a->shutdown == SHUTDOWN_PAUSE);
+	bool pause = a->panic == PANIC_PAUSE ||
+		(a->panic == PANIC_SHUTDOWN && a->shutdown == SHUTDOWN_PAUSE);
 	run_tell(m, MACHINE_EVENT_PANICKED, pause ? "pause" : "poweroff");
 	machine_stop(m, STATE_PANICKED);
 	if (!pause)
@@ -155,7 +158,8 @@ static gboolean on_watchdog(gpointer opaque)
 		user_powerdown(m);
 		break;
 	case WATCHDOG_POWEROFF:
-		g_idle_add_full(G_PRIORITY_LOW, leave_quietly, m, NULL); /* the event is told first */
+		/* the event is told first */
+		g_idle_add_full(G_PRIORITY_LOW, leave_quietly, m, NULL);
 		break;
 	case WATCHDOG_PAUSE:
 		machine_stop(m, STATE_WATCHDOG);
@@ -172,7 +176,10 @@ static gboolean on_watchdog(gpointer opaque)
 	return G_SOURCE_REMOVE;
 }
 
-/* Board.watchdog. Not done here: a timer's callback cannot wait for vcpus, as they may want its lock. */
+/*
+ * Board.watchdog. Not done here: a timer's callback cannot wait for vcpus, as they may want its
+ * lock.
+ */
 void actions_watchdog(Board *board)
 {
 	g_idle_add_full(G_PRIORITY_HIGH, on_watchdog, board, NULL);

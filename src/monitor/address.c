@@ -1,8 +1,9 @@
 /*
  * address.c - gva2gpa, gpa2hva, gpa2hpa: where an address of the guest is.
  *
- * The host's physical addresses are from /proc/self/pagemap (Linux, Documentation/admin-guide/mm/pagemap.rst), which shows
- * zeroes to those who may not see them. Main thread, machine lock not held.
+ * The host's physical addresses are from /proc/self/pagemap (Linux,
+ * Documentation/admin-guide/mm/pagemap.rst), which shows zeroes to those who may not see them. Main
+ * thread, machine lock not held.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -55,7 +56,8 @@ static uint8_t *host_pointer(const Board *b, uint64_t gpa, const char **name, GE
 		return NULL;
 	}
 	uint8_t *p = r->region->host_read + (gpa - r->start + r->offset);
-	*name = p - b->ram >= 0 && (uint64_t)(p - b->ram) < b->ram_size ? "pc.ram" : r->region->name;
+	*name = p - b->ram >= 0 && (uint64_t)(p - b->ram) < b->ram_size
+		? "pc.ram" : r->region->name;
 	return p;
 }
 
@@ -68,7 +70,8 @@ void command_gpa2hva(Monitor *mon, const Args *args, GString *out)
 	machine_lock();
 	const uint8_t *p = host_pointer(machine_board(mon->m), gpa, &name, &error);
 	if (p)
-		g_string_append_printf(out, "Host virtual address for 0x%" PRIx64 " (%s) is %p\n", gpa, name, (const void *)p);
+		g_string_append_printf(out, "Host virtual address for 0x%" PRIx64 " (%s) is %p\n",
+			gpa, name, (const void *)p);
 	machine_unlock();
 	monitor_report(error, out);
 }
@@ -80,13 +83,15 @@ static bool physical_of(const uint8_t *p, uint64_t *address, GError **error)
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
-		return fail(error, VIV_ERROR_FAILED, "Cannot open /proc/self/pagemap: %s", g_strerror(errno));
+		return fail(error, VIV_ERROR_FAILED, "Cannot open /proc/self/pagemap: %s",
+			g_strerror(errno));
 	(void)*(const volatile uint8_t *)p;
 	ssize_t n = pread(fd, &entry, sizeof(entry), (off_t)((uintptr_t)p / page * sizeof(entry)));
 	int err = errno;
 	close(fd);
 	if (n != sizeof(entry))
-		return fail(error, VIV_ERROR_FAILED, "Cannot read pagemap: %s", n < 0 ? g_strerror(err) : "it is too short");
+		return fail(error, VIV_ERROR_FAILED, "Cannot read pagemap: %s",
+			n < 0 ? g_strerror(err) : "it is too short");
 	if (!(entry & PAGEMAP_PRESENT))
 		return fail(error, VIV_ERROR_FAILED, "Page not present");
 	*address = (entry & PAGEMAP_FRAME) * page + (uintptr_t)p % page;
@@ -102,7 +107,9 @@ void command_gpa2hpa(Monitor *mon, const Args *args, GString *out)
 	machine_lock();
 	const uint8_t *p = host_pointer(machine_board(mon->m), gpa, &name, &error);
 	if (p && physical_of(p, &address, &error))
-		g_string_append_printf(out, "Host physical address for 0x%" PRIx64 " (%s) is 0x%" PRIx64 "\n", gpa, name, address);
+		g_string_append_printf(out,
+			"Host physical address for 0x%" PRIx64 " (%s) is 0x%" PRIx64 "\n", gpa, name,
+			address);
 	machine_unlock();
 	monitor_report(error, out);
 }

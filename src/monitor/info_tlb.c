@@ -1,8 +1,9 @@
 /*
  * info_tlb.c - info tlb and info mem: what the guest's page tables map.
  *
- * SDM vol. 3A, 4.3 to 4.5. The tables are the guest's and may be anything, as one that maps itself everywhere: a walk
- * ends after TABLES_MAX of them, and with TEXT_MAX of text. Main thread; vcpus stand still.
+ * SDM vol. 3A, 4.3 to 4.5. The tables are the guest's and may be anything, as one that maps itself
+ * everywhere: a walk ends after TABLES_MAX of them, and with TEXT_MAX of text. Main thread; vcpus
+ * stand still.
  */
 #include <inttypes.h>
 
@@ -41,7 +42,8 @@ struct TableWalk {
 	PageFn *page;
 	GString *out;
 	unsigned tables;         /* read so far */
-	uint64_t start, end, rights; /* info mem: the stretch that is not written yet; rights 0: none */
+	/* info mem: the stretch that is not written yet; rights 0: none */
+	uint64_t start, end, rights;
 };
 
 static const Paging *paging_of(const Cpu *cpu)
@@ -62,7 +64,9 @@ static bool is_page(const TableWalk *w, unsigned shift, uint64_t entry)
 		return true;
 	if (!(entry & ENTRY_PS))
 		return false;
-	return shift == 22 ? !!(w->cpu->cr4 & CR4_PSE) : shift == 21 || (shift == 30 && cpu_long_mode(w->cpu));
+	if (shift == 22)
+		return w->cpu->cr4 & CR4_PSE;
+	return shift == 21 || (shift == 30 && cpu_long_mode(w->cpu));
 }
 
 /* PAE's uppermost entries have no rights of their own (4.4.1). */
@@ -79,7 +83,8 @@ static uint64_t load_entry(const uint8_t *table, unsigned index, unsigned bytes)
 	return entry;
 }
 
-static void walk_table(TableWalk *w, unsigned level, uint64_t table, uint64_t linear, uint64_t rights)
+static void walk_table(TableWalk *w, unsigned level, uint64_t table, uint64_t linear,
+	uint64_t rights)
 {
 	const Paging *p = w->paging;
 	unsigned shift = p->shift[level], count = 1u << p->bits[level];
@@ -89,7 +94,8 @@ static void walk_table(TableWalk *w, unsigned level, uint64_t table, uint64_t li
 	if (!guest_read(w->mem, table, entries, (uint64_t)count * p->entry_bytes))
 		return;
 	for (unsigned i = 0; i < count && !too_much(w); i++) {
-		uint64_t entry = load_entry(entries, i, p->entry_bytes), at = linear | (uint64_t)i << shift;
+		uint64_t entry = load_entry(entries, i, p->entry_bytes);
+		uint64_t at = linear | (uint64_t)i << shift;
 		uint64_t both = rights & rights_of(w, shift, entry);
 		if (!(entry & ENTRY_P))
 			continue;
@@ -108,9 +114,10 @@ static void walk(Monitor *mon, TableWalk *w)
 	w->cpu = cpu;
 	w->mem = machine_board(mon->m)->mem;
 	w->paging = paging_of(cpu);
+	uint64_t first = cpu->cr3 & (w->paging == &paging_pae ? 0xffffffe0u : ENTRY_ADDRESS);
 	machine_lock();
 	if (cpu->cr0 & CR0_PG)
-		walk_table(w, 0, cpu->cr3 & (w->paging == &paging_pae ? 0xffffffe0u : ENTRY_ADDRESS), 0, RIGHTS);
+		walk_table(w, 0, first, 0, RIGHTS);
 	else
 		g_string_append(w->out, "PG disabled\n");
 	machine_unlock();
@@ -137,11 +144,13 @@ static void tlb_line(TableWalk *w, uint64_t linear, unsigned shift, uint64_t ent
 {
 	/* Bit 7 of a page table's own entry is PAT. */
 	static const struct { unsigned bit; char letter; } flags[] = {
-		{ 63, 'X' }, { 8, 'G' }, { 7, 'P' }, { 6, 'D' }, { 5, 'A' }, { 4, 'C' }, { 3, 'T' }, { 2, 'U' }, { 1, 'W' },
+		{ 63, 'X' }, { 8, 'G' }, { 7, 'P' }, { 6, 'D' }, { 5, 'A' }, { 4, 'C' }, { 3, 'T' },
+		{ 2, 'U' }, { 1, 'W' },
 	};
 	uint64_t address = entry & ENTRY_ADDRESS & ~0ull << shift;
 
-	g_string_append_printf(w->out, "%016" PRIx64 ": %016" PRIx64 " ", canonical(w, linear), address);
+	g_string_append_printf(w->out, "%016" PRIx64 ": %016" PRIx64 " ", canonical(w, linear),
+		address);
 	for (unsigned i = 0; i < G_N_ELEMENTS(flags); i++) {
 		bool set = entry >> flags[i].bit & 1 && !(flags[i].bit == 7 && shift == 12);
 		g_string_append_c(w->out, set ? flags[i].letter : '-');
@@ -162,9 +171,9 @@ void info_tlb(Monitor *mon, const Args *args, GString *out)
 static void write_stretch(TableWalk *w)
 {
 	if (w->rights)
-		g_string_append_printf(w->out, "%016" PRIx64 "-%016" PRIx64 " %016" PRIx64 " %cr%c\n", canonical(w, w->start),
-				       canonical(w, w->end), w->end - w->start, w->rights & ENTRY_U ? 'u' : '-',
-				       w->rights & ENTRY_W ? 'w' : '-');
+		g_string_append_printf(w->out, "%016" PRIx64 "-%016" PRIx64 " %016" PRIx64 " %cr%c\n",
+			canonical(w, w->start), canonical(w, w->end), w->end - w->start,
+			w->rights & ENTRY_U ? 'u' : '-', w->rights & ENTRY_W ? 'w' : '-');
 	w->rights = 0;
 }
 

@@ -14,9 +14,10 @@
 static bool check(Monitor *mon, const char *name, const json_t *vcpu, GError **error)
 {
 	bool found = trace_is_pattern(name);
+	json_int_t n = json_integer_value(vcpu);
 
-	if (vcpu && (json_integer_value(vcpu) < 0 || json_integer_value(vcpu) >= machine_board(mon->m)->cpu_count))
-		return fail(error, VIV_ERROR_FAILED, "invalid vCPU index %d", (int)json_integer_value(vcpu));
+	if (vcpu && (n < 0 || n >= machine_board(mon->m)->cpu_count))
+		return fail(error, VIV_ERROR_FAILED, "invalid vCPU index %d", (int)n);
 	for (unsigned i = 0; i < TRACE_COUNT && !found; i++)
 		found = trace_matches(i, name);
 	if (!found)
@@ -24,6 +25,12 @@ static bool check(Monitor *mon, const char *name, const json_t *vcpu, GError **e
 	if (vcpu && !trace_is_pattern(name))
 		return fail(error, VIV_ERROR_FAILED, "event \"%s\" is not vCPU-specific", name);
 	return true;
+}
+
+static json_t *describe(TraceEvent event)
+{
+	return json_pack("{ss ss sb}", "name", trace_name(event), "state",
+		trace_on(event) ? "enabled" : "disabled", "vcpu", false);
 }
 
 json_t *serve_trace_get(Monitor *mon, const json_t *args, GError **error)
@@ -36,8 +43,7 @@ json_t *serve_trace_get(Monitor *mon, const json_t *args, GError **error)
 	json_t *list = json_array();
 	for (unsigned i = TRACE_COUNT; i-- && !vcpu;) /* the last comes first, as QEMU has it */
 		if (trace_matches(i, name))
-			json_array_append_new(list, json_pack("{ss ss sb}", "name", trace_name(i), "state",
-							      trace_on(i) ? "enabled" : "disabled", "vcpu", false));
+			json_array_append_new(list, describe(i));
 	return list;
 }
 
@@ -52,13 +58,15 @@ static json_t *with_vcpu(json_t *asked, const Args *args, unsigned vcpu)
 void info_trace_events(Monitor *mon, const Args *args, GString *out)
 {
 	GError *error = NULL;
-	json_t *asked = with_vcpu(json_pack("{ss}", "name", args->given[0] ? args->text[0] : "*"), args, 1);
+	const char *name = args->given[0] ? args->text[0] : "*";
+	json_t *asked = with_vcpu(json_pack("{ss}", "name", name), args, 1);
 	json_t *reply = serve_trace_get(mon, asked, &error);
 	size_t i;
 	const json_t *e;
 
 	json_array_foreach(reply, i, e)
-		g_string_append_printf(out, "%s : state %d\n", member_text(e, "name"), !strcmp(member_text(e, "state"), "enabled"));
+		g_string_append_printf(out, "%s : state %d\n", member_text(e, "name"),
+			!strcmp(member_text(e, "state"), "enabled"));
 	monitor_report(error, out);
 	json_decref(reply);
 	json_decref(asked);
@@ -81,11 +89,13 @@ void command_trace_event(Monitor *mon, const Args *args, GString *out)
 	bool on = !strcmp(args->text[1], "on");
 
 	if (!on && strcmp(args->text[1], "off")) {
-		g_string_append(out, "Expected 'on' or 'off'\nTry \"help trace-event\" for more information\n");
+		g_string_append(out,
+			"Expected 'on' or 'off'\nTry \"help trace-event\" for more information\n");
 		return;
 	}
 	GError *error = NULL;
-	json_t *asked = with_vcpu(json_pack("{ss sb}", "name", args->text[0], "enable", on), args, 2);
+	json_t *asked = json_pack("{ss sb}", "name", args->text[0], "enable", on);
+	asked = with_vcpu(asked, args, 2);
 	json_decref(serve_trace_set(mon, asked, &error));
 	monitor_report(error, out);
 	json_decref(asked);

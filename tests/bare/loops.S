@@ -1,4 +1,7 @@
-/* loops.S - half of the uppermost page table's entries lead back to itself: a monitor that walks it must come to an end. */
+/*
+ * loops.S - half of the uppermost page table's entries lead back to itself: a monitor that walks it
+ * must come to an end.
+ */
 #include "bare.inc"
 #include "pm32.inc"
 #define PML4 0x20000

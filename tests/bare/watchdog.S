@@ -1,7 +1,8 @@
 /*
  * watchdog.S - the i6300esb in slot 5, programmed as a driver does, then forgotten.
  *
- * With -watchdog-action inject-nmi an NMI comes; with reset the second life finds the bit that tells of it.
+ * With -watchdog-action inject-nmi an NMI comes; with reset the second life finds the bit that
+ * tells of it.
  */
 #include "bare.inc"
 #include "pm32.inc"

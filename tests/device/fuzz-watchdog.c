@@ -1,8 +1,8 @@
 /*
  * fuzz-watchdog.c - writes to the i6300esb's registers at random, while time passes.
  *
- * Whatever a guest does, the watchdog bites no oftener than every two milliseconds, works again after a reset, and nothing
- * but RAM is written.
+ * Whatever a guest does, the watchdog bites no oftener than every two milliseconds, works again
+ * after a reset, and nothing but RAM is written.
  */
 #include "core/lock.h"
 #include "fuzz.h"
@@ -118,6 +118,7 @@ static bool finish(unsigned runs) { return fired_ever > runs; }
 
 int main(int argc, char **argv)
 {
-	static const Fuzzer fuzzer = { .what = "the watchdog's registers at random", .steps = STEPS, .run = run, .finish = finish };
+	static const Fuzzer fuzzer = { .what = "the watchdog's registers at random", .steps = STEPS,
+		.run = run, .finish = finish };
 	return fuzz_main(argc, argv, &fuzzer);
 }

@@ -1,5 +1,6 @@
 /*
- * pvpanic.c - the guest says that it panicked: a port (pvpanic), or a register in memory (pvpanic-pci, 1b36:0011).
+ * pvpanic.c - the guest says that it panicked: a port (pvpanic), or a register in memory
+ * (pvpanic-pci, 1b36:0011).
  *
  * QEMU's published docs/specs/pvpanic: reading names the events understood, writing one
  * reports it. A crash kernel that takes over (bit 1) lets the machine go on. Vcpu
@@ -82,7 +83,8 @@ static void reset_pci(Device *dev) { pci_reset(&((PvPanicPci *)dev)->pci); }
 static void unrealize_pci(Device *dev) { pci_exit(&((PvPanicPci *)dev)->pci); }
 
 #define EVENTS(struct_) \
-	{ "events", PROP_U8, offsetof(struct_, notifier.events), "3", "1: panicked, 2: crash kernel loaded", \
+	{ "events", PROP_U8, offsetof(struct_, notifier.events), "3", \
+	  "1: panicked, 2: crash kernel loaded", \
 	  .max = PANICKED | CRASHLOADED }
 
 static const Property props[] = {
@@ -96,12 +98,15 @@ static const StateField pci_state[] = { PCI_STATE, { 0 } };
 const DeviceClass pvpanic_class = {
 	.name = "pvpanic", .desc = "guest panic notifier", .bus = "isa", .category = DEVICE_MISC,
 	.size = sizeof(PvPanic),
-	.user_creatable = true, .version = 1, .props = props, .realize = realize, .unrealize = unrealize,
+	.user_creatable = true, .version = 1, .props = props, .realize = realize,
+	.unrealize = unrealize,
 };
 
 const DeviceClass pvpanic_pci_class = {
-	.name = "pvpanic-pci", .desc = "guest panic notifier", .bus = "pci", .category = DEVICE_MISC,
+	.name = "pvpanic-pci", .desc = "guest panic notifier", .bus = "pci",
+	.category = DEVICE_MISC,
 	.size = sizeof(PvPanicPci), .user_creatable = true,
-	.version = 1, .props = pci_props, .state = pci_state, .realize = realize_pci, .reset = reset_pci,
+	.version = 1, .props = pci_props, .state = pci_state, .realize = realize_pci,
+	.reset = reset_pci,
 	.unrealize = unrealize_pci,
 };

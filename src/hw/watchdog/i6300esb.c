@@ -1,10 +1,11 @@
 /*
  * i6300esb.c - the watchdog of Intel's 6300ESB I/O controller hub.
  *
- * Intel 6300ESB data sheet (300641), chapter "Watchdog Timer": two stages, each with its own count of 33 MHz clocks divided
- * by 2^15 or 2^5. Who writes 80h and 86h to the reload register may write one register. The first stage's interrupt goes to
- * an I/O APIC of the hub or to system management mode, which a PC of this kind has not: only its status bit is there, as
- * on QEMU's. The second stage does what -action watchdog= says. The timer stands still while the guest is paused. Machine
+ * Intel 6300ESB data sheet (300641), chapter "Watchdog Timer": two stages, each with its own count
+ * of 33 MHz clocks divided by 2^15 or 2^5. Who writes 80h and 86h to the reload register may write
+ * one register. The first stage's interrupt goes to an I/O APIC of the hub or to system management
+ * mode, which a PC of this kind has not: only its status bit is there, as on QEMU's. The second
+ * stage does what -action watchdog= says. The timer stands still while the guest is paused. Machine
  * lock held.
  */
 #include "core/board.h"
@@ -29,7 +30,8 @@
 #define INTERRUPT_ACTIVE 0x01u
 #define RELOAD 0x0cu
 #define RELOAD_NOW 0x0100u
-#define RELOAD_EXPIRED 0x0200u  /* it was this watchdog that reset the machine; writing one clears it */
+/* it was this watchdog that reset the machine; writing one clears it */
+#define RELOAD_EXPIRED 0x0200u
 #define UNLOCK_FIRST 0x80u
 #define UNLOCK_SECOND 0x86u
 #define REGS_SIZE 0x10u
@@ -155,7 +157,8 @@ static uint64_t regs_read(void *opaque, uint64_t offset, unsigned size)
 {
 	const I6300esb *s = opaque;
 	const uint32_t regs[REGS_SIZE / 4] = {
-		s->preload[0], s->preload[1], s->interrupt ? INTERRUPT_ACTIVE : 0, s->expired ? RELOAD_EXPIRED : 0,
+		s->preload[0], s->preload[1], s->interrupt ? INTERRUPT_ACTIVE : 0,
+		s->expired ? RELOAD_EXPIRED : 0,
 	};
 	return regs[offset / 4] >> offset % 4 * 8;
 }
@@ -201,12 +204,14 @@ static const StateField state[] = {
 	STATE(FIELD_U8, I6300esb, stage, 0),
 	STATE(FIELD_U8, I6300esb, lock, LOCKED),
 	STATE(FIELD_BOOL, I6300esb, interrupt, false),
-	{ .name = "expired", .type = FIELD_BOOL, .offset = offsetof(I6300esb, expired), .count = 1, .version = 1, .keep = true },
+	{ .name = "expired", .type = FIELD_BOOL, .offset = offsetof(I6300esb, expired), .count = 1,
+	  .version = 1, .keep = true },
 	{ 0 }
 };
 
 const DeviceClass i6300esb_class = {
 	.name = "i6300esb", .desc = "Intel 6300ESB", .bus = "pci", .category = DEVICE_WATCHDOG,
 	.size = sizeof(I6300esb), .user_creatable = true,
-	.version = 1, .props = props, .state = state, .realize = realize, .reset = reset, .unrealize = unrealize,
+	.version = 1, .props = props, .state = state, .realize = realize, .reset = reset,
+	.unrealize = unrealize,
 };
