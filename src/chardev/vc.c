@@ -166,22 +166,30 @@ bool console_has(Console *c, uint64_t position)
 
 /* ---- input ---- */
 
+/* At most `max` bytes, the oldest; there is room for others then. */
+static unsigned take_typed(Console *c, uint8_t *piece, size_t max)
+{
+	pthread_mutex_lock(&c->lock);
+	unsigned n = (unsigned)MIN(max, c->typed->len);
+	if (n) {
+		memcpy(piece, c->typed->data, n);
+		g_byte_array_remove_range(c->typed, 0, n);
+	}
+	if (n && c->refused) {
+		c->refused = false;
+		tell(c);
+	}
+	pthread_mutex_unlock(&c->lock);
+	return n;
+}
+
 /* Machine lock held: the front end may be called, and may print, so the console's lock is not. */
 static void push_typed(Console *c)
 {
 	uint8_t piece[256];
 
 	for (size_t room; c->device && (room = chardev_room(c->device)) > 0;) {
-		pthread_mutex_lock(&c->lock);
-		unsigned n = (unsigned)MIN(MIN(room, sizeof(piece)), c->typed->len);
-		if (n) /* there may be no data yet */
-			memcpy(piece, c->typed->data, n);
-		g_byte_array_remove_range(c->typed, 0, n);
-		if (n && c->refused) {
-			c->refused = false;
-			tell(c);
-		}
-		pthread_mutex_unlock(&c->lock);
+		unsigned n = take_typed(c, piece, MIN(room, sizeof(piece)));
 		if (!n)
 			break;
 		chardev_push(c->device, piece, n);

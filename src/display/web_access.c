@@ -98,18 +98,23 @@ static char *host_part(const char *host)
 	return g_strndup(begin, (size_t)(end - begin));
 }
 
-static bool is_address(const char *text, bool brackets)
+static bool is_address(const char *text, int family)
 {
 	uint8_t address[sizeof(struct in6_addr)];
 
-	return inet_pton(brackets ? AF_INET6 : AF_INET, text, address) == 1;
+	return inet_pton(family, text, address) == 1;
+}
+
+static bool is_ours(const char *part, const char *name)
+{
+	return is_address(part, AF_INET) || !g_ascii_strcasecmp(part, "localhost") ||
+	       (name && !g_ascii_strcasecmp(part, name));
 }
 
 bool web_host_is_ours(const char *host, const char *name)
 {
 	char *part = host_part(host);
-	bool ours = part && (is_address(part, *host == '[') || !g_ascii_strcasecmp(part, "localhost") ||
-			     (name && !g_ascii_strcasecmp(part, name)));
+	bool ours = part && (*host == '[' ? is_address(part, AF_INET6) : is_ours(part, name));
 
 	g_free(part);
 	return ours;

@@ -12,14 +12,15 @@ import socket
 import sys
 import tempfile
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, '..', 'unit')]
 import browser  # noqa: E402
 import web      # noqa: E402
+from tap import finish, ok  # noqa: E402
 from browser import ALT, CONTROL, ENTER, SHIFT  # noqa: E402
 
 VIV, BOOT = sys.argv[1:3]
 PASTED = 'Hello, World!\tA~b {x} [y] "z" \'q\' | \\ <7> 1+1=2 a@b #$%^&*()_-;:?/.`'
-count = failed = 0
 
 # Is what noVNC shows, dot for dot, what the machine's own screenshot has? The size, or ''.
 SAME = """
@@ -36,15 +37,6 @@ SAME = """
   const colours = new Set(a);
   return colours.size > 1 && a.every((v, i) => v === b[i]) ? `${shown.width}x${shown.height}` : '';
 """
-
-
-def ok(good, name, more=''):
-    global count, failed
-    count += 1
-    failed += not good
-    print('%s %d - %s' % ('ok' if good else 'not ok', count, name), flush=True)
-    if not good:
-        print('# ' + str(more).replace('\n', '\n# '), flush=True)
 
 
 class Events:
@@ -201,8 +193,7 @@ def main():
         finally:
             b.end()
             m.end()
-    print('1..%d' % count)
-    return failed > 0
+    return finish()
 
 
 sys.exit(main())

@@ -5,6 +5,7 @@ usage: test-web.py VIV
 """
 import json
 import os
+import random
 import re
 import socket
 import struct
@@ -13,23 +14,14 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, '..', 'unit')]
 import rfb  # noqa: E402
 import web  # noqa: E402
+from tap import finish, ok  # noqa: E402
 
 VIV = sys.argv[1]
 NOVNC = '/usr/share/novnc/core/rfb.js'
-count = failed = 0
-
-
-def ok(good, name, more=''):
-    global count, failed
-    count += 1
-    failed += not good
-    print('%s %d - %s' % ('ok' if good else 'not ok', count, name), flush=True)
-    if not good:
-        print('# ' + str(more).replace('\n', '\n# '), flush=True)
-
 
 def refused(m, path, **changes):
     """The status with which a websocket is refused; 0: it is not."""
@@ -200,6 +192,47 @@ def check_nonsense(m):
     ok(serves(m), 'requests that are none are borne')
 
 
+def spoil(r, data):
+    """The same with some bytes changed, repeated, left out or cut off."""
+    data = bytearray(data)
+    for _ in range(r.randrange(1, 6)):
+        at = r.randrange(len(data) + 1)
+        piece = data[at:at + r.randrange(1, 40)]
+        kind = r.randrange(5)
+        if kind == 0:
+            data[at:at + 1] = bytes([r.randrange(256)])
+        elif kind == 1:
+            data[at:at] = piece * r.randrange(1, 200)
+        elif kind == 2:
+            del data[at:at + len(piece)]
+        elif kind == 3:
+            data[at:at] = r.choice([b'\r\n', b'\0', b'%', b': ', b'\xff' * 9, b'\x82\xff', b'\x89\x80', b'\x88\x82'])
+        else:
+            del data[r.randrange(len(data) + 1):]
+    return bytes(data)
+
+
+def check_spoilt(m):
+    r = random.Random(6080)
+    host = 'Host: %s\r\nCookie: %s\r\nOrigin: http://%s\r\n' % (m.netloc, m.cookie, m.netloc)
+    upgrade = host + 'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n'
+    typed = frame(0x82, 6, b'help\r\n') * 3
+    good = [('GET /novnc/core/rfb.js HTTP/1.1\r\n' + host + '\r\n').encode() * 3, ('POST /session HTTP/1.1\r\nContent-Length: 0\r\n' + host + '\r\n').encode(),
+            ('HEAD /screenshot.png HTTP/1.1\r\n' + host + '\r\n').encode() * 2, ('GET /control HTTP/1.1\r\n' + upgrade).encode() + frame(0x81, 13, b'{"do":"cont"}') * 2,
+            ('GET /console/serial0 HTTP/1.1\r\n' + upgrade).encode() + typed,
+            ('GET /screen HTTP/1.1\r\n' + upgrade).encode() + frame(0x82, 12, b'RFB 003.008\n') + frame(0x82, 1, b'\1') + frame(0x82, 1, b'\1')]
+    for _ in range(600):
+        with m.connect() as s:
+            try:
+                s.sendall(spoil(r, r.choice(good)))
+                if r.random() < 0.5:
+                    s.settimeout(0.02)
+                    s.recv(4096)
+            except OSError:
+                pass
+    ok(m.p.poll() is None and serves(m), 'spoilt requests and messages are borne')
+
+
 def check_crowd(m):
     crowd = []
     descriptors = m.descriptors()
@@ -289,14 +322,13 @@ def main():
         for check in (check_entering, check_names, check_addresses, check_files):
             check(m)
         check_screen(m, top)
-        for check in (check_control, check_nonsense, check_crowd, check_pages, check_still):
+        for check in (check_control, check_nonsense, check_spoilt, check_crowd, check_pages, check_still):
             check(m)
         monitor = m.stream('/control')
         monitor.frame()
         monitor.write(b'{"do":"quit"}')
         ok(m.p.wait(60) == 0, 'the end')
-    print('1..%d' % count)
-    return failed > 0
+    return finish()
 
 
 sys.exit(main())
