@@ -23,6 +23,7 @@ from tap import finish, ok  # noqa: E402
 VIV = sys.argv[1]
 NOVNC = '/usr/share/novnc/core/rfb.js'
 
+
 def refused(m, path, **changes):
     """The status with which a websocket is refused; 0: it is not."""
     try:
