@@ -106,6 +106,8 @@ typedef struct DeviceClass {
 	/* Where firmware finds it, as an Open Firmware path ("/pci@i0cf8/ide@1,1/drive@0/disk@0"); NULL: it
 	 * cannot boot, and has no bootindex=. Caller frees; NULL result: not now. */
 	char *(*boot_path)(Device *dev);
+	/* Of interrupt controllers: how often each input rose; *count is how many there are. NULL: it is none. */
+	const uint64_t *(*irq_counts)(const Device *dev, unsigned *count);
 	/* One or more lines for `info` beyond the state table. May be NULL. */
 	void (*info)(Device *dev, GString *out);
 } DeviceClass;

@@ -10,6 +10,7 @@
 #include <liburing.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -46,6 +47,7 @@ struct Loop {
 	gpointer wake_tag, ring_tag;
 	pthread_t thread;
 	_Atomic int thread_id;
+	sem_t started;           /* of one with a thread: that id is there */
 	_Atomic bool stop;
 	/* From other threads. */
 	pthread_mutex_t post_lock; /* a leaf */
@@ -634,6 +636,7 @@ static void *io_thread(void *opaque)
 {
 	Loop *l = opaque;
 	atomic_store(&l->thread_id, gettid());
+	sem_post(&l->started);
 	loop_enter(l);
 	while (!atomic_load(&l->stop)) {
 		if (loop_poll(l, false))
@@ -670,8 +673,13 @@ Loop *loop_new(unsigned index, GError **error)
 {
 	loop_main(); /* so that main_loop.loop may be compared without a lock */
 	Loop *l = loop_alloc();
-	if (thread_start(THREAD_IO, index, io_thread, l, &l->thread, error))
+	sem_init(&l->started, 0, 0);
+	if (thread_start(THREAD_IO, index, io_thread, l, &l->thread, error)) {
+		/* Whoever asks for its id from now on gets it. */
+		while (sem_wait(&l->started) && errno == EINTR)
+			continue;
 		return l;
+	}
 	loop_destroy(l);
 	return NULL;
 }

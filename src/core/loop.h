@@ -31,7 +31,7 @@ void loop_free(Loop *loop);
  * that runs one. */
 void loop_attach_main(void);
 
-/* The host's id of its thread (gettid); 0: it has not started yet. Any thread. */
+/* The host's id of its thread (gettid); 0: it is the main one. Any thread. */
 int loop_thread_id(const Loop *loop);
 
 void loop_enter(Loop *loop); /* takes its lock; nests */

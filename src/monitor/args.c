@@ -27,7 +27,8 @@ static bool parse_format(const char **p, Format *f, const char **why)
 		} else if (strchr("xduocis", *s)) {
 			f->format = *s;
 		} else {
-			*why = "invalid char in format; formats are x d u o c i s, sizes b h w g";
+			*why = "invalid char in format: '%c'";
+			*p = s;
 			return false;
 		}
 	}
@@ -74,7 +75,7 @@ static bool parse_arg(Line *l, const ArgDef *def, unsigned i, const Cpu *cpu, Ar
 	case ARG_SIZE:
 		args->given[i] = *l->p != 0;
 		if (args->given[i] && !parse_size(take_word(l), 1 << 20, (uint64_t *)&args->number[i]))
-			l->why = "a size is a number with an optional suffix k, M, G, T, P or E";
+			l->why = "invalid size";
 		return args->given[i] && !l->why;
 	case ARG_QMP:
 		return true;
@@ -90,6 +91,8 @@ static bool parse_arg(Line *l, const ArgDef *def, unsigned i, const Cpu *cpu, Ar
 	}
 	return false;
 }
+
+static const char extraneous[] = "extraneous characters at the end of line";
 
 static bool parse_args(Line *l, const Command *c, const Cpu *cpu, Args *args)
 {
@@ -108,7 +111,7 @@ static bool parse_args(Line *l, const Command *c, const Cpu *cpu, Args *args)
 	while (*l->p == ' ')
 		l->p++;
 	if (*l->p)
-		l->why = "extraneous characters at the end of line";
+		l->why = extraneous;
 	return !*l->p;
 }
 
@@ -195,8 +198,24 @@ static bool wants_registers(const Command *c, const char *line)
 	return false;
 }
 
-void command_run_line(Monitor *mon, const Command *c, const char *prefix, const char *rest,
+/* In QEMU's words. `typed`: the name as it was written. */
+static void say_why(const Line *l, const Command *c, const char *prefix, const char *typed,
 	GString *out)
+{
+	const char *hole = strstr(l->why, "%c");
+
+	if (l->why == extraneous)
+		g_string_append_printf(out, "%s%s%s: ", c->name, c->alias ? "|" : "",
+			c->alias ? c->alias : "");
+	if (hole)
+		g_string_append_printf(out, "%.*s%c%s", (int)(hole - l->why), l->why, *l->p, hole + 2);
+	else
+		g_string_append(out, l->why);
+	g_string_append_printf(out, "\nTry \"help %s%s\" for more information\n", prefix, typed);
+}
+
+void command_run_line(Monitor *mon, const Command *c, const char *prefix, const char *typed,
+	const char *rest, GString *out)
 {
 	Line l = { rest, g_ptr_array_new_with_free_func(g_free), NULL };
 	Args args = { { false }, { 0 }, { NULL }, { 1, 'x', 4 } };
@@ -210,8 +229,7 @@ void command_run_line(Monitor *mon, const Command *c, const char *prefix, const 
 	else if (ok)
 		serve_line(mon, c, &args, out);
 	else
-		g_string_append_printf(out, "%s\nTry \"help %s%s\" for more information\n", l.why,
-		prefix, c->name);
+		say_why(&l, c, prefix, typed, out);
 	g_ptr_array_free(l.words, TRUE);
 }
 

@@ -66,12 +66,15 @@ static void run_info(Monitor *mon, const Args *args, GString *out)
 	help_table(monitor_info_commands, "info ", out);
 }
 
+static void run_later(Monitor *mon, const Args *args, GString *out)
+{
+	g_string_append(out, "Error: snapshots of a running machine come in a later version\n");
+}
+
 static void run_cpu(Monitor *mon, const Args *args, GString *out)
 {
 	if (args->number[0] < 0 || args->number[0] >= machine_board(mon->m)->cpu_count)
-		g_string_append_printf(out,
-			"Error: there is no vcpu %" PRId64 "; they are 0 to %u\n", args->number[0],
-			machine_board(mon->m)->cpu_count - 1);
+		g_string_append(out, "invalid CPU index\n");
 	else
 		mon->cpu = (unsigned)args->number[0];
 }
@@ -197,6 +200,9 @@ const Command monitor_commands[] = {
 	  "print the value of an expression ($reg for registers)",
 	  command_print },
 	{ "quit", "q", { { NULL } }, "end viv", NULL, "quit", NULL, serve_quit },
+	{ "savevm", NULL, { { "tag", ARG_WORD, true } }, "not in this version", run_later },
+	{ "loadvm", NULL, { { "tag", ARG_WORD, false } }, "not in this version", run_later },
+	{ "delvm", NULL, { { "tag", ARG_WORD, false } }, "not in this version", run_later },
 	{ "screendump", NULL, { { "filename", ARG_WORD, false }, { "-f", ARG_FLAG, true, "" },
 	    { "format", ARG_WORD, true, NULL, "ImageFormat" }, { "device", ARG_WORD, true }, QMP("head", true, NULL, "int") },
 	  "write what a screen shows to a file, as PPM or with -f png as PNG", command_screendump, "screendump", NULL,
@@ -307,10 +313,10 @@ const Command monitor_info_commands[] = {
 	{ "iothreads", NULL, { { NULL } }, "threads of -object iothread", NULL, "query-iothreads", "[IOThreadInfo]",
 	  serve_iothreads, show_iothreads },
 	{ "history", NULL, { { NULL } }, "lines typed before", info_history },
-	{ "irq", NULL, { { NULL } }, "interrupt controllers and local APICs", info_irq },
+	{ "irq", NULL, { { NULL } }, "how often each interrupt line rose", info_irq },
 	{ "jit", NULL, { { NULL } }, "what the translator did, with counts", info_jit },
 	{ "kvm", NULL, { { NULL } }, "is KVM in use?", NULL, "query-kvm", "KvmInfo", serve_kvm, show_kvm },
-	{ "lapic", NULL, { { NULL } }, "local APICs", info_lapic },
+	{ "lapic", NULL, { { "cpu", ARG_EXPR, true } }, "a vcpu's local APIC", info_lapic },
 	{ "mice", NULL, { { NULL } }, "pointers, and which one is used", NULL, "query-mice", "[MouseInfo]", serve_mice,
 	  show_mice },
 	{ "mem", NULL, { { NULL } }, "virtual memory that is mapped, and the rights to it", info_mem },

@@ -102,7 +102,7 @@ static int64_t number(Parser *s)
 	uint64_t value = g_ascii_isdigit(*s->p) ? g_ascii_strtoull(s->p, &end, 0)
 		: (end = (char *)s->p, 0);
 	if (end == s->p)
-		return give_up(s, "invalid char in expression");
+		return give_up(s, "invalid char '%c' in expression");
 	if (errno == ERANGE)
 		return give_up(s, "number too large");
 	s->p = end;

@@ -56,73 +56,21 @@ void info_jit(Monitor *mon, const Args *args, GString *out)
 
 /* ---- devices ---- */
 
-static void append_field(const StateField *f, const uint8_t *at, GString *out)
-{
-	switch (f->type) {
-	case FIELD_BOOL: g_string_append(out, *(const bool *)at ? "1" : "0"); break;
-	case FIELD_U8: g_string_append_printf(out, "%02x", *at); break;
-	case FIELD_U16: g_string_append_printf(out, "%04x", *(const uint16_t *)at); break;
-	case FIELD_U32: g_string_append_printf(out, "%08x", *(const uint32_t *)at); break;
-	case FIELD_U64: g_string_append_printf(out, "%016" PRIx64, *(const uint64_t *)at); break;
-	case FIELD_I64: g_string_append_printf(out, "%" PRId64, *(const int64_t *)at); break;
-	case FIELD_STRUCT:
-	case FIELD_GROUP: break; /* devices that have one tell of it themselves */
-	case FIELD_TIMER: {
-		const Timer *t = (const Timer *)(const void *)at;
-		if (timer_armed(t))
-			g_string_append_printf(out, "%" PRId64 "ns", t->deadline);
-		else
-			g_string_append(out, "idle");
-		break;
-	}
-	}
-}
-
-/* name=value of the state table; arrays with blanks between their elements. */
-static void append_state(const Device *dev, GString *out)
-{
-	static const uint8_t width[] = {
-		[FIELD_BOOL] = sizeof(bool), [FIELD_U8] = 1, [FIELD_U16] = 2, [FIELD_U32] = 4,
-			[FIELD_U64] = 8,
-		[FIELD_I64] = 8, [FIELD_TIMER] = sizeof(Timer), [FIELD_STRUCT] = 0, [FIELD_GROUP] = 0,
-	};
-	size_t line = out->len;
-	for (const StateField *f = dev->cls->state; f && f->name; f++) {
-		const uint8_t *at = (const uint8_t *)dev + f->offset;
-		if (out->len - line > 80) {
-			g_string_append(out, "\n   ");
-			line = out->len;
-		}
-		g_string_append_printf(out, " %s=", f->name);
-		for (unsigned i = 0; i < f->count && i < 64; i++, at += width[f->type]) {
-			if (i)
-				g_string_append_c(out, ' ');
-			append_field(f, at, out);
-		}
-	}
-	g_string_append_c(out, '\n');
-}
-
+/* What devices of these classes say of themselves. */
 static void append_controllers(Monitor *mon, const char *const *names, GString *out)
 {
 	const Board *b = machine_board(mon->m);
 	bool any = false;
+
 	machine_lock();
-	for (unsigned n = 0; names[n]; n++) {
+	for (unsigned n = 0; names[n]; n++)
 		for (unsigned i = 0; i < b->devices->len; i++) {
 			Device *d = g_ptr_array_index(b->devices, i);
 			if (strcmp(d->cls->name, names[n]))
 				continue;
 			any = true;
-			g_string_append_printf(out, "%s:", d->cls->name);
-			if (d->cls->info) {
-				g_string_append_c(out, '\n');
-				d->cls->info(d, out);
-			} else {
-				append_state(d, out);
-			}
+			d->cls->info(d, out);
 		}
-	}
 	machine_unlock();
 	if (!any)
 		g_string_append(out, "The accelerator has the interrupt controllers.\n");
@@ -136,16 +84,40 @@ void info_pic(Monitor *mon, const Args *args, GString *out)
 
 void info_lapic(Monitor *mon, const Args *args, GString *out)
 {
-	static const char *const names[] = { "apic", NULL };
-	append_controllers(mon, names, out);
+	const Board *b = machine_board(mon->m);
+	unsigned cpu = args->given[0] ? (unsigned)args->number[0] : mon->cpu, seen = 0;
+	bool any = false;
+
+	machine_lock();
+	for (unsigned i = 0; i < b->devices->len; i++) {
+		Device *d = g_ptr_array_index(b->devices, i);
+		if (!strcmp(d->cls->name, "apic") && seen++ == cpu) {
+			any = true;
+			d->cls->info(d, out);
+		}
+	}
+	machine_unlock();
+	if (!any)
+		g_string_append(out, seen ? "No such APIC\n" : "The accelerator has the interrupt controllers.\n");
 }
 
 void info_irq(Monitor *mon, const Args *args, GString *out)
 {
-	static const char *const names[] = { "isa-i8259", "ioapic", "apic", NULL };
-	g_string_append(out, "Interrupts are not counted in this version; the controllers' "
-		"state:\n");
-	append_controllers(mon, names, out);
+	const Board *b = machine_board(mon->m);
+
+	machine_lock();
+	for (unsigned i = b->devices->len; i-- > 0;) {
+		const Device *d = g_ptr_array_index(b->devices, i);
+		unsigned count = 0;
+		const uint64_t *risen = d->cls->irq_counts ? d->cls->irq_counts(d, &count) : NULL;
+		if (!risen)
+			continue;
+		g_string_append_printf(out, "IRQ statistics for %s:\n", d->cls->name);
+		for (unsigned n = 0; n < count; n++)
+			if (risen[n])
+				g_string_append_printf(out, "%2u: %" PRIu64 "\n", n, risen[n]);
+	}
+	machine_unlock();
 }
 
 /* ---- memory map ---- */

@@ -182,7 +182,8 @@ json_t *serve_blockstats(Monitor *mon, const json_t *args, GError **error)
 void show_blockstats(Monitor *mon, const json_t *reply, GString *out)
 {
 	static const char *const shown[] = { "rd_bytes", "wr_bytes", "rd_operations", "wr_operations", "flush_operations",
-					     "wr_total_time_ns", "rd_total_time_ns", "flush_total_time_ns" };
+					     "wr_total_time_ns", "rd_total_time_ns", "flush_total_time_ns", "rd_merged", "wr_merged",
+					     "idle_time_ns" };
 	size_t i;
 	json_t *o;
 

@@ -59,7 +59,7 @@ static void show_device(const Tree *t, Device *d, unsigned indent)
 			show_property(d, p, indent + 2, t->out);
 	if (!strcmp(d->cls->bus, "pci"))
 		pci_show_in_tree(d, indent + 2, t->out);
-	if (d->cls->info)
+	if (d->cls->info && d->cls->user_creatable) /* controllers of the board have commands of their own */
 		show_info(d, indent + 2, t->out);
 	for (unsigned i = 0; i < t->board->buses->len; i++) {
 		const Bus *bus = g_ptr_array_index(t->board->buses, i);

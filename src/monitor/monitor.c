@@ -108,7 +108,7 @@ void monitor_execute(Monitor *mon, const char *line, GString *out)
 			g_free(name);
 			continue;
 		} else
-			command_run_line(mon, c, prefix, line, out);
+			command_run_line(mon, c, prefix, name, line, out);
 		g_free(name);
 		return;
 	}

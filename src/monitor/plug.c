@@ -158,7 +158,7 @@ void command_drive_del(Monitor *mon, const Args *args, GString *out)
 	machine_lock();
 	Blk *blk = blk_find(args->text[0]);
 	if (!blk)
-		g_string_append_printf(out, "Error: Device '%s' not found\n", args->text[0]);
+		g_string_append_printf(out, "Device '%s' not found\n", args->text[0]);
 	else if (blk_attached(blk))
 		blk_insert(blk, NULL);
 	else

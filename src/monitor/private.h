@@ -95,8 +95,9 @@ void command_each_qmp(void (*fn)(const Command *c, void *opaque), void *opaque);
 /* Its arguments as QMP sees them; SchemaMember array, ends with a NULL name; g_free it. */
 SchemaMember *command_members(const Command *c);
 
-/* args.c: runs a command of the table as a person wrote it; `rest` is what stands behind its name. */
-void command_run_line(Monitor *mon, const Command *c, const char *prefix, const char *rest, GString *out);
+/* args.c: runs a command of the table as a person wrote it; `typed` is its name, `rest` what stands behind. */
+void command_run_line(Monitor *mon, const Command *c, const char *prefix, const char *typed, const char *rest,
+	GString *out);
 /* "Error: MESSAGE", a line; frees the error. NULL: nothing. */
 void monitor_say_error(GError *error, GString *out);
 /* Serves a person as if a program had asked with `args` (taken over): success says nothing. */

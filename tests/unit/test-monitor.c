@@ -14,7 +14,7 @@ static void test_expressions(void)
 		{ "$eip", 0x1000, NULL }, { "1/0", 0, "division by zero" },
 		  { "1+", 0, "unexpected end of expression" },
 		{ "(1", 0, "')' expected" }, { "$foo", 0, "unknown register" },
-		  { "@", 0, "invalid char in expression" },
+		  { "@", 0, "invalid char '%c' in expression" },
 		{ "0x8000000000000000 / -1", INT64_MIN, NULL },
 		  { "99999999999999999999", 0, "number too large" },
 	};

@@ -25,6 +25,7 @@ struct I8259 {
 	/* Each: [0] master, [1] slave. */
 	uint8_t irr[2], isr[2], imr[2];
 	uint8_t lines[2];       /* input levels */
+	uint64_t risen[16];     /* how often each input rose, for `info irq` */
 	uint8_t elcr[2];        /* 1: level triggered */
 	uint8_t base[2];        /* vector of input 0 */
 	uint8_t lowest[2];      /* input of lowest priority */
@@ -74,6 +75,7 @@ static void set_input(I8259 *s, int chip, int n, bool level)
 	uint8_t bit = (uint8_t)(1 << n);
 	bool level_triggered = (s->elcr[chip] & bit) || s->level_mode[chip];
 
+	s->risen[8 * chip + n] += level && !(s->lines[chip] & bit);
 	if (level && (level_triggered || !(s->lines[chip] & bit)))
 		s->irr[chip] |= bit;
 	else if (!level && level_triggered)
@@ -326,6 +328,23 @@ static const StateField state[] = {
 	{ 0 }
 };
 
+/* In the form that QEMU's users know. */
+static void info(Device *dev, GString *out)
+{
+	const I8259 *s = (const I8259 *)dev;
+
+	for (int chip = 1; chip >= 0; chip--)
+		g_string_append_printf(out, "pic%d: irr=%02x imr=%02x isr=%02x hprio=%d irq_base=%02x rr_sel=%d "
+			"elcr=%02x fnm=%d\n", chip, s->irr[chip], s->imr[chip], s->isr[chip],
+			(s->lowest[chip] + 1) & 7, s->base[chip], s->read_isr[chip], s->elcr[chip], s->nested[chip]);
+}
+
+static const uint64_t *irq_counts(const Device *dev, unsigned *count)
+{
+	*count = 16;
+	return ((const I8259 *)dev)->risen;
+}
+
 static const LineOut outputs[] = { { "int", offsetof(I8259, intr), 1 }, { 0 } };
 static const LineIn inputs[] = { { "irq", input, 16 }, { 0 } };
 
@@ -333,4 +352,5 @@ const DeviceClass i8259_class = {
 	.name = "isa-i8259", .desc = "8259A interrupt controller pair", .bus = "isa",
 	.size = sizeof(I8259), .version = 1, .state = state, .outputs = outputs, .inputs = inputs,
 	.realize = realize, .reset = reset, .unrealize = unrealize,
+	.info = info, .irq_counts = irq_counts,
 };

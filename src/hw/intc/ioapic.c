@@ -21,6 +21,7 @@
 #define RTE_MODE(e) ((unsigned)((e) >> 8 & 7))
 #define RTE_LOGICAL (1u << 11)
 #define RTE_STATUS (1u << 12)
+#define RTE_LOW_ACTIVE (1u << 13)
 #define RTE_REMOTE_IRR (1u << 14)
 #define RTE_LEVEL (1u << 15)
 #define RTE_MASKED (1u << 16)
@@ -32,6 +33,7 @@ typedef struct IoApic {
 	uint32_t id, select;
 	uint32_t lines; /* input levels, bit n */
 	uint64_t rte[PINS];
+	uint64_t risen[PINS]; /* how often each input rose, for `info irq` */
 	Region region;
 } IoApic;
 
@@ -68,6 +70,7 @@ static void input(void *opaque, int n, int level)
 	bool rising = level && !(s->lines & 1u << pin);
 
 	trace_ioapic_set_irq(n, level);
+	s->risen[pin] += rising;
 	if (level)
 		s->lines |= 1u << pin;
 	else
@@ -174,9 +177,55 @@ static const StateField state[] = {
 	{ 0 }
 };
 
+/* ---- for people, in the form that QEMU's users know ---- */
+
+static void show_pin(const IoApic *s, unsigned pin, GString *out)
+{
+	static const char *const modes[] = { "fixed", "lowest", "smi", "...", "nmi", "init", "...", "extint" };
+	uint64_t e = s->rte[pin];
+
+	g_string_append_printf(out, "  pin %-2u 0x%016" G_GINT64_MODIFIER "x dest=%u vec=%-3u %s %-5s %s %-6s %s\n", pin, e,
+		(unsigned)(e >> 56), (unsigned)(e & RTE_VECTOR), e & RTE_LOW_ACTIVE ? "active-lo" : "active-hi",
+		e & RTE_LEVEL ? "level" : "edge", e & RTE_MASKED ? "masked" : "      ", modes[RTE_MODE(e)],
+		e & RTE_LOGICAL ? "logical" : "physical");
+}
+
+static void show_pins(const char *name, uint32_t pins, GString *out)
+{
+	g_string_append_printf(out, "%-10s ", name);
+	for (unsigned pin = 0; pin < PINS; pin++)
+		if (pins >> pin & 1)
+			g_string_append_printf(out, "%-2u ", pin);
+	g_string_append(out, pins ? "\n" : "(none)\n");
+}
+
+static void info(Device *dev, GString *out)
+{
+	const IoApic *s = (const IoApic *)dev;
+	uint32_t remote = 0;
+
+	g_string_append_printf(out, "ioapic0: ver=0x20 id=0x%02x sel=0x%02x", s->id >> 24, s->select);
+	if (s->select >= 0x10)
+		g_string_append_printf(out, " (redir[%u])", (s->select - 0x10) >> 1);
+	g_string_append_c(out, '\n');
+	for (unsigned pin = 0; pin < PINS; pin++) {
+		show_pin(s, pin, out);
+		remote |= (uint32_t)(s->rte[pin] & RTE_REMOTE_IRR ? 1u << pin : 0);
+	}
+	show_pins("  IRR", s->lines, out);
+	show_pins("  Remote IRR", remote, out);
+}
+
+static const uint64_t *irq_counts(const Device *dev, unsigned *count)
+{
+	*count = PINS;
+	return ((const IoApic *)dev)->risen;
+}
+
 static const LineIn inputs[] = { { "irq", input, PINS }, { 0 } };
 
 const DeviceClass ioapic_class = {
 	.name = "ioapic", .desc = "I/O APIC", .bus = "system", .size = sizeof(IoApic), .version = 1,
 	.state = state, .inputs = inputs, .realize = realize, .unrealize = unrealize,
+	.info = info, .irq_counts = irq_counts,
 };

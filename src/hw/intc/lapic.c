@@ -525,13 +525,6 @@ static void unrealize(Device *dev)
 	s->cpu->apic_ops = NULL;
 }
 
-static void info(Device *dev, GString *out)
-{
-	Lapic *s = (Lapic *)dev;
-	g_string_append_printf(out, "cpu %u: ppr %02x, highest requested %d, in service %d\n",
-		s->cpu->index, lapic_ppr(s), highest(s->irr), highest(s->isr));
-}
-
 static const Property props[] = {
 	{ "cpu", PROP_PTR, offsetof(Lapic, cpu) },
 	{ "pic", PROP_PTR, offsetof(Lapic, pic) },
@@ -567,5 +560,5 @@ static const LineIn inputs[] = { { "extint", input_extint, 1 }, { "lint1", input
 const DeviceClass apic_class = {
 	.name = "apic", .desc = "local APIC", .bus = "system", .size = sizeof(Lapic), .version = 1,
 	.props = props, .state = state, .inputs = inputs,
-	.realize = realize, .reset = reset, .unrealize = unrealize, .info = info,
+	.realize = realize, .reset = reset, .unrealize = unrealize, .info = lapic_info,
 };

@@ -81,4 +81,7 @@ uint32_t lapic_timer_count(const Lapic *s);
 void lapic_timer_restart(Lapic *s);
 uint64_t lapic_tsc(const Lapic *s);
 
+/* lapic_info.c: DeviceClass.info */
+void lapic_info(Device *dev, GString *out);
+
 #endif
