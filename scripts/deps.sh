@@ -10,7 +10,7 @@ packages_of() {
     case $1 in
     build) echo gcc libc6-dev make meson ninja-build pkg-config python3 libglib2.0-dev libjansson-dev liburing-dev zlib1g-dev libzstd-dev libgnutls28-dev nettle-dev libbz2-dev libpng-dev libvncserver-dev libwebsockets-dev node-xterm libxkbcommon-dev ;;
     run) echo xkb-data novnc seabios xz-utils zstd grub-pc-bin grub-common e2fsprogs kmod ;;
-    test) echo binutils qemu-utils seabios ovmf xz-utils zstd grub-efi-amd64-bin mtools fdisk debootstrap xorriso socat telnet tmux gdb openssl vncsnapshot tigervnc-viewer xvfb chromium chromium-driver ;;
+    test) echo binutils qemu-system-x86 qemu-utils seabios ovmf xz-utils zstd grub-efi-amd64-bin mtools fdisk debootstrap xorriso socat telnet tmux gdb openssl vncsnapshot tigervnc-viewer xvfb chromium chromium-driver ;;
     bench) echo qemu-system-x86 seabios xz-utils zstd ;;
     *) echo "deps.sh: unknown purpose '$1' (build, run, test, bench)" >&2; return 1 ;;
     esac

@@ -222,7 +222,7 @@ class Machine:
         text = re.sub(r"thread_id=\d+", "thread_id=N", text)
         text = re.sub(r"#block\d+", "#blockN", text)
         text = re.sub(r"device\[\d+\]", "device[N]", text) if line.startswith("info block") else text
-        text = re.sub(r"is 0x7f[0-9a-f]+", "is ADDRESS", text)
+        text = re.sub(r"is 0x[0-9a-f]{9,}", "is ADDRESS", text)
         return "\n".join(sorted(text.split("\r\n"))) if line == "info chardev" else text
 
     def end(self):
