@@ -1,5 +1,5 @@
 /*
- * console.h - a text console ("vc") as those who show it see it: what was printed, and what is typed.
+ * console.h - a text console ("vc") as those who show it see it: what was printed, what is typed.
  *
  * A console outlives its character device while somebody holds it. Any thread; no lock is held for
  * longer than a copy takes, so a viewer never stalls the guest.
@@ -25,17 +25,21 @@ void console_size(const Console *c, unsigned *columns, unsigned *rows);
 bool console_closed(Console *c);
 
 /*
- * Copies at most `max` bytes of output from *position on, counted from the first byte ever printed, and moves
- * it on. What is not kept any more is skipped. Returns how many; 0: there is nothing new.
+ * Copies at most `max` bytes of output from *position on, counted from the first byte ever printed,
+ * and moves it on. What is not kept any more is skipped. Returns how many; 0: there is nothing new.
  */
 size_t console_read(Console *c, uint64_t *position, uint8_t *buf, size_t max);
 /* Is there output behind `position`? */
 bool console_has(Console *c, uint64_t position);
-/* What was typed: the main loop hands it to the front end. Bytes taken; the rest when `changed` is called. */
+/*
+ * What was typed: the main loop hands it to the front end. Returns the bytes taken; the rest when
+ * `changed` is called.
+ */
 size_t console_type(Console *c, const uint8_t *buf, size_t len);
 /*
- * `changed` is called, on any thread and with the console's lock held, when there is output that nobody
- * has read yet, room for typing again, or the device has gone. One watcher; NULL: none, and the former one is not running any more.
+ * `changed` is called, on any thread and with the console's lock held, when there is output that
+ * nobody has read yet, room for typing again, or the device has gone. One watcher; NULL: none, and
+ * the former one is not running any more.
  */
 void console_watch(Console *c, void (*changed)(void *opaque), void *opaque);
 

@@ -1,9 +1,9 @@
 /*
  * vc.c - a text console: keeps what was printed last, for those who show it (console.h).
  *
- * Who shows it interprets the bytes; nothing is drawn here, and sizes in pixels mean nothing. Where no
- * display shows consoles (any but -display web) its output is kept unseen and input never comes, as in qemu
- * without a window. Device: main loop and vcpu threads, machine lock held. Console: any thread.
+ * Who shows it interprets the bytes; nothing is drawn here, and sizes in pixels mean nothing.
+ * Where no display shows consoles (any but -display web) its output is kept unseen and input never
+ * comes, as in qemu without a window. Device: main loop and vcpu threads, machine lock held. Console: any thread.
  */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -103,7 +103,9 @@ static void act(void *machine, WebAction action)
 /* Serial lines come first, parallel ports last. */
 static int rank(const Console *c)
 {
-	return g_str_has_prefix(console_id(c), "parallel") ? 2 : !g_str_has_prefix(console_id(c), "serial");
+	const char *id = console_id(c);
+
+	return g_str_has_prefix(id, "parallel") ? 2 : !g_str_has_prefix(id, "serial");
 }
 
 static int by_use(gconstpointer a, gconstpointer b)
@@ -131,12 +133,15 @@ static GPtrArray *consoles(void *machine)
 	return all;
 }
 
-static void on_machine_event(void *display, MachineEvent event, const char *detail) { web_changed(display); }
+static void on_machine_event(void *display, MachineEvent event, const char *detail)
+{
+	web_changed(display);
+}
 
 static bool open_web(const Cli *cli, Machine *m, GError **error)
 {
-	WebHost host = { .name = cli->machine.name, .layout = cli->host.layout, .state = state, .act = act,
-			 .consoles = consoles, .opaque = m };
+	WebHost host = { .name = cli->machine.name, .layout = cli->host.layout, .state = state,
+			 .act = act, .consoles = consoles, .opaque = m };
 	Display *d = machine_board(m)->display;
 
 	if (!web_open(d, cli->host.web, &host, error)) {

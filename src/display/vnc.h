@@ -33,8 +33,8 @@ typedef struct VncHost {
  */
 bool vnc_open(Display *d, const char *words, const VncHost *host, char **running, GError **error);
 /*
- * A server of viewers that are handed to it, already let in; it listens nowhere, and the monitor does not see it.
- * It is d's. NULL with *error.
+ * A server of viewers that are handed to it, already let in; it listens nowhere, and the monitor
+ * does not see it. It is d's. NULL with *error.
  */
 struct VncServer *vnc_open_private(Display *d, const VncHost *host, GError **error);
 /* Serves a viewer at `fd`, which is taken over, also on failure. */

@@ -69,9 +69,9 @@ static uint32_t symbol(struct xkb_state *state, unsigned key, xkb_mod_mask_t mod
 	return xkb_state_key_get_one_sym(state, key + XKB_KEY_OFFSET);
 }
 
-/* What all keys give with these modifiers, but one that the layout's keyboards do not have (0: they have all). */
-static void add_level(Keymap *k, struct xkb_keymap *map, struct xkb_state *state, unsigned absent, bool shift,
-		      bool altgr)
+/* What keys give with these modifiers; all but one that the layout's keyboards lack (0: none). */
+static void add_level(Keymap *k, struct xkb_keymap *map, struct xkb_state *state, unsigned absent,
+		      bool shift, bool altgr)
 {
 	xkb_mod_mask_t mods =
 	    (shift ? 1u << xkb_keymap_mod_get_index(map, XKB_MOD_NAME_SHIFT) : 0) |
@@ -101,7 +101,7 @@ static bool add_layout(Keymap *k, const char *layout, const char *variant)
 	struct xkb_context *context = xkb_context_new(XKB_CONTEXT_NO_ENVIRONMENT_NAMES);
 	struct xkb_keymap *map = NULL;
 	struct xkb_state *state = NULL;
-	/* The key between Shift and Z: the database has < and > there too, where guests see a backslash. */
+	/* The key between Shift and Z: the database has < and > there, guests see a backslash. */
 	unsigned absent = strcmp(layout, "us") ? 0 : KEY_102ND;
 
 	if (context)

@@ -1,8 +1,8 @@
 /*
  * web.c - the browser console's life: where it listens, its thread, its addresses.
  *
- * HTTP/1.1 (RFC 9112) and websockets (RFC 6455) are libwebsockets', without TLS: it listens on the loopback
- * address unless told otherwise. Main thread, but for the server's loop.
+ * HTTP/1.1 (RFC 9112) and websockets (RFC 6455) are libwebsockets', without TLS: it listens on the
+ * loopback address unless told otherwise. Main thread, but for the server's loop.
  */
 #include "display/web.h"
 
@@ -21,11 +21,11 @@
 #define PORT_DEFAULT 6080u /* noVNC's own */
 #define PORT_LAST 6179u
 #define BACKLOG 64
-#define HEADERS_MAX 8192u  /* bytes of a request's */
+#define HEADERS_MAX 8192u /* bytes of a request's */
 #define HEADERS_WAIT_S 10
-#define IDLE_S 20          /* between two requests */
-#define ALIVE_S 60         /* until a silent connection is probed, and between probes */
-#define CONSOLES_S 2       /* between two looks for consoles that came or went */
+#define IDLE_S 20    /* between two requests */
+#define ALIVE_S 60   /* until a silent connection is probed, and between probes */
+#define CONSOLES_S 2 /* between two looks for consoles that came or went */
 
 /* ---- the thread ---- */
 
@@ -44,11 +44,21 @@ static void *web_thread(void *opaque)
 static bool make_context(Web *w, GError **error)
 {
 	struct lws_context_creation_info info = {
-		.port = CONTEXT_PORT_NO_LISTEN_SERVER, .protocols = web_protocols, .user = w, .gid = (gid_t)-1,
-		.uid = (uid_t)-1, .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS, .max_http_header_data = HEADERS_MAX,
-		.max_http_header_pool = WEB_NEWCOMERS_MAX + 1, .timeout_secs = HEADERS_WAIT_S,
-		.timeout_secs_ah_idle = HEADERS_WAIT_S, .keepalive_timeout = IDLE_S, .ka_time = ALIVE_S,
-		.ka_probes = 3, .ka_interval = ALIVE_S, .server_string = "Vivarium",
+		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
+		.protocols = web_protocols,
+		.user = w,
+		.gid = (gid_t)-1,
+		.uid = (uid_t)-1,
+		.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+		.max_http_header_data = HEADERS_MAX,
+		.max_http_header_pool = WEB_NEWCOMERS_MAX + 1,
+		.timeout_secs = HEADERS_WAIT_S,
+		.timeout_secs_ah_idle = HEADERS_WAIT_S,
+		.keepalive_timeout = IDLE_S,
+		.ka_time = ALIVE_S,
+		.ka_probes = 3,
+		.ka_interval = ALIVE_S,
+		.server_string = "Vivarium",
 		/* a viewer of the screen has another beside its own */
 		.fd_limit_per_thread = WEB_NEWCOMERS_MAX + 2 * WEB_PEERS_MAX + 32,
 	};
@@ -79,7 +89,8 @@ static bool listen_at(Web *w, const WebOptions *o, GError **error)
 	char *port = g_strdup_printf("%u", o->port_given ? o->port : PORT_DEFAULT);
 	SocketHost place = { address, port, AF_UNSPEC };
 
-	bool ok = socket_listen_inet(place, o->port_given ? 0 : PORT_LAST, BACKLOG, w->listeners, error);
+	bool ok =
+	    socket_listen_inet(place, o->port_given ? 0 : PORT_LAST, BACKLOG, w->listeners, error);
 	g_free(port);
 	if (!ok)
 		return false;
@@ -90,7 +101,8 @@ static bool listen_at(Web *w, const WebOptions *o, GError **error)
 		w->name = g_strdup(address);
 	SocketName name = socket_name(g_array_index(w->listeners, int, 0), false);
 	const char *host = w->name ? w->name : name.host;
-	w->url = g_strdup_printf(strchr(host, ':') ? "http://[%s]:%s/" : "http://%s:%s/", host, name.port);
+	w->url = g_strdup_printf(strchr(host, ':') ? "http://[%s]:%s/" : "http://%s:%s/", host,
+				 name.port);
 	return web_access_init(&w->access, (unsigned)atoi(name.port), error);
 }
 
@@ -236,8 +248,9 @@ char *web_describe(Display *d)
 		return g_strdup("there is no -display web\n");
 	pthread_mutex_lock(&w->lock);
 	char *text = g_strdup_printf("%s\nbrowsers let in: %u\nopen pages: %u\nunused address: %s\n"
-				     "web_address makes a new one.\n", w->url, web_access_sessions(&w->access),
-				     w->control_count, *w->access.token ? "yes" : "no");
+				     "web_address makes a new one.\n",
+				     w->url, web_access_sessions(&w->access), w->control_count,
+				     *w->access.token ? "yes" : "no");
 	pthread_mutex_unlock(&w->lock);
 	return text;
 }

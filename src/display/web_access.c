@@ -32,7 +32,8 @@ static bool same_secret(const char *secret, const char *given, size_t length)
 
 bool web_access_renew(WebAccess *a, GError **error)
 {
-	return make_secret(a->token) || fail(error, VIV_ERROR_FAILED, "there are no random numbers to make an address of");
+	return make_secret(a->token) ||
+	       fail(error, VIV_ERROR_FAILED, "there are no random numbers to make an address of");
 }
 
 bool web_access_init(WebAccess *a, unsigned port, GError **error)
@@ -84,7 +85,8 @@ static bool is_number(const char *text)
 	return *text && strspn(text, "0123456789") == strlen(text);
 }
 
-/* Of "name:port", "[address]:port" or either without a port the first part; NULL: it is none of them. */
+/* Of "name:port", "[address]:port" or either without a port the first part; NULL: it is none of
+ * them. */
 static char *host_part(const char *host)
 {
 	const char *end = *host == '[' ? strchr(host, ']') : host + strcspn(host, ":");
@@ -124,6 +126,7 @@ bool web_origin_is_ours(const char *origin, const char *host)
 {
 	const char *rest = strstr(origin, "://");
 
-	return rest && (g_str_has_prefix(origin, "http://") || g_str_has_prefix(origin, "https://")) &&
+	return rest &&
+	       (g_str_has_prefix(origin, "http://") || g_str_has_prefix(origin, "https://")) &&
 	       !g_ascii_strcasecmp(rest + 3, host);
 }

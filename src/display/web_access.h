@@ -1,8 +1,8 @@
 /*
  * web_access.h - who may use the browser console: one-time tokens, sessions, names of this host.
  *
- * Cookies are RFC 6265's, Host RFC 9110's (7.2), Origin RFC 6454's. No function here takes a lock: the caller has one where it
- * is needed.
+ * Cookies are RFC 6265's, Host RFC 9110's (7.2), Origin RFC 6454's. No function here takes a lock:
+ * the caller has one where it is needed.
  */
 #ifndef VIV_DISPLAY_WEB_ACCESS_H
 #define VIV_DISPLAY_WEB_ACCESS_H
@@ -10,15 +10,16 @@
 #include <stdbool.h>
 #include <glib.h>
 
-#define WEB_SECRET_BYTES 16u                       /* 128 bits of getrandom(2) */
-#define WEB_SECRET_TEXT (2 * WEB_SECRET_BYTES + 1) /* as lower-case hexadecimal digits, with the final NUL */
+#define WEB_SECRET_BYTES 16u /* 128 bits of getrandom(2) */
+#define WEB_SECRET_TEXT                                                                            \
+	(2 * WEB_SECRET_BYTES + 1) /* as lower-case hexadecimal digits, with the final NUL */
 #define WEB_SESSIONS_MAX 16u
 
 typedef struct WebAccess {
-	char token[WEB_SECRET_TEXT];               /* empty: none that would let anybody in */
+	char token[WEB_SECRET_TEXT]; /* empty: none that would let anybody in */
 	char sessions[WEB_SESSIONS_MAX][WEB_SECRET_TEXT];
-	unsigned session_count;                    /* ever begun; beyond the limit the oldest one goes */
-	char cookie[24];                           /* its name: hosts share cookies between ports */
+	unsigned session_count; /* ever begun; beyond the limit the oldest one goes */
+	char cookie[24];	/* its name: hosts share cookies between ports */
 } WebAccess;
 
 /* False with *error: the kernel gave no random bytes. */

@@ -1,12 +1,13 @@
 /*
  * web_console.c - a browser's view of a text console: bytes both ways, as they are.
  *
- * Each viewer has a place of its own in what the console keeps. One that reads too slowly misses what is not kept any
- * more; the guest never waits. Web thread.
+ * Each viewer has a place of its own in what the console keeps. One that reads too slowly misses
+ * what is not kept any more; the guest never waits. Web thread.
  */
 #include "display/web_private.h"
 
-#define PACE_US 8000 /* between two pieces of output, so that a byte at a time makes no message each */
+#define PACE_US                                                                                    \
+	8000 /* between two pieces of output, so that a byte at a time makes no message each */
 
 static bool console_open(WebPeer *p, const char *name)
 {
@@ -65,6 +66,11 @@ static void console_look(WebPeer *p)
 static void console_close(WebPeer *p) { console_unref(p->console); }
 
 const WebKind web_console = {
-	.path = "/console/", .open = console_open, .received = console_received, .writable = console_writable,
-	.look = console_look, .timer = console_timer, .close = console_close,
+	.path = "/console/",
+	.open = console_open,
+	.received = console_received,
+	.writable = console_writable,
+	.look = console_look,
+	.timer = console_timer,
+	.close = console_close,
 };

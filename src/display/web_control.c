@@ -1,7 +1,8 @@
 /*
  * web_control.c - the page's own connection: the machine's state to the browser, buttons from it.
  *
- * Messages are JSON (RFC 8259): {"state":"running","name":...,"consoles":[...]} one way, {"do":"stop"} the other. Web thread.
+ * Messages are JSON (RFC 8259): {"state":"running","name":...,"consoles":[...]} one way,
+ * {"do":"stop"} the other. Web thread.
  */
 #include <string.h>
 
@@ -80,6 +81,10 @@ static bool control_received(WebPeer *p, const uint8_t *buf, size_t len, bool la
 static void control_close(WebPeer *p) { count(p->web, -1); }
 
 const WebKind web_control = {
-	.path = "/control", .open = control_open, .received = control_received, .writable = control_writable,
-	.look = control_look, .close = control_close,
+	.path = "/control",
+	.open = control_open,
+	.received = control_received,
+	.writable = control_writable,
+	.look = control_look,
+	.close = control_close,
 };

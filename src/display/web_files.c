@@ -1,8 +1,8 @@
 /*
  * web_files.c - the files of the page: ours, in the program, and noVNC's, from its package.
  *
- * All are read once; a request is looked up in a table, and no path of a request ever reaches the file system.
- * Main thread while reading; constant afterwards.
+ * All are read once; a request is looked up in a table, and no path of a request ever reaches the
+ * file system. Main thread while reading; constant afterwards.
  */
 #include <string.h>
 
@@ -15,9 +15,13 @@
 
 static const char *type_of(const char *path)
 {
-	static const struct { const char *end, *type; } types[] = {
-		{ "/", "text/html; charset=utf-8" }, { ".css", "text/css; charset=utf-8" },
-		{ ".js", "text/javascript; charset=utf-8" }, { ".svg", "image/svg+xml" },
+	static const struct {
+		const char *end, *type;
+	} types[] = {
+		{ "/", "text/html; charset=utf-8" },
+		{ ".css", "text/css; charset=utf-8" },
+		{ ".js", "text/javascript; charset=utf-8" },
+		{ ".svg", "image/svg+xml" },
 	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(types); i++)
@@ -43,14 +47,16 @@ static void free_file(gpointer opaque)
 }
 
 /* The scripts in a folder and the folders in it. */
-static bool add_scripts(GHashTable *files, const char *folder, const char *at, unsigned depth, GError **error)
+static bool add_scripts(GHashTable *files, const char *folder, const char *at, unsigned depth,
+			GError **error)
 {
 	GDir *dir = g_dir_open(folder, 0, error);
 	const char *name;
 	bool ok = dir;
 
 	while (ok && (name = g_dir_read_name(dir))) {
-		char *path = g_build_filename(folder, name, NULL), *url = g_strconcat(at, "/", name, NULL), *text;
+		char *path = g_build_filename(folder, name, NULL),
+		     *url = g_strconcat(at, "/", name, NULL), *text;
 		gsize length;
 		if (g_str_has_suffix(name, ".js")) {
 			ok = g_file_get_contents(path, &text, &length, error);

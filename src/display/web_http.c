@@ -1,24 +1,29 @@
 /*
- * web_http.c - answers to HTTP requests: the page's files, the exchange of a token for a session, screenshots. Web thread.
+ * web_http.c - answers to HTTP requests: the page's files, the exchange of a token for a session,
+ * screenshots. Web thread.
  *
- * RFC 9110. A token comes as "Authorization: Bearer" (RFC 6750) with POST /session: what follows '#' in the printed address stays in
- * the browser, so that no log, preview or Referer has it.
+ * RFC 9110. A token comes as "Authorization: Bearer" (RFC 6750) with POST /session: what follows
+ * '#' in the printed address stays in the browser, so that no log, preview or Referer has it.
  */
 #include <string.h>
 
 #include "display/web_private.h"
 
-#define PICTURES_MAX 8u      /* that are waited for or on their way */
-#define SEND_WAIT_S 30       /* for a browser that stops reading an answer */
+#define PICTURES_MAX 8u /* that are waited for or on their way */
+#define SEND_WAIT_S 30	/* for a browser that stops reading an answer */
 #define HEADER_TEXT 1024
 #define BEARER "Bearer "
 
-/* What a page of ours may do: load our files, talk to us; nothing from elsewhere, nothing within others' frames. */
-#define POLICY \
-	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; " \
+/* What a page of ours may do: load our files, talk to us; nothing from elsewhere, nothing within
+ * others' frames. */
+#define POLICY                                                                                     \
+	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "    \
+	"connect-src 'self'; "                                                                     \
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-static const struct { const char *name, *value; } common_headers[] = {
+static const struct {
+	const char *name, *value;
+} common_headers[] = {
 	{ "content-security-policy:", POLICY },
 	{ "x-content-type-options:", "nosniff" },
 	{ "x-frame-options:", "DENY" },
@@ -36,15 +41,18 @@ static bool get_header(struct lws *wsi, enum lws_token_indexes which, char text[
 	return lws_hdr_copy(wsi, text, HEADER_TEXT, which) > 0;
 }
 
-static bool put_header(struct lws *wsi, const char *name, const char *value, unsigned char **p, unsigned char *end)
+static bool put_header(struct lws *wsi, const char *name, const char *value, unsigned char **p,
+		       unsigned char *end)
 {
-	return !lws_add_http_header_by_name(wsi, (const unsigned char *)name, (const unsigned char *)value,
-					    (int)strlen(value), p, end);
+	return !lws_add_http_header_by_name(wsi, (const unsigned char *)name,
+					    (const unsigned char *)value, (int)strlen(value), p,
+					    end);
 }
 
 static bool begin(WebReply *r, unsigned status, const char *type, const char *cookie, size_t length)
 {
-	unsigned char buf[LWS_PRE + 2048], *start = buf + LWS_PRE, *p = start, *end = buf + sizeof(buf);
+	unsigned char buf[LWS_PRE + 2048], *start = buf + LWS_PRE, *p = start,
+					   *end = buf + sizeof(buf);
 	bool ok = !lws_add_http_common_headers(r->wsi, status, type, length, &p, end);
 
 	for (unsigned i = 0; ok && i < G_N_ELEMENTS(common_headers); i++)
@@ -74,7 +82,8 @@ static int answer(WebReply *r, unsigned status, const char *type, const char *co
 
 int web_http_say(WebReply *r, unsigned status, const char *sentence)
 {
-	return answer(r, status, "text/plain; charset=utf-8", NULL, g_bytes_new(sentence, strlen(sentence)));
+	return answer(r, status, "text/plain; charset=utf-8", NULL,
+		      g_bytes_new(sentence, strlen(sentence)));
 }
 
 static int finish(WebReply *r)
@@ -95,7 +104,8 @@ int web_http_writable(WebReply *r)
 	bool last = r->sent + n == length;
 	if (n) {
 		memcpy(piece + LWS_PRE, content + r->sent, n);
-		if (lws_write(r->wsi, piece + LWS_PRE, n, last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) < 0)
+		if (lws_write(r->wsi, piece + LWS_PRE, n,
+			      last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) < 0)
 			return -1;
 		r->sent += n;
 	}
@@ -129,23 +139,26 @@ unsigned web_http_check(Web *w, struct lws *wsi, bool origin, bool session)
 
 static int refuse(WebReply *r, unsigned status)
 {
-	return web_http_say(r, status, status == HTTP_STATUS_UNAUTHORIZED
-					       ? "This browser has not been let in. The monitor's command web_address makes an address that "
-						 "lets it in.\n"
-					       : "This address or page is not the console's own.\n");
+	static const char unknown[] = "This browser has not been let in. The monitor's command "
+				      "web_address makes an address that lets it in.\n";
+	static const char strange[] = "This address or page is not the console's own.\n";
+
+	return web_http_say(r, status, status == HTTP_STATUS_UNAUTHORIZED ? unknown : strange);
 }
 
 static int serve_session(Web *w, WebReply *r)
 {
 	char given[HEADER_TEXT], session[WEB_SECRET_TEXT], cookie[160];
 
-	bool bearer = get_header(r->wsi, WSI_TOKEN_HTTP_AUTHORIZATION, given) && g_str_has_prefix(given, BEARER);
+	bool bearer = get_header(r->wsi, WSI_TOKEN_HTTP_AUTHORIZATION, given) &&
+		      g_str_has_prefix(given, BEARER);
 	pthread_mutex_lock(&w->lock);
 	bool ok = bearer && web_access_begin(&w->access, given + strlen(BEARER), session);
 	pthread_mutex_unlock(&w->lock);
 	if (!ok)
 		return refuse(r, HTTP_STATUS_UNAUTHORIZED);
-	g_snprintf(cookie, sizeof(cookie), "%s=%s; Path=/; HttpOnly; SameSite=Strict", w->access.cookie, session);
+	g_snprintf(cookie, sizeof(cookie), "%s=%s; Path=/; HttpOnly; SameSite=Strict",
+		   w->access.cookie, session);
 	return answer(r, HTTP_STATUS_OK, "text/plain; charset=utf-8", cookie, NULL);
 }
 
@@ -154,7 +167,8 @@ static int serve_session(Web *w, WebReply *r)
 static int serve_picture(Web *w, WebReply *r)
 {
 	if (w->waiting->len >= PICTURES_MAX)
-		return web_http_say(r, HTTP_STATUS_SERVICE_UNAVAILABLE, "Too many pictures are being taken.\n");
+		return web_http_say(r, HTTP_STATUS_SERVICE_UNAVAILABLE,
+				    "Too many pictures are being taken.\n");
 	r->number = ++w->numbers;
 	if (!web_ask(w, (WebRequest){ .type = WEB_REQUEST_PICTURE, .number = r->number }))
 		return web_http_say(r, HTTP_STATUS_SERVICE_UNAVAILABLE, "The machine is busy.\n");
@@ -173,7 +187,8 @@ static void deliver_picture(Web *w, WebPicture *picture)
 		r->number = 0;
 		GBytes *png = g_steal_pointer(&picture->png);
 		int result = png ? answer(r, HTTP_STATUS_OK, "image/png", NULL, png)
-				 : web_http_say(r, HTTP_STATUS_INTERNAL_SERVER_ERROR, "There is no picture.\n");
+				 : web_http_say(r, HTTP_STATUS_INTERNAL_SERVER_ERROR,
+						"There is no picture.\n");
 		if (result)
 			lws_set_timeout(r->wsi, PENDING_TIMEOUT_HTTP_CONTENT, LWS_TO_KILL_ASYNC);
 		return;
@@ -227,23 +242,28 @@ int web_http_request(Web *w, WebReply *r, struct lws *wsi, const char *path, siz
 
 	r->wsi = wsi;
 	r->head = lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
-	r->ends = post; /* libwebsockets would wait for a body, even of 0 bytes, before the next request */
+	r->ends = post; /* libwebsockets would wait for a body, even of 0 bytes, before the next
+			   request */
 	/* No request here has a body: nothing is read that nobody wants. */
 	if (strlen(path) != length || has_body(wsi))
 		return -1;
 	if (!post && !r->head && lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) <= 0)
-		return web_http_say(r, HTTP_STATUS_METHOD_NOT_ALLOWED, "Only GET, HEAD and POST are served.\n");
+		return web_http_say(r, HTTP_STATUS_METHOD_NOT_ALLOWED,
+				    "Only GET, HEAD and POST are served.\n");
 	bool session = !strcmp(path, "/session"), picture = !strcmp(path, "/screenshot.png");
 	const WebFile *file = g_hash_table_lookup(w->files, path);
 	unsigned status = web_http_check(w, wsi, post, picture);
 	if (status)
 		return refuse(r, status);
 	if (post != session)
-		return web_http_say(r, file || picture || session ? HTTP_STATUS_METHOD_NOT_ALLOWED : HTTP_STATUS_NOT_FOUND,
+		return web_http_say(r,
+				    file || picture || session ? HTTP_STATUS_METHOD_NOT_ALLOWED
+							       : HTTP_STATUS_NOT_FOUND,
 				    "There is nothing of that kind here.\n");
 	if (session)
 		return serve_session(w, r);
 	if (picture)
 		return serve_picture(w, r);
-	return file ? serve_file(w, r, file) : web_http_say(r, HTTP_STATUS_NOT_FOUND, "There is nothing of that name.\n");
+	return file ? serve_file(w, r, file)
+		    : web_http_say(r, HTTP_STATUS_NOT_FOUND, "There is nothing of that name.\n");
 }

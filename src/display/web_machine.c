@@ -1,5 +1,6 @@
 /*
- * web_machine.c - the browser console's side of the main thread: what is asked of the machine, and what it is like.
+ * web_machine.c - the browser console's side of the main thread: what is asked of the machine, and
+ * what it is like.
  */
 #include <string.h>
 #include <unistd.h>
@@ -11,8 +12,8 @@
 #include "display/web_private.h"
 
 const char *const web_action_names[WEB_ACTIONS] = {
-	[WEB_CONT] = "cont", [WEB_STOP] = "stop", [WEB_POWERDOWN] = "powerdown", [WEB_RESET] = "reset",
-	[WEB_QUIT] = "quit",
+	[WEB_CONT] = "cont",   [WEB_STOP] = "stop", [WEB_POWERDOWN] = "powerdown",
+	[WEB_RESET] = "reset", [WEB_QUIT] = "quit",
 };
 
 /* ---- the machine as it is ---- */
@@ -24,16 +25,17 @@ static json_t *describe_consoles(const GPtrArray *consoles)
 	for (unsigned i = 0; i < consoles->len; i++) {
 		unsigned columns, rows;
 		console_size(consoles->pdata[i], &columns, &rows);
-		json_array_append_new(list, json_pack("{s:s,s:i,s:i}", "id", console_id(consoles->pdata[i]),
-						      "columns", (int)columns, "rows", (int)rows));
+		json_array_append_new(list, json_pack("{s:s,s:i,s:i}", "id",
+						      console_id(consoles->pdata[i]), "columns",
+						      (int)columns, "rows", (int)rows));
 	}
 	return list;
 }
 
 static char *describe(const Web *w, const GPtrArray *consoles)
 {
-	json_t *state = json_pack("{s:s,s:s*,s:o}", "state", w->host.state(w->host.opaque), "name", w->host.name,
-				  "consoles", describe_consoles(consoles));
+	json_t *state = json_pack("{s:s,s:s*,s:o}", "state", w->host.state(w->host.opaque), "name",
+				  w->host.name, "consoles", describe_consoles(consoles));
 	char *text = json_dumps(state, JSON_COMPACT);
 
 	json_decref(state);
@@ -44,7 +46,8 @@ static void on_console_changed(void *opaque) { web_wake(opaque); }
 
 static bool same_consoles(const GPtrArray *a, const GPtrArray *b)
 {
-	return a->len == b->len && (!a->len || !memcmp(a->pdata, b->pdata, a->len * sizeof(*a->pdata)));
+	return a->len == b->len &&
+	       (!a->len || !memcmp(a->pdata, b->pdata, a->len * sizeof(*a->pdata)));
 }
 
 void web_update_state(Web *w)
@@ -113,7 +116,8 @@ static void fulfil(Web *w, const WebRequest *r)
 	}
 }
 
-/* The oldest: each request has a turn of the main loop, so that many of them hold nobody else up. */
+/* The oldest: each request has a turn of the main loop, so that many of them hold nobody else up.
+ */
 static gboolean on_request(gpointer opaque)
 {
 	Web *w = opaque;

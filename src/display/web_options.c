@@ -27,7 +27,8 @@ static bool set_word(const KeyValue *kv, WebOptions *o, GError **error)
 		return true;
 	}
 	if (!parse_uint(kv->value, &port) || port > SOCKET_PORT_MAX)
-		return fail(error, VIV_ERROR_INVALID, "port is a number up to %u, not '%s'.", SOCKET_PORT_MAX, kv->value);
+		return fail(error, VIV_ERROR_INVALID, "port is a number up to %u, not '%s'.",
+			    SOCKET_PORT_MAX, kv->value);
 	o->port = (unsigned)port;
 	o->port_given = true;
 	return true;

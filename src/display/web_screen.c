@@ -1,9 +1,10 @@
 /*
  * web_screen.c - a browser's view of the screen: RFB through a websocket.
  *
- * The VNC server (vnc.h) serves the far end of a pair of sockets as it serves any viewer; here bytes are carried between the near
- * end and the websocket. Each way there is one piece at a time: a browser that does not read, and a server that does not, stop
- * what comes from the other side. Web thread.
+ * The VNC server (vnc.h) serves the far end of a pair of sockets as it serves any viewer; here
+ * bytes are carried between the near end and the websocket. Each way there is one piece at a time:
+ * a browser that does not read, and a server that does not, stop what comes from the other side.
+ * Web thread.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -97,7 +98,7 @@ int web_pipe_writable(WebPeer *p)
 	return 0;
 }
 
-static void screen_look(WebPeer *p) { }
+static void screen_look(WebPeer *p) {}
 
 static void screen_close(WebPeer *p)
 {
@@ -110,6 +111,10 @@ static void screen_close(WebPeer *p)
 }
 
 const WebKind web_screen = {
-	.path = "/screen", .open = screen_open, .received = screen_received, .writable = screen_writable,
-	.look = screen_look, .close = screen_close,
+	.path = "/screen",
+	.open = screen_open,
+	.received = screen_received,
+	.writable = screen_writable,
+	.look = screen_look,
+	.close = screen_close,
 };

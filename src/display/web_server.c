@@ -10,7 +10,7 @@
 /* What libwebsockets keeps with a connection of ours. */
 typedef struct Slot {
 	WebReply reply; /* HTTP */
-	WebPeer *peer;  /* a websocket, or the pair of sockets behind one */
+	WebPeer *peer;	/* a websocket, or the pair of sockets behind one */
 } Slot;
 
 static const WebKind *const kinds[] = { &web_screen, &web_console, &web_control };
@@ -28,11 +28,13 @@ void web_server_open_gates(Web *w)
 	}
 }
 
-/* Who connects and says nothing makes room for those who come later: a thousand of them keep nobody out. */
+/* Who connects and says nothing makes room for those who come later: a thousand of them keep nobody
+ * out. */
 static void limit_newcomers(Web *w)
 {
 	if (w->newcomers.length > WEB_NEWCOMERS_MAX)
-		lws_set_timeout(g_queue_peek_head(&w->newcomers), PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_SYNC);
+		lws_set_timeout(g_queue_peek_head(&w->newcomers), PENDING_TIMEOUT_CLOSE_SEND,
+				LWS_TO_KILL_SYNC);
 }
 
 static void let_in(Web *w, int gate)
@@ -48,7 +50,8 @@ static void let_in(Web *w, int gate)
 	limit_newcomers(w);
 }
 
-static int on_gate(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+static int on_gate(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+		   size_t len)
 {
 	if (reason == LWS_CALLBACK_RAW_RX_FILE)
 		let_in(web_of(wsi), lws_get_socket_fd(wsi));
@@ -62,7 +65,8 @@ static const WebKind *find_kind(const char *path, const char **name)
 {
 	for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
 		bool named = g_str_has_suffix(kinds[i]->path, "/");
-		if (named ? g_str_has_prefix(path, kinds[i]->path) : !strcmp(path, kinds[i]->path)) {
+		if (named ? g_str_has_prefix(path, kinds[i]->path)
+			  : !strcmp(path, kinds[i]->path)) {
 			*name = path + strlen(kinds[i]->path);
 			return kinds[i];
 		}
@@ -133,10 +137,14 @@ bool web_peer_send(WebPeer *p, bool binary)
 	size_t n = p->out_len;
 
 	p->out_len = 0;
-	return lws_write(p->wsi, p->out + LWS_PRE, n, binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT) >= (int)n;
+	return lws_write(p->wsi, p->out + LWS_PRE, n, binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT) >=
+	       (int)n;
 }
 
-void web_peer_end(WebPeer *p) { lws_set_timeout(p->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC); }
+void web_peer_end(WebPeer *p)
+{
+	lws_set_timeout(p->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
+}
 
 void web_server_look(Web *w)
 {
@@ -147,7 +155,8 @@ void web_server_look(Web *w)
 	}
 }
 
-static int on_websocket(Web *w, Slot *slot, struct lws *wsi, enum lws_callback_reasons reason, const void *in, size_t len)
+static int on_websocket(Web *w, Slot *slot, struct lws *wsi, enum lws_callback_reasons reason,
+			const void *in, size_t len)
 {
 	WebPeer *p = slot ? slot->peer : NULL;
 	bool ok = true;
@@ -157,7 +166,8 @@ static int on_websocket(Web *w, Slot *slot, struct lws *wsi, enum lws_callback_r
 	if (!p)
 		return 0;
 	if (reason == LWS_CALLBACK_RECEIVE)
-		ok = p->kind->received(p, in, len, lws_is_final_fragment(wsi) && !lws_remaining_packet_payload(wsi));
+		ok = p->kind->received(
+		    p, in, len, lws_is_final_fragment(wsi) && !lws_remaining_packet_payload(wsi));
 	else if (reason == LWS_CALLBACK_SERVER_WRITEABLE)
 		ok = p->kind->writable(p);
 	else if (reason == LWS_CALLBACK_TIMER && p->kind->timer)
@@ -169,7 +179,8 @@ static int on_websocket(Web *w, Slot *slot, struct lws *wsi, enum lws_callback_r
 
 /* ---- libwebsockets' calls ---- */
 
-static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+		   size_t len)
 {
 	Web *w = web_of(wsi);
 	Slot *slot = user;
@@ -205,7 +216,8 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user
 	}
 }
 
-static int on_pipe(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+static int on_pipe(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+		   size_t len)
 {
 	WebPeer *p = lws_get_opaque_user_data(wsi);
 
@@ -226,7 +238,9 @@ static int on_pipe(struct lws *wsi, enum lws_callback_reasons reason, void *user
 }
 
 const struct lws_protocols web_protocols[] = {
-	[WEB_PROTOCOL_HTTP] = { .name = "viv", .callback = on_http, .per_session_data_size = sizeof(Slot),
+	[WEB_PROTOCOL_HTTP] = { .name = "viv",
+				.callback = on_http,
+				.per_session_data_size = sizeof(Slot),
 				.rx_buffer_size = WEB_RECEIVE },
 	[WEB_PROTOCOL_PIPE] = { .name = "pipe", .callback = on_pipe },
 	[WEB_PROTOCOL_GATE] = { .name = "gate", .callback = on_gate },

@@ -1,6 +1,7 @@
 /*
- * typed.S - a boot sector that tells of its keyboard, serial line and mouse: what is typed on either of the former appears on the
- * screen and on the line, and mouse buttons do as "<n>". By the BIOS: INT 10h, 14h, 15h (C2xxh), 16h.
+ * typed.S - a boot sector that tells of its keyboard, serial line and mouse: what is typed on
+ * either of the former appears on the screen and on the line, and mouse buttons do as "<n>".
+ * By the BIOS: INT 10h, 14h, 15h (C2xxh), 16h.
  */
 	.code16
 	.globl _start

@@ -1,5 +1,6 @@
 /*
- * test-web-access.c - who may use the browser console, and text consoles: rules, and whatever may come.
+ * test-web-access.c - who may use the browser console, and text consoles: rules, and whatever may
+ * come.
  */
 #include <glib.h>
 #include <string.h>
@@ -23,10 +24,12 @@ static void test_sessions(void)
 		memcpy(token, a.token, sizeof(token));
 		g_assert_true(web_access_begin(&a, token, session));
 		g_assert_false(web_access_begin(&a, token, session));
-		g_assert_false(web_access_begin(&a, "", session)); /* there is none: the empty one is not it */
+		g_assert_false(
+		    web_access_begin(&a, "", session)); /* there is none: the empty one is not it */
 		if (!i)
 			memcpy(first, session, sizeof(first));
-		char *cookie = g_strdup_printf("a=b; viv-6080=%s", session), *other = g_strdup_printf("viv-6081=%s", session);
+		char *cookie = g_strdup_printf("a=b; viv-6080=%s", session),
+		     *other = g_strdup_printf("viv-6081=%s", session);
 		g_assert_true(web_access_knows(&a, cookie));
 		g_assert_false(web_access_knows(&a, other));
 		g_free(cookie);
@@ -47,13 +50,15 @@ static char *some_text(GRand *r, const char *near)
 	GString *s = g_string_new(g_rand_boolean(r) ? near : "");
 
 	for (int n = g_rand_int_range(r, 0, 12); n > 0; n--)
-		g_string_insert_c(s, g_rand_int_range(r, 0, (int)s->len + 1), letters[g_rand_int_range(r, 0, sizeof(letters) - 1)]);
+		g_string_insert_c(s, g_rand_int_range(r, 0, (int)s->len + 1),
+				  letters[g_rand_int_range(r, 0, sizeof(letters) - 1)]);
 	if (s->len && g_rand_boolean(r))
 		g_string_truncate(s, (gsize)g_rand_int_range(r, 0, (int)s->len));
 	return g_string_free(s, FALSE);
 }
 
-/* Whatever is changed in a cookie, it lets nobody in unless the secret stands there whole under its name. */
+/* Whatever is changed in a cookie, it lets nobody in unless the secret stands there whole under its
+ * name. */
 static void test_any_cookie(void)
 {
 	GRand *r = g_rand_new_with_seed(7);
@@ -78,25 +83,44 @@ static void test_any_cookie(void)
 
 static void test_names(void)
 {
-	static const struct { const char *host, *name; bool ours; } hosts[] = {
-		{ "localhost", NULL, true }, { "LocalHost:1", NULL, true }, { "127.0.0.1:6080", NULL, true },
-		{ "[::1]:6080", NULL, true }, { "[fe80::1]", NULL, true }, { "box.lan:6080", "box.lan", true },
-		{ "box.lan:6080", NULL, false }, { "", NULL, false }, { ":6080", NULL, false }, { "::1", NULL, false },
-		{ "[localhost]", NULL, false }, { "[127.0.0.1]", NULL, false }, { "localhost:", NULL, false },
-		{ "localhost:80:80", NULL, false }, { "localhost@x", NULL, false }, { "127.1", NULL, false },
-		{ "localhost.", NULL, false }, { "[::1]x", NULL, false }, { "[::1", NULL, false },
+	static const struct {
+		const char *host, *name;
+		bool ours;
+	} hosts[] = {
+		{ "localhost", NULL, true },	  { "LocalHost:1", NULL, true },
+		{ "127.0.0.1:6080", NULL, true }, { "[::1]:6080", NULL, true },
+		{ "[fe80::1]", NULL, true },	  { "box.lan:6080", "box.lan", true },
+		{ "box.lan:6080", NULL, false },  { "", NULL, false },
+		{ ":6080", NULL, false },	  { "::1", NULL, false },
+		{ "[localhost]", NULL, false },	  { "[127.0.0.1]", NULL, false },
+		{ "localhost:", NULL, false },	  { "localhost:80:80", NULL, false },
+		{ "localhost@x", NULL, false },	  { "127.1", NULL, false },
+		{ "localhost.", NULL, false },	  { "[::1]x", NULL, false },
+		{ "[::1", NULL, false },
 	};
-	static const struct { const char *origin, *host; bool ours; } origins[] = {
-		{ "http://localhost:1", "localhost:1", true }, { "https://h", "h", true }, { "http://LOCALHOST", "localhost", true },
-		{ "http://localhost:2", "localhost:1", false }, { "http://localhost", "localhost:1", false },
-		{ "ftp://h", "h", false }, { "null", "null", false }, { "", "", false }, { "http://", "h", false },
-		{ "http://h/", "h", false }, { "http://x@h", "h", false }, { "xhttp://h", "h", false },
+	static const struct {
+		const char *origin, *host;
+		bool ours;
+	} origins[] = {
+		{ "http://localhost:1", "localhost:1", true },
+		{ "https://h", "h", true },
+		{ "http://LOCALHOST", "localhost", true },
+		{ "http://localhost:2", "localhost:1", false },
+		{ "http://localhost", "localhost:1", false },
+		{ "ftp://h", "h", false },
+		{ "null", "null", false },
+		{ "", "", false },
+		{ "http://", "h", false },
+		{ "http://h/", "h", false },
+		{ "http://x@h", "h", false },
+		{ "xhttp://h", "h", false },
 	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(hosts); i++)
 		g_assert_cmpint(web_host_is_ours(hosts[i].host, hosts[i].name), ==, hosts[i].ours);
 	for (unsigned i = 0; i < G_N_ELEMENTS(origins); i++)
-		g_assert_cmpint(web_origin_is_ours(origins[i].origin, origins[i].host), ==, origins[i].ours);
+		g_assert_cmpint(web_origin_is_ours(origins[i].origin, origins[i].host), ==,
+				origins[i].ours);
 }
 
 /* A name that is taken for ours has no letters but localhost's and those of numbers. */
@@ -107,7 +131,8 @@ static void test_any_name(void)
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		char *host = some_text(r, "localhost:6080");
 		if (web_host_is_ours(host, NULL) && g_ascii_strncasecmp(host, "localhost", 9))
-			g_assert_cmpuint(strspn(host, "0123456789.:[]abcdefABCDEF"), ==, strlen(host));
+			g_assert_cmpuint(strspn(host, "0123456789.:[]abcdefABCDEF"), ==,
+					 strlen(host));
 		if (web_origin_is_ours(host, "localhost:6080"))
 			g_assert_true(g_str_has_suffix(host, "://localhost:6080"));
 		g_free(host);
@@ -144,7 +169,8 @@ static Chardev *open_vc(ChardevSet *set)
 	return chardev_set_open(set, o, NULL);
 }
 
-/* Every reader gets all that is kept, from the oldest byte on, whatever is written and read at a time. */
+/* Every reader gets all that is kept, from the oldest byte on, whatever is written and read at a
+ * time. */
 static void test_console_output(void)
 {
 	ChardevSet *set = chardev_set_new();
@@ -159,14 +185,17 @@ static void test_console_output(void)
 	g_assert_true(columns == 100 && rows == 30);
 	console_watch(c, count_change, &changes);
 	for (unsigned turn = 0; turn < 2000; turn++) {
-		size_t n = (size_t)g_rand_int_range(r, 0, turn % 100 ? 500 : (int)sizeof(piece)), was = changes;
+		size_t n = (size_t)g_rand_int_range(r, 0, turn % 100 ? 500 : (int)sizeof(piece)),
+		       was = changes;
 		for (size_t i = 0; i < n; i++)
 			piece[i] = (uint8_t)((written + i) * 7 >> 3);
 		g_assert_cmpuint(chardev_write(device, piece, n), ==, n);
 		written += n;
 		g_assert_cmpuint(changes, <=, was + 1);
-		size_t got = console_read(c, &position, piece, (size_t)g_rand_int_range(r, 1, 2000));
-		g_assert_true(position <= written && position + CONSOLE_SCROLLBACK + 2000 >= written);
+		size_t got =
+		    console_read(c, &position, piece, (size_t)g_rand_int_range(r, 1, 2000));
+		g_assert_true(position <= written &&
+			      position + CONSOLE_SCROLLBACK + 2000 >= written);
 		for (size_t i = 0; i < got; i++)
 			g_assert_cmpuint(piece[i], ==, (uint8_t)((position - got + i) * 7 >> 3));
 		g_assert_true(console_has(c, position) == (position < written));
@@ -182,7 +211,8 @@ static void test_console_output(void)
 	chardev_set_free(set);
 }
 
-/* What is typed arrives in order, as fast as the front end takes it; more than a little waits with the typist. */
+/* What is typed arrives in order, as fast as the front end takes it; more than a little waits with
+ * the typist. */
 static void test_console_input(void)
 {
 	ChardevSet *set = chardev_set_new();
