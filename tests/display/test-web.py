@@ -310,6 +310,18 @@ def check_words():
         ok(r.returncode == 1 and want in r.stderr, '-display ' + words, r.stderr)
 
 
+def check_machine(m, top):
+    for check in (check_entering, check_names, check_addresses, check_files):
+        check(m)
+    check_screen(m, top)
+    for check in (check_control, check_nonsense, check_spoilt, check_crowd, check_pages, check_still):
+        check(m)
+    control = m.stream('/control')
+    control.frame()
+    control.write(b'{"do":"quit"}')
+    ok(m.p.wait(60) == 0, 'the end')
+
+
 def main():
     if not os.path.exists(NOVNC):
         print('1..0 # SKIP noVNC is not installed')
@@ -317,18 +329,12 @@ def main():
     check_words()
     with tempfile.TemporaryDirectory(prefix='viv-web-') as top:
         m = web.Machine(VIV, '-accel', 'interp', '-m', '16')
-        if not m.url:
-            ok(False, 'the machine starts', ''.join(m.said))
-            return 1
-        for check in (check_entering, check_names, check_addresses, check_files):
-            check(m)
-        check_screen(m, top)
-        for check in (check_control, check_nonsense, check_spoilt, check_crowd, check_pages, check_still):
-            check(m)
-        monitor = m.stream('/control')
-        monitor.frame()
-        monitor.write(b'{"do":"quit"}')
-        ok(m.p.wait(60) == 0, 'the end')
+        try:
+            ok(m.url, 'the machine starts', ''.join(m.said))
+            if m.url:
+                check_machine(m, top)
+        finally:
+            m.end()
     return finish()
 
 
