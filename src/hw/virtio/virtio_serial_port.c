@@ -179,6 +179,8 @@ static bool realize(Device *dev, GError **error)
 
 	p->serial = dev->bus->opaque;
 	p->console = dev->cls == &virtconsole_class;
+	if (p->name && !*p->name) /* as good as none */
+		g_clear_pointer(&p->name, g_free);
 	if (!virtio_serial_add(p->serial, p, error))
 		return false;
 	if (p->chardev && !chardev_attach(p->chardev, &handlers, p, error)) {
