@@ -8,6 +8,8 @@ import sys
 import tempfile
 import time
 
+from monitor import Monitor
+
 MEMORY_MAX = 400 << 10 # KiB resident; the guest has 16 MiB
 
 # Not what ends the process, or writes files wherever a word says.
@@ -28,33 +30,13 @@ def start(viv, folder):
         [viv, "-S", "-accel", "interp", "-m", "16", "-display", "none", "-serial", "none", "-chardev", "ringbuf,id=rb",
          "-monitor", "unix:%s,server=on,wait=off" % paths["mon"], "-monitor", "telnet:127.0.0.1:0,server=on,wait=off",
          "-qmp", "unix:%s,server=on,wait=off" % paths["qmp"], "-qmp", "unix:%s,server=on,wait=off" % paths["watch"]],
-        cwd=folder, stderr=subprocess.DEVNULL)
+        cwd=folder, stderr=open(os.environ["FUZZ_LOG"], "wb") if "FUZZ_LOG" in os.environ else subprocess.DEVNULL)
     end = time.monotonic() + 60
     while not os.path.exists(paths["watch"]):
         if proc.poll() is not None or time.monotonic() > end:
             raise AssertionError("viv did not start")
         time.sleep(0.02)
     return proc, paths
-
-
-class Watch:
-    """A client that behaves."""
-
-    def __init__(self, path):
-        sock = socket.socket(socket.AF_UNIX)
-        sock.connect(path)
-        sock.settimeout(120)
-        self.file = sock.makefile("rwb")
-        self.file.readline()
-        self.ask("qmp_capabilities")
-
-    def ask(self, name, **arguments):
-        self.file.write(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
-        self.file.flush()
-        while True:
-            reply = json.loads(self.file.readline())
-            if "event" not in reply:
-                return reply.get("return")
 
 
 class Peer:
@@ -148,23 +130,27 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         proc, paths = start(os.path.abspath(sys.argv[1]), folder)
         try:
-            watch = Watch(paths["watch"])
+            watch = Monitor(paths["watch"])
             schema = members(watch)
-            said = watch.ask("human-monitor-command", **{"command-line": "help"}) + watch.ask("human-monitor-command", **{"command-line": "info"})
-            commands = sorted({w for text in said.splitlines() if text.split() for w in text.split()[:2]} - LEFT_OUT)
+            said = watch.say("help") + watch.say("info")
+            commands = sorted({w for text in said.splitlines() if text.split() for w in text.split()[0].split("|")} - LEFT_OUT)
             telnet = next(c["filename"] for c in watch.ask("query-chardev") if "telnet:" in c["filename"])
             port = int(telnet.split(",")[0].rsplit(":", 1)[1])
             people = Peer(g, socket.AF_UNIX, paths["mon"])
             far = Peer(g, socket.AF_INET, ("127.0.0.1", port))
             programs = Peer(g, socket.AF_UNIX, paths["qmp"])
             end, count = time.monotonic() + seconds, 0
-            while time.monotonic() < end and proc.poll() is None:
-                people.say(line(g, commands))
-                far.say(g.choice(TELNET) if g.random() < 0.3 else line(g, commands))
-                programs.say(b'{"execute":"qmp_capabilities"}\n' if not programs.sock or g.random() < 0.02 else request(g, schema))
-                count += 3
+            try:
+                while time.monotonic() < end and proc.poll() is None:
+                    people.say(line(g, commands))
+                    far.say(g.choice(TELNET) if g.random() < 0.3 else line(g, commands))
+                    programs.say(b'{"execute":"qmp_capabilities"}\n' if not programs.sock or g.random() < 0.02 else request(g, schema))
+                    count += 3
+            except OSError as e:
+                print("# %s" % e)
+                time.sleep(1)
             good = proc.poll() is None
-            print("%sok 1 - alive after %d messages, seed %d" % ("" if good else "not ", count, seed))
+            print("%sok 1 - alive after %d messages, seed %d, status %s" % ("" if good else "not ", count, seed, proc.poll()))
             if good:
                 for peer in (people, far, programs):
                     peer.leave()
@@ -174,7 +160,8 @@ def main():
                 print("%sok 3 - memory stays bounded" % ("" if used < MEMORY_MAX else "not "))
                 print("# %d KiB resident" % used)
                 watch.ask("quit")
-                print("%sok 4 - it ends when it is told to" % ("" if proc.wait(60) == 0 else "not "))
+                status = proc.wait(60)
+                print("%sok 4 - it ends when it is told to\n# status %d" % ("" if status == 0 else "not ", status))
         finally:
             proc.kill()
     print("1..4")

@@ -1,5 +1,4 @@
 """test-gdb.py VIV - the debuggers' server: packets of every kind, frames that are wrong, peers that are hostile. Prints TAP."""
-import json
 import os
 import random
 import re
@@ -9,16 +8,9 @@ import sys
 import tempfile
 import time
 
-count = 0
-
-
-def ok(good, what, detail=""):
-    global count
-    count += 1
-    print("%sok %d - %s" % ("" if good else "not ", count, what))
-    if not good:
-        print("# %r" % (detail,))
-
+import tap
+from monitor import Monitor
+from tap import ok
 
 class Peer:
     """The protocol, and nothing of the server."""
@@ -81,28 +73,6 @@ def start(viv, folder):
             raise AssertionError(proc.stderr.read().decode())
         time.sleep(0.02)
     return proc, path, monitor
-
-
-class Monitor:
-    """Lines of the human monitor, through QMP."""
-
-    def __init__(self, path):
-        sock = socket.socket(socket.AF_UNIX)
-        sock.connect(path)
-        self.file = sock.makefile("rwb")
-        self.file.readline()
-        self.ask("qmp_capabilities", {})
-
-    def ask(self, name, arguments):
-        self.file.write(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
-        self.file.flush()
-        while True:
-            reply = json.loads(self.file.readline())
-            if "event" not in reply:
-                return reply["return"]
-
-    def say(self, line):
-        return self.ask("human-monitor-command", {"command-line": line})
 
 
 def test_session(path, mon):
@@ -267,7 +237,7 @@ def main():
             ok(proc.wait(60) == 0, "k ends it")
         finally:
             proc.kill()
-    print("1..%d" % count)
+    return tap.finish()
 
 
-main()
+sys.exit(main())

@@ -2,15 +2,17 @@
 
 What differs is listed below with the reason, and in docs/monitor.md; a difference that is gone must leave the list.
 """
-import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+import tap
+from monitor import Monitor
+from tap import ok
 
 # Commands, one a line, in this order.
 SESSION = """
@@ -178,17 +180,6 @@ DIFFERENCES = {
     "qom-list /": "in alphabetical order",
 }
 
-count = 0
-
-
-def ok(good, what, detail=""):
-    global count
-    count += 1
-    print("%sok %d - %s" % ("" if good else "not ", count, what))
-    if not good:
-        print("\n".join("# " + line for line in str(detail).splitlines()[:40]))
-
-
 class Machine:
     def __init__(self, program, accel, image, folder, name):
         self.image, self.path = image, os.path.join(folder, name)
@@ -202,23 +193,11 @@ class Machine:
             if self.proc.poll() is not None:
                 raise AssertionError(self.proc.stderr.read().decode())
             time.sleep(0.02)
-        sock = socket.socket(socket.AF_UNIX)
-        sock.connect(self.path)
-        self.file = sock.makefile("rwb")
-        self.file.readline()
-        self.ask("qmp_capabilities", {})
-
-    def ask(self, name, arguments):
-        self.file.write(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
-        self.file.flush()
-        while True:
-            reply = json.loads(self.file.readline())
-            if "event" not in reply:
-                return reply.get("return", reply)
+        self.monitor = Monitor(self.path)
 
     def say(self, line):
         """Without what is another in each process: ids of threads, names of nodes, addresses of the host, paths; in one order."""
-        text = str(self.ask("human-monitor-command", {"command-line": line})).replace(self.image, "IMAGE").replace(self.path, "SOCKET")
+        text = str(self.monitor.say(line)).replace(self.image, "IMAGE").replace(self.path, "SOCKET")
         text = re.sub(r"thread_id=\d+", "thread_id=N", text)
         text = re.sub(r"#block\d+", "#blockN", text)
         text = re.sub(r"device\[\d+\]", "device[N]", text) if line.startswith("info block") else text
@@ -234,7 +213,7 @@ def main():
     qemu = shutil.which("qemu-system-x86_64")
     if not qemu:
         print("1..0 # SKIP no qemu-system-x86_64 to compare with")
-        return
+        return 0
     with tempfile.TemporaryDirectory() as folder:
         images = [os.path.join(folder, n + ".qcow2") for n in ("viv", "qemu")]
         for image in images:
@@ -256,7 +235,7 @@ def main():
         text = f.read()
     missing = [line for line in DIFFERENCES if "`%s`" % line not in text]
     ok(not missing, "docs/monitor.md lists the differences", missing)
-    print("1..%d" % count)
+    return tap.finish()
 
 
-main()
+sys.exit(main())
