@@ -159,6 +159,7 @@ void gdb_free(Gdb *g)
 	if (!g)
 		return;
 	leave(g);
+	machine_remove_listener(g->m, g); /* its end is told later */
 	if (g->idle)
 		g_source_remove(g->idle);
 	cpu_debugger_free(g->debugger);

@@ -91,6 +91,7 @@ void machine_freeze_vcpu(Machine *m, unsigned index, bool freeze);
 bool machine_start_timeless(Machine *m, GError **error);
 
 void machine_add_listener(Machine *m, MachineEventFn fn, void *opaque);
+void machine_remove_listener(Machine *m, void *opaque); /* those added with this opaque */
 
 /*
  * A device that comes while the machine exists: realized, and the guest told of it. False with *error: its bus cannot.

@@ -373,3 +373,10 @@ void machine_add_listener(Machine *m, MachineEventFn fn, void *opaque)
 	Listener l = { fn, opaque };
 	g_array_append_val(m->listeners, l);
 }
+
+void machine_remove_listener(Machine *m, void *opaque)
+{
+	for (unsigned i = m->listeners->len; i-- > 0;)
+		if (g_array_index(m->listeners, Listener, i).opaque == opaque)
+			g_array_remove_index(m->listeners, i);
+}
