@@ -5,6 +5,10 @@
  */
 #include "block/node.h"
 
+#include <time.h>
+
+#include "core/units.h"
+
 static json_t *snapshots_json(Node *node)
 {
 	GArray *list = node->driver->snapshot_list ? node->driver->snapshot_list(node) : NULL;
@@ -67,4 +71,26 @@ json_t *node_describe(Node *node, const char *filename)
 	}
 	json_object_set_new(o, "dirty-flag", json_boolean(info.dirty));
 	return o;
+}
+
+/* ---- as text ---- */
+
+const char snapshot_heading[] =
+    "ID        TAG               VM SIZE                DATE     VM CLOCK     ICOUNT\n";
+
+void snapshot_append_line(const SnapshotInfo *s, const char *id, GString *out)
+{
+	char date[32], icount[24] = "";
+	g_autofree char *size = size_text(s->vm_state_size);
+	time_t t = (time_t)s->date_sec;
+	struct tm tm;
+	uint64_t ms = s->vm_clock_ns / 1000000, secs = ms / 1000;
+	g_autofree char *clock =
+	    g_strdup_printf("%02u:%02u:%02u.%03u", (unsigned)(secs / 3600), (unsigned)(secs / 60 % 60),
+			    (unsigned)(secs % 60), (unsigned)(ms % 1000));
+
+	strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", localtime_r(&t, &tm));
+	if (s->icount != UINT64_MAX)
+		g_snprintf(icount, sizeof(icount), "%" G_GUINT64_FORMAT, s->icount);
+	g_string_append_printf(out, "%-10s%-17s%8s%20s%13s%11s\n", id, s->name, size, date, clock, icount);
 }

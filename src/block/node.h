@@ -122,6 +122,9 @@ typedef struct SnapshotInfo {
 	uint64_t icount;       /* UINT64_MAX: not recorded */
 	uint64_t disk_size;
 } SnapshotInfo;
+/* Lines of a list of snapshots as qemu-img prints it; `id` stands in the first column. Any thread. */
+extern const char snapshot_heading[];
+void snapshot_append_line(const SnapshotInfo *s, const char *id, GString *out);
 
 typedef struct MeasureResult {
 	uint64_t required, fully_allocated, bitmaps;

@@ -168,7 +168,7 @@ bool keys_store(Cli *cli, const OptionDef *def, GArray *kv, GError **error)
 }
 
 /* In the largest unit that divides it; at least KiB, as `bytes` is a multiple. */
-static char *size_text(uint64_t bytes)
+static char *size_word(uint64_t bytes)
 {
 	static const char suffix[] = "KMGT";
 	unsigned shift = 0;
@@ -197,7 +197,7 @@ char *key_text(const Cli *cli, const SubKey *key)
 			: g_strdup_printf("%" PRId64, *(const int64_t *)at);
 	case KEY_SIZE: {
 		uint64_t n = *(const uint64_t *)at;
-		return n ? (n & 1023 ? g_strdup_printf("%" PRIu64 "B", n) : size_text(n)) : NULL;
+		return n ? (n & 1023 ? g_strdup_printf("%" PRIu64 "B", n) : size_word(n)) : NULL;
 	}
 	case KEY_ENUM:
 		return g_strdup(key->values[*(const int *)at]);

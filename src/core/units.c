@@ -53,3 +53,16 @@ bool parse_size(const char *text, uint64_t default_unit, uint64_t *out)
 	*out = (uint64_t)total;
 	return true;
 }
+
+char *size_text(uint64_t bytes)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	double v = (double)bytes;
+	unsigned u = 0;
+
+	while (v >= 1000 && u < G_N_ELEMENTS(units) - 1) {
+		v /= 1024;
+		u++;
+	}
+	return g_strdup_printf("%.3g %s", v, units[u]);
+}

@@ -15,4 +15,7 @@
  */
 bool parse_size(const char *text, uint64_t default_unit, uint64_t *out);
 
+/* "1.5 GiB", three digits. Caller frees (g_free). */
+char *size_text(uint64_t bytes);
+
 #endif

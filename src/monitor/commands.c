@@ -335,6 +335,7 @@ const Command monitor_info_commands[] = {
 	{ "registers", NULL, { { "-a", ARG_FLAG, true }, { "vcpu", ARG_EXPR, true } },
 	  "registers of the chosen vcpu, of one, or of all (-a)", info_registers },
 	{ "roms", NULL, { { NULL } }, "read-only memory", info_roms },
+	{ "snapshots", NULL, { { NULL } }, "snapshots in the images of drives", info_snapshots },
 	{ "status", NULL, { { NULL } }, "running or paused", NULL, "query-status", "StatusInfo", serve_status,
 	  show_status },
 	{ "tlb", NULL, { { NULL } }, "each page that the page tables map", info_tlb },

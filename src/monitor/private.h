@@ -171,7 +171,7 @@ ServeFn serve_memsave, serve_pmemsave;
 void append_value(GString *out, char format, unsigned size, uint64_t value);
 
 /* info.c */
-RunFn info_registers, info_accel, info_jit, info_pic, info_lapic, info_irq, info_qtree, info_mtree, info_roms, info_qdm,
+RunFn info_registers, info_accel, info_jit, info_pic, info_lapic, info_irq, info_qtree, info_snapshots, info_mtree, info_roms, info_qdm,
 	info_history, info_numa;
 
 /* address.c */

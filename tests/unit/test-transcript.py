@@ -44,6 +44,7 @@ info registers
 info registers -a
 info roms
 info vnc
+info snapshots
 info iothreads
 info hotpluggable-cpus
 info nosuch
@@ -201,6 +202,7 @@ class Machine:
         text = re.sub(r"thread_id=\d+", "thread_id=N", text)
         text = re.sub(r"#block\d+", "#blockN", text)
         text = re.sub(r"device\[\d+\]", "device[N]", text) if line.startswith("info block") else text
+        text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "DATE", text)
         text = re.sub(r"is 0x[0-9a-f]{9,}", "is ADDRESS", text)
         return "\n".join(sorted(text.split("\r\n"))) if line == "info chardev" else text
 
@@ -218,6 +220,7 @@ def main():
         images = [os.path.join(folder, n + ".qcow2") for n in ("viv", "qemu")]
         for image in images:
             subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "1M"], check=True)
+            subprocess.run(["qemu-img", "snapshot", "-c", "before", image], check=True)
         viv = Machine(sys.argv[1], "jit", images[0], folder, "v")
         other = Machine(qemu, "tcg", images[1], folder, "q")
         try:

@@ -142,18 +142,6 @@ void img_print_json(json_t *value)
 	json_decref(value);
 }
 
-char *img_size_text(uint64_t bytes)
-{
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
-	double v = (double)bytes;
-	unsigned u = 0;
-	while (v >= 1000 && u < G_N_ELEMENTS(units) - 1) {
-		v /= 1024;
-		u++;
-	}
-	return g_strdup_printf("%.3g %s", v, units[u]);
-}
-
 void img_option_help(const Driver *driver)
 {
 	static const char *const types[] = {

@@ -56,8 +56,6 @@ bool img_size(const char *text, const char *what, uint64_t *out);
 bool img_output(const char *text, bool *json);
 /* Prints and frees it, as qemu-img indents. */
 void img_print_json(json_t *value);
-/* "1.5 GiB". Caller frees. */
-char *img_size_text(uint64_t bytes);
 /* key=value,... of -o into `opts`; "help" lists the driver's options and sets *help. */
 bool img_options(const char *text, const Driver *driver, json_t *opts, bool *help);
 /* The table that -o help prints. */

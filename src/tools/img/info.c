@@ -3,31 +3,21 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "core/units.h"
 #include "tools/img/img.h"
 
 /* ---- as text ---- */
 
 static void print_snapshots(GArray *list)
 {
-	printf("%-10s%-17s%8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE", "DATE", "VM CLOCK", "ICOUNT");
+	g_autoptr(GString) text = g_string_new(snapshot_heading);
+
 	for (unsigned i = 0; i < list->len; i++) {
 		const SnapshotInfo *s = &g_array_index(list, SnapshotInfo, i);
-		char date[32], *size = img_size_text(s->vm_state_size), icount[24] = "";
-		time_t t = (time_t)s->date_sec;
-		struct tm tm;
-		strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", localtime_r(&t, &tm));
-		uint64_t ms = s->vm_clock_ns / 1000000, secs = ms / 1000;
-		char *clock = g_strdup_printf("%02u:%02u:%02u.%03u", (unsigned)(secs / 3600),
-					      (unsigned)(secs / 60 % 60), (unsigned)(secs % 60),
-					      (unsigned)(ms % 1000));
-		if (s->icount != UINT64_MAX)
-			g_snprintf(icount, sizeof(icount), "%" G_GUINT64_FORMAT, s->icount);
-		printf("%-10s%-17s%8s%20s%13s%11s\n", s->id, s->name, size, date, clock, icount);
-		g_free(clock);
-		g_free(size);
+		snapshot_append_line(s, s->id, text);
 	}
+	fputs(text->str, stdout);
 }
 
 static void print_value(const char *name, json_t *value, unsigned indent);
@@ -68,8 +58,8 @@ static void print_value(const char *name, json_t *value, unsigned indent)
 static void print_info(Node *node, const char *filename)
 {
 	json_t *o = node_describe(node, filename);
-	char *size = img_size_text(node->length),
-	     *disk = img_size_text((uint64_t)MAX(node_allocated(node), 0));
+	char *size = size_text(node->length),
+	     *disk = size_text((uint64_t)MAX(node_allocated(node), 0));
 	printf("image: %s\nfile format: %s\nvirtual size: %s (%" G_GUINT64_FORMAT " bytes)\n",
 	       filename, node->driver->name, size, node->length);
 	printf("disk size: %s\n", json_object_get(o, "actual-size") ? disk : "unavailable");
