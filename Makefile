@@ -67,6 +67,7 @@ bench-programs: build
 	@python3 bench/programs.py $(BUILD)/viv guests/amd64 --smp 2
 	@python3 bench/debian.py $(BUILD)/viv guests/debian-amd64
 	@python3 bench/threads.py $(BUILD)/viv guests/amd64
+	@python3 bench/monitor.py $(BUILD)/viv guests/amd64
 
 fuzz: build
 	@scripts/fuzz.sh $(BUILD) $(FUZZ_SECONDS)
