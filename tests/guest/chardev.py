@@ -61,8 +61,12 @@ class Machine:
         return self.until(re.escape(command) + r"\n(.*?)\(qemu\) ").group(1)
 
     def wait_for(self, command, pattern):
-        end = time.monotonic() + PATIENCE
-        while not re.search(pattern, self.ask(command)):
+        """Asks until it is said; in parts too, as a ring buffer gives what there is."""
+        end, said = time.monotonic() + PATIENCE, ""
+        while True:
+            said += self.ask(command).rstrip("\r\n")
+            if re.search(pattern, said):
+                return
             if time.monotonic() > end:
                 raise Failure("%s never said %r" % (command, pattern))
             time.sleep(0.05)
